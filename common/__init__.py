@@ -1,0 +1,1 @@
+"""What every role shares: configuration, formats, the queue, errors, logging. Imports no role."""

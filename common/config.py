@@ -1,0 +1,235 @@
+"""Every key of the configuration: name, default, meaning and check in one place.
+
+``docs/configuration.md`` is generated from these classes (``postjet config reference``). A value that
+asks for what a later version brings is refused by name, never silently ignored.
+"""
+
+import ipaddress
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from common.units import parse_duration, parse_size
+
+Size = Annotated[int, BeforeValidator(parse_size)]
+Duration = Annotated[float, BeforeValidator(parse_duration)]
+Network = Annotated[str, AfterValidator(lambda text: str(ipaddress.ip_network(text, strict=False)))]
+
+
+def split_host_port(text: str, default_port: int | None = None) -> tuple[str, int]:
+    """``host:port``, ``[v6]:port`` or, with a default, ``host`` alone. Raises ValueError."""
+    host, colon, port = text.rpartition(":")
+    if (not colon or host.count(":") != text.count("]:") * host.count(":")) and default_port is not None:
+        host, port = text, str(default_port)
+    if not host or not port.isdigit() or not 0 <= int(port) <= 65535:
+        raise ValueError(f"{text!r} is not host:port, such as 127.0.0.1:2525 or [::1]:2525")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def _bind(text: str) -> str:
+    host, _ = split_host_port(text)
+    ipaddress.ip_address(host)
+    return text
+
+
+Bind = Annotated[str, AfterValidator(_bind)]
+
+
+def written(text: str, description: str | None = None) -> Any:
+    """A default as people write it; the reference page shows it so."""
+    return Field(text, description=description)
+
+
+class Section(BaseModel):
+    """Part of the configuration: unknown keys are refused, values do not change after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    def _later(self, key: str, allowed: Any) -> None:
+        """Refuse a value of ``key`` that a later version brings."""
+        if getattr(self, key) != allowed:
+            raise ValueError(f"{key}: only {allowed!r} works in this version; remove the line")
+
+
+class Log(Section):
+    """What the processes write to standard error."""
+
+    format: Literal["text", "json"] = Field("text", description="text has Postfix's look")
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Nats(Section):
+    """The broker that holds the queue."""
+
+    url: str = Field("", description='"" starts an embedded nats-server; else nats://host:4222')
+    credentials: str = Field("", description="credentials file for an external server")
+    max_store: Size = written(
+        "50GB", description="at most; lowered at start to 80 % of the free disk, with a line that says so"
+    )
+
+
+class ClickHouse(Section):
+    """The database that keeps the events."""
+
+    url: str = Field(
+        "", description='"" starts the embedded engine; else http(s)://user:password@host:8123/database'
+    )
+
+
+class Events(Section):
+    """What happened."""
+
+    keep: Duration = written("90d", description="how long rows stay in ClickHouse")
+
+
+class Dns(Section):
+    """Where names are looked up."""
+
+    nameservers: list[str] = Field([], description='[] asks the system\'s; or ["127.0.0.1:5353", …]')
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for server in self.nameservers:
+            ipaddress.ip_address(split_host_port(server, 53)[0])
+        return self
+
+
+class Api(Section):
+    """REST, console and health; accepted and unused in this version."""
+
+    bind: Bind = "127.0.0.1:8025"
+
+
+class Listener(Section):
+    """A port that takes mail."""
+
+    name: str = Field("relay", pattern=r"^[a-z0-9_-]+$")
+    bind: Bind = "127.0.0.1:2525"
+    processes: int = Field(1, ge=1, le=64, description="processes that share the port")
+    tls: Literal["none", "starttls", "implicit"] = Field("none", description="none in this version")
+    tls_cert: str = ""
+    tls_key: str = ""
+    auth: Literal["none", "optional", "required"] = Field("none", description="none in this version")
+    networks: list[Network] = Field(
+        ["127.0.0.0/8", "::1/128"], description="clients that may relay; everybody else is refused"
+    )
+    options: bool = Field(True, description="trusted clients may set X-Postjet-* options; none exist in this version")
+    max_message: Size = written("50MB", description="largest message in bytes, advertised as SIZE")
+    max_recipients: int = Field(1000, ge=1, le=1000, description="recipients of one transaction")
+    max_connections: int = Field(1000, ge=1, description="connections of one process at the same time")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for key, allowed in {"tls": "none", "tls_cert": "", "tls_key": "", "auth": "none"}.items():
+            self._later(key, allowed)
+        return self
+
+
+class Pool(Section):
+    """A group of delivery processes."""
+
+    workers: int = Field(1, ge=1, le=64, description="delivery processes on this machine")
+    source_addresses: list[str] = Field([], description="[] leaves it to the system")
+    ehlo: str = Field("", description='"" says hostname')
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        self._later("source_addresses", [])
+        self._later("ehlo", "")
+        return self
+
+
+class Delivery(Section):
+    """How mail goes out."""
+
+    port: int = Field(25, ge=1, le=65535, description="where MX hosts listen")
+    smarthost: str = Field("", description='"" asks for MX; or "host:587" takes all mail')
+    username: str = Field("", description="for the smarthost")
+    password: str = Field("", description="for the smarthost; sent over TLS only")
+    prohibited_networks: list[Network] = Field(
+        ["127.0.0.0/8", "::1/128"], description="never deliver there; [] in tests"
+    )
+    connections: int = Field(20, ge=1, description="connections to one site at the same time")
+    messages_per_connection: int = Field(100, ge=1)
+    connect_timeout: Duration = written("30s")
+    command_timeout: Duration = written("5m")
+    site_down: Duration = written("1m", description="how long a site that does not answer is left alone")
+    expire: Duration = written("5d", description="give up after this long")
+    retry_first: Duration = written("5m")
+    retry_factor: float = Field(2.0, ge=1)
+    retry_max: Duration = written("4h")
+    retry_jitter: float = Field(0.1, ge=0, lt=1, description="part of the delay that is random")
+    max_attempts: int = Field(0, ge=0, description="0 tries until expiry")
+    tls: Literal["none", "opportunistic"] = "opportunistic"
+    tls_ca: str = Field("", description='"" is the system\'s; nothing else in this version')
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        self._later("tls_ca", "")
+        if self.smarthost:
+            split_host_port(self.smarthost, 587)
+        if self.username and not self.smarthost:
+            raise ValueError("username: needs smarthost")
+        return self
+
+
+class Dkim(Section):
+    """Signing keys."""
+
+    keys: str = Field(
+        "file://{data_dir}/dkim/{domain}.{selector}.pem",
+        description="where private keys are; only file:// in this version",
+    )
+    cache: int = Field(1000, ge=1, description="domains whose keys are kept in memory")
+    required: bool = Field(False, description="defer mail from domains without a key instead of sending it unsigned")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not self.keys.startswith("file://"):
+            raise ValueError("keys: only file://… works in this version")
+        if not self.keys.endswith("{domain}.{selector}.pem") and "/{domain}/{selector}" not in self.keys:
+            raise ValueError("keys: must end in {domain}.{selector}.pem or hold /{domain}/{selector}")
+        return self
+
+
+class Feedback(Section):
+    """Bounces and complaints that come back by mail."""
+
+    domain: str = Field("", description="VERP return paths and mail to it; empty in this version")
+    addresses: list[str] = Field(["fbl", "abuse", "postmaster", "unsubscribe"], description="fixed addresses there")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        self._later("domain", "")
+        return self
+
+
+class Config(Section):
+    """The whole configuration."""
+
+    hostname: str = Field("", description='EHLO, Received, Message-ID; "" takes the system\'s name')
+    data_dir: str = Field("./var", description="everything that outlives a process")
+    postmaster: str = Field("", description="where mail to postmaster@hostname goes (RFC 5321 4.5.1)")
+    log: Log = Log()
+    nats: Nats = Nats()
+    clickhouse: ClickHouse = ClickHouse()
+    events: Events = Events()
+    dns: Dns = Dns()
+    api: Api = Api()
+    listeners: list[Listener] = Field([Listener()], min_length=1)
+    pools: dict[str, Pool] = {"default": Pool()}
+    delivery: Delivery = Delivery()
+    policies: list[dict[str, Any]] = Field([], description="the operator's rules; none in this version")
+    dkim: Dkim = Dkim()
+    feedback: Feedback = Feedback()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        self._later("policies", [])
+        if list(self.pools) != ["default"]:
+            raise ValueError("pools: only [pools.default] works in this version")
+        for what in ("name", "bind"):
+            values = [getattr(listener, what) for listener in self.listeners]
+            if len(set(values)) != len(values):
+                raise ValueError(f"listeners: two of them have the same {what}")
+        return self

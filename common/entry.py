@@ -1,0 +1,103 @@
+"""An entry: one delivery as it lies in the queue, and its stored form (msgpack, schema version 1).
+
+The stored form is a map with short names; a reader ignores names it does not know, so that fields can be
+added without a new version. ``VERSION`` changes when old readers would get a field wrong.
+"""
+
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Self
+
+import msgpack
+
+from common.content import BodyRef
+
+VERSION = 1
+
+
+class UnreadableError(ValueError):
+    """Stored bytes that this version cannot read; nothing is thrown away, the entry is held."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One recipient of a submission. Times are seconds since 1970, sizes bytes."""
+
+    submission: str
+    number: int
+    """1 for the first recipient; the delivery's id is ``<submission>-<number>``."""
+    sender: str
+    """Envelope sender; ``""`` for the null reverse-path."""
+    recipient: str
+    domain: str
+    """The recipient's domain as DNS knows it: lower-case A-labels, or an address literal in brackets."""
+    accepted: float
+    expires: float
+    """Given up after this; counted from acceptance, for mail sent later from its due time."""
+    size: int
+    """Bytes of the content, uncompressed."""
+    content: bytes | BodyRef | None
+    """Stored content in the entry itself, or where it lies; None in a parked copy."""
+    pool: str = "default"
+    priority: int = 4
+    tags: tuple[str, ...] = ()
+    meta: dict[str, str] = field(default_factory=dict)
+    message_id: str = ""
+    interface: str = ""
+    """The listener's name."""
+    client_address: str = ""
+    eightbit: bool = False
+    """The client said BODY=8BITMIME (RFC 6152)."""
+    smtputf8: bool = False
+    """The client said SMTPUTF8 (RFC 6531)."""
+    attempts: int = 0
+    """Tries so far that count."""
+    last_reply: str = ""
+    """What the last try ended with, for the report on expiry."""
+
+    @property
+    def id(self) -> str:
+        """The delivery's id."""
+        return f"{self.submission}-{self.number}"
+
+    @property
+    def campaign(self) -> str:
+        """The first tag, or ``""``."""
+        return self.tags[0] if self.tags else ""
+
+    def but(self, **changes: Any) -> Self:
+        """A copy with some fields changed."""
+        return replace(self, **changes)
+
+    def pack(self) -> bytes:
+        """The stored form. Fields that have their default are left out."""
+        values: dict[str, Any] = {"v": VERSION}
+        for name, default in _FIELDS:
+            value = getattr(self, name)
+            if value != default:
+                values[name] = value.to_list() if isinstance(value, BodyRef) else value
+        packed: bytes = msgpack.packb(values)
+        return packed
+
+    @classmethod
+    def unpack(cls, data: bytes) -> "Entry":
+        """The entry behind its stored form. Raises UnreadableError."""
+        try:
+            values = msgpack.unpackb(data)
+            version = values["v"]
+            if version != VERSION:
+                raise UnreadableError(f"entry of schema version {version}; this is version {VERSION}")
+            known = {name: values[name] for name in _NAMES if name in values}
+            if isinstance(known.get("content"), list):
+                known["content"] = BodyRef.from_list(known["content"])
+            known["tags"] = tuple(known.get("tags", ()))
+            known.setdefault("content", None)
+            return cls(**known)
+        except UnreadableError:
+            raise
+        except Exception as error:
+            raise UnreadableError(f"not a queue entry: {error!r}") from error
+
+
+_NAMES = frozenset(f.name for f in fields(Entry))
+#: Name and the value that is left out; the default factory of meta gives an empty map.
+_FIELDS = tuple((f.name, {} if f.name == "meta" else f.default) for f in fields(Entry))

@@ -1,0 +1,38 @@
+"""Identifiers that sort by time and fit a subject token, a local part and a log line.
+
+Alphabet: base32hex in lower case, whose order is that of the bits it stands for (RFC 4648 section 7).
+"""
+
+import hashlib
+import os
+import re
+import time
+
+_ALPHABET = "0123456789abcdefghijklmnopqrstuv"
+_TIME_CHARS, _RANDOM_CHARS = 10, 10
+SUBMISSION = re.compile(f"[{_ALPHABET}]{{{_TIME_CHARS + _RANDOM_CHARS}}}")
+DELIVERY = re.compile(rf"({SUBMISSION.pattern})-(\d{{1,4}})")
+
+
+def base32(number: int, width: int) -> str:
+    """The low ``5 * width`` bits of ``number`` as ``width`` characters."""
+    return "".join(_ALPHABET[(number >> (5 * i)) & 31] for i in range(width - 1, -1, -1))
+
+
+def new_id(now: float | None = None) -> str:
+    """A new submission or event id: 50 bits of milliseconds since 1970, then 50 random bits."""
+    milliseconds = int((time.time() if now is None else now) * 1000)
+    return base32(milliseconds, _TIME_CHARS) + base32(int.from_bytes(os.urandom(7), "big"), _RANDOM_CHARS)
+
+
+def id_time(identifier: str) -> float:
+    """When an id was made, in seconds since 1970."""
+    return int(identifier[:_TIME_CHARS], 32) / 1000
+
+
+def token(text: str) -> str:
+    """A subject token for text that people chose (a campaign): 65 bits of its hash; ``-`` for none."""
+    if not text:
+        return "-"
+    digest = hashlib.blake2b(text.encode(), digest_size=9).digest()
+    return base32(int.from_bytes(digest, "big"), 13)

@@ -1,0 +1,85 @@
+"""How roles and commands find the servers: ``data_dir/run/instance.json``, or the URLs of the configuration."""
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from common.config import Config
+from common.errors import CannotCreateError, UnavailableError
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """What one ``postjet up`` runs. Ports and passwords are chosen once and reused when a child restarts."""
+
+    pid: int
+    nats_url: str
+    nats_user: str = ""
+    nats_password: str = field(default="", repr=False)
+    nats_credentials: str = ""
+    clickhouse_url: str = field(default="", repr=False)
+    max_store: int = 0
+    """Bytes of the broker's store, after lowering it to the free disk."""
+
+    def write(self, data_dir: str) -> None:
+        """Write it for this user's eyes only. Raises CannotCreateError."""
+        path = instance_path(data_dir)
+        fresh = path.with_suffix(".new")
+        try:
+            fresh.unlink(missing_ok=True)
+            with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                json.dump(asdict(self), file, indent=1)
+            fresh.rename(path)
+        except OSError as error:
+            raise CannotCreateError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def instance_path(data_dir: str) -> Path:
+    """Where an instance is written down."""
+    return Path(data_dir) / "run" / "instance.json"
+
+
+def read(data_dir: str) -> Instance | None:
+    """The instance written down in a data folder, running or not; None where there is none."""
+    try:
+        return Instance(**json.loads(instance_path(data_dir).read_text()))
+    except (FileNotFoundError, json.JSONDecodeError, TypeError):
+        return None
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process with this id runs."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def find(config: Config) -> Instance:
+    """The servers to use: those the configuration names, and the running instance's for the rest.
+
+    Raises UnavailableError when the configuration names none and nothing runs on its data folder.
+    """
+    running = None
+    if not (config.nats.url and config.clickhouse.url):
+        try:
+            running = read(config.data_dir)
+        except PermissionError:
+            raise UnavailableError(
+                f"{instance_path(config.data_dir)}: not readable; run this as the user of 'postjet up'"
+            ) from None
+        if running is None or not is_alive(running.pid):
+            raise UnavailableError(f"nothing runs on {config.data_dir}; start 'postjet up' first, or give --config")
+    return Instance(
+        pid=running.pid if running else 0,
+        nats_url=config.nats.url or (running.nats_url if running else ""),
+        nats_user="" if config.nats.url or not running else running.nats_user,
+        nats_password="" if config.nats.url or not running else running.nats_password,
+        nats_credentials=config.nats.credentials,
+        clickhouse_url=config.clickhouse.url or (running.clickhouse_url if running else ""),
+        max_store=config.nats.max_store if config.nats.url or not running else running.max_store,
+    )

@@ -1,0 +1,71 @@
+"""Content in the stream BODY: stored once per submission, read by every worker, removed with the last entry."""
+
+import asyncio
+
+from common.broker import HEADER_RESERVE, Broker, NoBrokerError, UnknownOutcomeError, with_id
+from common.content import BodyRef, CorruptError, digest
+from common.subjects import BODY_STREAM, body, queue_stream, submission
+
+
+class MissingError(Exception):
+    """The content that an entry names is not there."""
+
+
+class Bodies:
+    """Content of one pool."""
+
+    def __init__(self, broker: Broker, pool: str) -> None:
+        self.broker, self.pool = broker, pool
+
+    async def put(self, submission_id: str, stored: bytes) -> BodyRef:
+        """Store content and wait until it is safe; where it lies. Raises what ``Broker.store`` raises."""
+        subject = body(self.pool, submission_id)
+        limit = self.broker.client.max_payload - HEADER_RESERVE
+        if len(stored) <= limit:
+            await self.broker.store([with_id(subject, stored, subject)])
+            return BodyRef(len(stored), 0, digest(stored))
+        chunks = [stored[start : start + limit] for start in range(0, len(stored), limit)]
+        for i, chunk in enumerate(chunks):
+            await self.broker.store([with_id(f"{subject}.{i}", chunk, f"{subject}.{i}")])
+        return BodyRef(len(stored), len(chunks), digest(stored))
+
+    async def get(self, submission_id: str, ref: BodyRef) -> bytes:
+        """The stored form. Raises MissingError, CorruptError and what ``Broker.request`` raises."""
+        subject = body(self.pool, submission_id)
+        subjects = [f"{subject}.{i}" for i in range(ref.chunks)] if ref.chunks else [subject]
+        parts = []
+        for name in subjects:
+            message = await self.broker.last(BODY_STREAM, name)
+            if message is None:
+                raise MissingError(f"content {name} is not in the store")
+            parts.append(message.body)
+        stored = b"".join(parts)
+        if digest(stored) != ref.digest:
+            raise CorruptError(f"content {subject} differs from what was stored")
+        return stored
+
+    async def release(self, submission_id: str) -> bool:
+        """Remove a submission's content if no entry of any kind is left; whether it did.
+
+        Safe at any time: a deferral's schedule is stored before the entry is acked, and a firing schedule
+        stores its entry before it goes.
+        """
+        left = await self.broker.subjects(queue_stream(self.pool), submission(self.pool, submission_id))
+        if left:
+            return False
+        await self.remove(submission_id)
+        return True
+
+    async def remove(self, submission_id: str) -> None:
+        """Remove a submission's content, chunks too."""
+        subject = body(self.pool, submission_id)
+        await self.broker.purge(BODY_STREAM, subject)
+        await self.broker.purge(BODY_STREAM, f"{subject}.>")
+
+    async def remove_surely(self, submission_id: str) -> None:
+        """Remove it however often that takes (the broker may be away)."""
+        while True:
+            try:
+                return await self.remove(submission_id)
+            except (NoBrokerError, UnknownOutcomeError):
+                await asyncio.sleep(1)

@@ -1,0 +1,241 @@
+"""Finishing: the outcome's row is stored, then a deferral's schedule, then the entry goes. Always in that order.
+
+Rows of 5 ms or less share one message of EVENTS. Whatever the broker does meanwhile, an outcome is
+repeated until it is stored; until then ``blocked`` tells the worker to begin nothing new.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+
+from common.broker import Broker, BrokerError, Message, NoBrokerError, UnknownOutcomeError, with_id
+from common.content import SCHEDULED_INLINE_LIMIT, BodyRef
+from common.entry import Entry
+from common.event import Event, Type, pack
+from common.queue.bodies import Bodies, MissingError
+from common.queue.take import Copy, Taken, Taker
+from common.subjects import HELD, READY, SCHEDULED, as_kind, events, queue_stream
+
+log = structlog.get_logger()
+
+GATHER = 0.005
+#: Held entries are schedules that never fire (from 2262 on the date overflows and fires at once).
+NEVER = "2200-01-01T00:00:00Z"
+HOLD_REASON = "Postjet-Reason"
+_UNREACHABLE = (BrokerError, NoBrokerError, UnknownOutcomeError)
+
+
+@dataclass(eq=False)
+class _Outcome:
+    taken: Taken
+    row: Event
+    later: Entry | None
+    """What to schedule, for a deferral."""
+    at: float
+    done: asyncio.Future[None]
+
+
+class Finisher:
+    """Ends what a worker took."""
+
+    def __init__(self, broker: Broker, pool: str, taker: Taker) -> None:
+        self.broker, self.pool, self.taker = broker, pool, taker
+        self.bodies = Bodies(broker, pool)
+        self.stream = queue_stream(pool)
+        self._gathered: list[_Outcome] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._running: set[asyncio.Task[None]] = set()
+        self._blocked = 0
+        self.clear = asyncio.Event()
+        """Not set while an outcome could not be stored: begin nothing new."""
+        self.clear.set()
+
+    # --- verbs ---
+
+    async def done(self, taken: Taken, row: Event) -> None:
+        """The delivery has ended (delivered, bounced, expired); returns when that is stored and the entry gone."""
+        await self._gather(taken, row, None, 0)
+
+    async def defer(self, taken: Taken, row: Event, later: Entry, at: float) -> None:
+        """Try again at a time (seconds since 1970) with ``later``, the entry as changed by this attempt."""
+        await self._gather(taken, row, later, at)
+
+    async def drop(self, taken: Taken) -> None:
+        """An old copy: what it stands for is scheduled or finished already."""
+        self.taker.finished(taken)
+        await self._remove(taken.copies)
+        await self._release(taken.entry)
+
+    async def hold(self, subject: str, sequence: int, body: bytes, reason: str) -> None:
+        """Set an entry aside that cannot be worked on, until a person looks at it. Nothing is lost."""
+        held = as_kind(HELD, subject)
+        headers = {
+            "Nats-Msg-Id": f"hold.{held}.{sequence}",
+            "Nats-Schedule": f"@at {NEVER}",
+            "Nats-Schedule-Target": as_kind(READY, subject),
+            HOLD_REASON: reason[:500].encode("ascii", "replace").decode(),
+        }
+        *_, submission, number = subject.split(".")
+        row = Event(
+            time=time.time(), type=Type.HELD, pool=self.pool, submission=submission,
+            delivery=f"{submission}-{number}", reason="unreadable", text=reason,
+        )  # fmt: skip
+        log.error("queue: %s-%s is held: %s", submission, number, reason)
+        await self._surely(with_id(events(self.pool), pack([row]), f"held.{sequence}"))
+        await self._surely(Message(held, body, headers))
+        await self.broker.remove(self.stream, sequence)
+
+    def hold_soon(self, subject: str, sequence: int, body: bytes, reason: str) -> None:
+        """``hold`` in the background; a crash before it is through finds the entry where it was."""
+        self._spawn(self.hold(subject, sequence, body, reason))
+
+    async def flush(self) -> None:
+        """Wait until everything gathered is finished."""
+        while self._gathered or self._running:
+            if self._gathered:
+                self._go()
+            await asyncio.wait(list(self._running))
+
+    # --- how ---
+
+    async def _gather(self, taken: Taken, row: Event, later: Entry | None, at: float) -> None:
+        outcome = _Outcome(taken, row, later, at, asyncio.get_running_loop().create_future())
+        self._gathered.append(outcome)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(GATHER, self._go)
+        await outcome.done
+
+    def _go(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        outcomes, self._gathered = self._gathered, []
+        if outcomes:
+            self._spawn(self._finish(outcomes))
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(coroutine)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def _finish(self, outcomes: list[_Outcome]) -> None:
+        rows = [outcome.row for outcome in outcomes]
+        await self._surely(with_id(events(self.pool), pack(rows), f"rows.{rows[0].id}"))
+        await asyncio.gather(*(self._end(outcome) for outcome in outcomes))
+
+    async def _end(self, outcome: _Outcome) -> None:
+        taken = outcome.taken
+        try:
+            if outcome.later is not None:
+                await self._schedule(taken, outcome.later, outcome.at)
+            await self._remove(taken.copies)
+            self.taker.finished(taken)
+            if outcome.later is None:
+                await self._release(taken.entry)
+        finally:
+            if not outcome.done.done():
+                outcome.done.set_result(None)
+
+    async def _schedule(self, taken: Taken, later: Entry, at: float) -> None:
+        """A schedule of the broker's own (ADR-51); one per delivery, a second one replaces the first."""
+        taken.deferring = True
+        if later.content is None:
+            complete = await self._fetch_content(taken, later)
+            if complete is None:
+                return
+            later = complete
+        if isinstance(later.content, bytes) and len(later.content) > SCHEDULED_INLINE_LIMIT:
+            later = later.but(content=await self._move_content(later))
+        headers = {
+            "Nats-Schedule": f"@at {datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%S.%fZ}",
+            "Nats-Schedule-Target": taken.subject,
+            # the fired entry replaces an older copy of itself
+            "Nats-Schedule-Rollup": "sub",
+        }
+        subject = as_kind(SCHEDULED, taken.subject)
+        await self._surely(with_id(subject, later.pack(), f"{later.id}.{later.attempts}.{at:.3f}", **headers))
+        self.taker.finished(taken)
+
+    async def _fetch_content(self, taken: Taken, later: Entry) -> Entry | None:
+        """``later`` with the content that was let go of while parked; None when the entry is gone."""
+        while True:
+            try:
+                await self.taker.content(taken)
+                return later.but(content=taken.entry.content)
+            except MissingError:
+                return None
+            except _UNREACHABLE as error:
+                await self._wait(error)
+
+    async def _move_content(self, entry: Entry) -> BodyRef:
+        assert isinstance(entry.content, bytes)
+        while True:
+            try:
+                return await self.bodies.put(entry.submission, entry.content)
+            except _UNREACHABLE as error:
+                await self._wait(error)
+
+    async def _surely(self, message: Message) -> None:
+        """Store a message however often that takes; its Nats-Msg-Id keeps a repeat from counting twice."""
+        tries = 0
+        try:
+            while True:
+                try:
+                    await self.broker.put(message)
+                    return
+                except _UNREACHABLE as error:
+                    tries += 1
+                    if tries == 1:
+                        self._block()
+                    await self._wait(error)
+        finally:
+            if tries:
+                self._unblock()
+
+    async def _wait(self, error: Exception) -> None:
+        log.warning("queue: an outcome could not be stored yet: %s", error)
+        await asyncio.sleep(1)
+
+    def _block(self) -> None:
+        self._blocked += 1
+        self.clear.clear()
+
+    def _unblock(self) -> None:
+        self._blocked -= 1
+        if not self._blocked:
+            self.clear.set()
+
+    async def _remove(self, copies: list[Copy]) -> None:
+        """Remove an entry from the queue, every copy that was handed out of it."""
+        for copy in list(copies):
+            await self._remove_copy(copy)
+
+    async def _remove_copy(self, copy: Copy) -> None:
+        """Ack and wait for the answer; through a consumer that is gone, acks are answered but remove nothing."""
+        while True:
+            try:
+                if self.taker.is_read(copy):
+                    with contextlib.suppress(NoBrokerError, UnknownOutcomeError):
+                        await self.broker.request(copy.reply, b"+ACK", timeout=2.0)
+                        return
+                await self.broker.remove(self.stream, copy.sequence)
+                return
+            except _UNREACHABLE as error:
+                log.warning("queue: entry %s could not be removed yet: %s", copy.sequence, error)
+                await asyncio.sleep(1)
+
+    async def _release(self, entry: Entry) -> None:
+        """Remove shared content with the last entry; what fails here is left to the sweeper."""
+        if isinstance(entry.content, BodyRef):
+            try:
+                await self.bodies.release(entry.submission)
+            except _UNREACHABLE as error:
+                log.debug("queue: content of %s left to the sweeper: %s", entry.submission, error)
+
+

@@ -1,0 +1,175 @@
+"""Accepting: a submission is stored whole or not at all, and 250 means stored.
+
+Group commit without a timer: while one step is on its way to the broker, everybody who arrives waits
+and goes together in the next (docs/decisions/001-group-commit.md).
+"""
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from common.broker import Broker, BrokerError, Message, NoBrokerError, UnknownOutcomeError, with_id
+from common.content import INLINE_LIMIT
+from common.entry import Entry
+from common.event import Event, pack
+from common.queue.bodies import Bodies
+from common.queue.room import Room
+from common.subjects import READY, events, queue_stream, submission
+from common.subjects import entry as entry_subject
+from common.submit_error import SubmitError
+
+log = structlog.get_logger()
+
+#: Whoever could not even be sent within this time is told so: a known refusal.
+KNOWN_WITHIN = 10.0
+#: Messages and bytes of one atomic step: nats-server's default limit, and it holds a batch in memory.
+STEP_MESSAGES, STEP_BYTES = 1000, 4 * 2**20
+#: Up to this many single publishes cost fewer syncs than a batch, which always costs six.
+SINGLES = 5
+
+
+@dataclass(eq=False)
+class _Waiting:
+    """A submission that waits for its step."""
+
+    submission: str
+    messages: list[Message]
+    row: Event
+    done: asyncio.Future[None]
+    since: float = field(default_factory=time.monotonic)
+
+    @property
+    def bytes(self) -> int:
+        return sum(len(message.body) for message in self.messages)
+
+    def fail(self, error: SubmitError) -> None:
+        if not self.done.done():
+            self.done.set_exception(error)
+
+
+class Intake:
+    """Takes submissions for one pool."""
+
+    def __init__(self, broker: Broker, room: Room, pool: str = "default") -> None:
+        self.broker, self.room, self.pool = broker, room, pool
+        self.bodies = Bodies(broker, pool)
+        self._waiting: list[_Waiting] = []
+        self._step: asyncio.Task[None] | None = None
+        self._cleaning: set[asyncio.Task[None]] = set()
+
+    async def submit(self, entries: list[Entry], content: bytes, row: Event) -> None:
+        """Store a submission: its entries, its content (stored form) and its ``accepted`` row.
+
+        Returns when all of it is stored. Raises SubmitError (452 full, 451 else): nothing of it will be
+        delivered, but after an unknown outcome of 60 s, where a worker may have been quicker than the purge.
+        """
+        if not self.room.intake:
+            raise SubmitError.full()
+        submission_id = entries[0].submission
+        content_in_body = len(entries) > 1 or len(content) > INLINE_LIMIT
+        try:
+            placed = await self.bodies.put(submission_id, content) if content_in_body else content
+            messages = [
+                with_id(entry_subject(READY, entry), entry.but(content=placed).pack(), entry.id) for entry in entries
+            ]
+            waiting = _Waiting(submission_id, messages, row, asyncio.get_running_loop().create_future())
+            self._waiting.append(waiting)
+            if self._step is None or self._step.done():
+                self._step = asyncio.create_task(self._steps())
+            await waiting.done
+        except (SubmitError, BrokerError, NoBrokerError, UnknownOutcomeError) as error:
+            if content_in_body:
+                self._clean(self.bodies.remove_surely(submission_id))
+            raise _refusal(error) from error
+
+    async def _steps(self) -> None:
+        while self._waiting:
+            step = self._next_step()
+            try:
+                await self._store(step)
+            except Exception as error:
+                log.exception("queue: step failed")
+                for waiting in step:
+                    waiting.fail(_refusal(error))
+
+    def _next_step(self) -> list[_Waiting]:
+        """As many as one step may hold; those who waited too long are refused."""
+        step: list[_Waiting] = []
+        messages = size = 0
+        while self._waiting:
+            first = self._waiting[0]
+            if time.monotonic() - first.since > KNOWN_WITHIN:
+                self._waiting.pop(0).fail(SubmitError.unavailable())
+                continue
+            messages, size = messages + len(first.messages), size + first.bytes
+            if step and (messages > STEP_MESSAGES or size > STEP_BYTES):
+                break
+            step.append(self._waiting.pop(0))
+        return step
+
+    async def _store(self, step: list[_Waiting]) -> None:
+        """Entries first, then their rows: a row must never speak of mail that is not there."""
+        if not step:
+            return
+        if len(step) <= SINGLES and all(len(waiting.messages) == 1 for waiting in step):
+            groups = [[waiting] for waiting in step]
+        else:
+            groups = [step]
+        outcomes = await asyncio.gather(*(self._store_entries(group) for group in groups))
+        stored = [waiting for group, good in zip(groups, outcomes, strict=True) if good for waiting in group]
+        if not stored:
+            return
+        rows = [waiting.row for waiting in stored]
+        try:
+            await self.broker.store([with_id(events(self.pool), pack(rows), f"accepted.{rows[0].id}")])
+        except (BrokerError, NoBrokerError, UnknownOutcomeError) as error:
+            self._refuse(stored, error)
+        else:
+            for waiting in stored:
+                if not waiting.done.done():
+                    waiting.done.set_result(None)
+
+    async def _store_entries(self, group: list[_Waiting]) -> bool:
+        try:
+            await self.broker.store([message for waiting in group for message in waiting.messages])
+        except UnknownOutcomeError as error:
+            self._refuse(group, error)
+            return False
+        except (BrokerError, NoBrokerError) as error:
+            for waiting in group:
+                waiting.fail(_refusal(error))
+            return False
+        return True
+
+    def _refuse(self, group: list[_Waiting], error: Exception) -> None:
+        """Refuse submissions whose entries are, or may be, in the queue: they are purged until confirmed."""
+        for waiting in group:
+            waiting.fail(_refusal(error))
+            self._clean(self._purge_surely(waiting.submission))
+
+    async def _purge_surely(self, submission_id: str) -> None:
+        while True:
+            try:
+                await self.broker.purge(queue_stream(self.pool), submission(self.pool, submission_id))
+                return
+            except (NoBrokerError, UnknownOutcomeError):
+                await asyncio.sleep(1)
+
+    def _clean(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(coroutine)
+        self._cleaning.add(task)
+        task.add_done_callback(self._cleaning.discard)
+
+
+def _refusal(error: Exception) -> SubmitError:
+    if isinstance(error, SubmitError):
+        return error
+    if isinstance(error, BrokerError) and error.full:
+        return SubmitError.full()
+    if isinstance(error, UnknownOutcomeError):
+        return SubmitError.unknown()
+    return SubmitError.unavailable()

@@ -1,0 +1,78 @@
+"""The streams and buckets, created or brought up to date; safe to call from every process."""
+
+import asyncio
+from typing import Any
+
+from common.broker import Broker, BrokerError, NoBrokerError, UnknownOutcomeError
+from common.subjects import BODY_STREAM, EVENTS_STREAM, queue_stream
+
+#: How long a repeat of a message is recognised; longer than any repeat (Broker.store).
+DUPLICATE_WINDOW = 120
+#: A lease that is not renewed for so many seconds has lapsed.
+LEASE = 10
+
+_SECOND = 1_000_000_000
+_NAME_IN_USE = 10058
+
+
+def _definitions(pools: list[str], max_store: int, replicas: int) -> list[dict[str, Any]]:
+    common = {
+        "storage": "file",
+        "num_replicas": replicas,
+        "allow_direct": True,
+        "duplicate_window": DUPLICATE_WINDOW * _SECOND,
+    }
+    entries = {
+        "retention": "workqueue",
+        "allow_msg_schedules": True,
+        "allow_rollup_hdrs": True,
+        "allow_atomic": True,
+    }
+    content = {"retention": "limits", "discard": "new"}
+    bucket = {"retention": "limits", "discard": "new", "max_msgs_per_subject": 1, "allow_rollup_hdrs": True}
+    return [
+        *(
+            {**common, **entries, "name": queue_stream(pool), "subjects": [f"{kind}.{pool}.>" for kind in "qsh"]}
+            for pool in pools
+        ),
+        {**common, **content, "name": BODY_STREAM, "subjects": ["b.>"]},
+        {**common, **content, "name": EVENTS_STREAM, "subjects": ["e.>"], "max_bytes": max_store // 5},
+        {**common, **bucket, "name": "KV_pools", "subjects": ["$KV.pools.>"]},
+        {**common, **bucket, "name": "KV_intents", "subjects": ["$KV.intents.>"]},
+        {
+            **common,
+            **bucket,
+            "name": "KV_leases",
+            "subjects": ["$KV.leases.>"],
+            "storage": "memory",
+            "max_age": LEASE * _SECOND,
+            "duplicate_window": LEASE * _SECOND,
+        },
+    ]
+
+
+async def ensure(broker: Broker, pools: list[str], max_store: int) -> None:
+    """Create what is missing, update what differs. Raises what ``Broker.api`` raises."""
+    replicas = 3 if broker.clustered else 1
+    for definition in _definitions(pools, max_store, replicas):
+        name = definition["name"]
+        try:
+            await broker.api(f"STREAM.CREATE.{name}", definition)
+        except BrokerError as error:
+            if error.code != _NAME_IN_USE:
+                raise
+            await broker.api(f"STREAM.UPDATE.{name}", definition)
+
+
+async def ensure_surely(broker: Broker, pools: list[str], max_store: int) -> None:
+    """``ensure`` once JetStream answers; after a restart of the broker the streams in memory are gone."""
+    while True:
+        try:
+            return await ensure(broker, pools, max_store)
+        except (BrokerError, NoBrokerError, UnknownOutcomeError):
+            await asyncio.sleep(0.2)
+
+
+async def created(broker: Broker, stream: str) -> str:
+    """When a stream was created: tells one store from a later one that reuses sequence numbers."""
+    return str((await broker.api(f"STREAM.INFO.{stream}"))["created"])

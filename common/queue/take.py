@@ -1,0 +1,279 @@
+"""Taking entries: standing pulls on the lanes' consumers, small local buffers, bands 8:3:1.
+
+Everything taken stays unacked until it is finished (``finish``), with a sign of life every 10 s. What
+cannot go now is parked by the worker without its content: only reply and sequence are kept.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from heapq import heappop, heappush
+
+import structlog
+from nats.aio.msg import Msg
+
+from common.broker import Broker, UnknownOutcomeError
+from common.content import BodyRef
+from common.entry import Entry, UnreadableError
+from common.queue.bodies import Bodies, MissingError
+from common.queue.lanes import Consumer
+from common.subjects import SCHEDULED, as_kind, queue_stream
+
+log = structlog.get_logger()
+
+PULL, PULL_BYTES, PULL_EXPIRES = 8, 2 * 2**20, 30.0
+IN_PROGRESS_EVERY = 10.0
+#: Bands a:b:c about 8:3:1, so that nothing starves.
+_TURNS = "aabaaabaabac"
+
+
+@dataclass(eq=False)
+class _Reader:
+    """One consumer being read."""
+
+    consumer: Consumer
+    asked: int = 0
+    """Messages that standing pulls may still bring."""
+    buffered: int = 0
+    """Messages that were brought and not taken yet."""
+    watchdog: asyncio.TimerHandle | None = None
+
+    @property
+    def created(self) -> float:
+        """When the consumer was created, seconds since 1970, rounded up to what floats and nats-py keep."""
+        return datetime.fromisoformat(self.consumer.created).timestamp() + 0.001
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """One handing out of an entry: the sequence it has in the stream and where to ack it."""
+
+    sequence: int
+    reply: str
+    reader: _Reader
+
+
+@dataclass(eq=False, slots=True)
+class Taken:
+    """An entry that this worker holds: unacked in the broker until it is finished."""
+
+    subject: str
+    entry: Entry
+    copies: list[Copy]
+    """One, and one more for each time it was handed out again; all of them are acked."""
+    maybe_tried: bool
+    """Redelivered, or older than its consumer: ``Taker.is_current`` tells whether it still counts."""
+    begun: bool = False
+    """Whether its attempt has begun: from here on it is finished, whatever happens to its consumer."""
+    deferring: bool = False
+    """Its schedule is being stored: a copy with another sequence is the next try, not this one."""
+    dropped: bool = False
+    """Not ours any more; the broker hands it out again."""
+
+    @property
+    def sequence(self) -> int:
+        """The latest copy's place in the stream."""
+        return max(copy.sequence for copy in self.copies)
+
+
+class Taker:
+    """The entries of a worker's lanes."""
+
+    def __init__(self, broker: Broker, pool: str) -> None:
+        self.broker, self.pool = broker, pool
+        self.stream = queue_stream(pool)
+        self.bodies = Bodies(broker, pool)
+        self.on_unreadable: Callable[[str, int, bytes, str], None] = _say
+        """Told subject, sequence, body and reason of what cannot be read."""
+        self._inbox = broker.new_inbox()
+        self._readers: dict[str, _Reader] = {}
+        self._ready: dict[str, list[tuple[int, int, Taken]]] = {band: [] for band in "abc"}
+        self._held: dict[str, Taken] = {}
+        self._arrived = asyncio.Event()
+        self._turns = itertools.cycle(_TURNS)
+        self._order = itertools.count()
+
+    async def start(self) -> None:
+        """Open the inbox that pulls are answered to; one subject per consumer names it in every message."""
+        await self.broker.subscribe(f"{self._inbox}.*", self._on_message)
+
+    # --- what lanes tell ---
+
+    async def read(self, consumer: Consumer) -> None:
+        """Read a consumer. A new incarnation of it hands out again what the old one had handed out."""
+        reader = self._readers.get(consumer.name)
+        if reader is None or reader.consumer != consumer:
+            self._drop(consumer.name)
+            reader = self._readers[consumer.name] = _Reader(consumer)
+        reader.asked = 0
+        await self._pull(reader)
+
+    async def leave(self, name: str) -> None:
+        """Stop reading a consumer; what has not begun goes back to the broker at once."""
+        for taken in self._drop(name):
+            with contextlib.suppress(UnknownOutcomeError):
+                for copy in taken.copies:
+                    await self.broker.publish(copy.reply, b"-NAK")
+        reader = self._readers.pop(name, None)
+        if reader and reader.watchdog:
+            reader.watchdog.cancel()
+
+    async def leave_all(self) -> None:
+        """Stop reading."""
+        for name in list(self._readers):
+            await self.leave(name)
+
+    def _drop(self, name: str) -> list[Taken]:
+        """Forget what was taken from a consumer and has not begun."""
+        gone = [t for t in self._held.values() if t.copies[0].reader.consumer.name == name and not t.begun]
+        for taken in gone:
+            taken.dropped = True
+            del self._held[taken.entry.id]
+        return gone
+
+    # --- taking ---
+
+    async def take(self) -> Taken:
+        """The next entry by band and priority; waits for one."""
+        while True:
+            for band in (next(self._turns), "a", "b", "c"):
+                heap = self._ready[band]
+                while heap:
+                    taken = heappop(heap)[2]
+                    reader = taken.copies[0].reader
+                    reader.buffered -= 1
+                    await self._refill(reader)
+                    if not taken.dropped:
+                        return taken
+            self._arrived.clear()
+            await self._arrived.wait()
+
+    async def is_current(self, taken: Taken) -> bool:
+        """Whether an entry that may have been tried before still counts; if not, it is dropped and acked.
+
+        Its deferral comes first: a schedule that fires stores the entry before it goes, so whoever looks
+        at ``s.`` and then at ``q.`` misses neither.
+        """
+        if not taken.maybe_tried:
+            return True
+        if await self.broker.last(self.stream, as_kind(SCHEDULED, taken.subject)):
+            return False
+        latest = await self.broker.last(self.stream, taken.subject)
+        return latest is not None and latest.sequence == taken.sequence
+
+    async def content(self, taken: Taken) -> bytes:
+        """The stored content of an entry, wherever it lies. Raises MissingError and what bodies raise."""
+        entry = taken.entry
+        if isinstance(entry.content, bytes):
+            return entry.content
+        if isinstance(entry.content, BodyRef):
+            return await self.bodies.get(entry.submission, entry.content)
+        stored = await self.broker.at(self.stream, taken.sequence)
+        if stored is None:
+            raise MissingError(f"entry {entry.id} is not in the queue any more")
+        taken.entry = Entry.unpack(stored.body)
+        return await self.content(taken)
+
+    def park(self, taken: Taken) -> None:
+        """Let go of content in the entry; ``content`` fetches it again."""
+        if isinstance(taken.entry.content, bytes):
+            taken.entry = taken.entry.but(content=None)
+
+    def finished(self, taken: Taken) -> None:
+        """The entry is out of our hands: no more signs of life."""
+        if self._held.get(taken.entry.id) is taken:
+            del self._held[taken.entry.id]
+
+    @property
+    def held(self) -> int:
+        """How many entries are unacked on our behalf."""
+        return len(self._held)
+
+    def is_read(self, copy: Copy) -> bool:
+        """Whether an ack through the consumer that handed out this copy still removes it."""
+        return self._readers.get(copy.reader.consumer.name) is copy.reader
+
+    async def in_progress(self) -> None:
+        """Say every 10 s that everything held, buffered and parked too, is being worked on; for ever."""
+        while True:
+            await asyncio.sleep(IN_PROGRESS_EVERY)
+            with contextlib.suppress(UnknownOutcomeError):
+                for taken in list(self._held.values()):
+                    await self.broker.publish(taken.copies[-1].reply, b"+WPI")
+
+    # --- pulling ---
+
+    async def _refill(self, reader: _Reader) -> None:
+        if reader.asked + reader.buffered <= PULL // 2 and self._readers.get(reader.consumer.name) is reader:
+            await self._pull(reader)
+
+    async def _pull(self, reader: _Reader) -> None:
+        name = reader.consumer.name
+        batch = PULL - reader.asked - reader.buffered
+        if batch > 0:
+            request = {"batch": batch, "max_bytes": PULL_BYTES, "expires": int(PULL_EXPIRES * 1e9)}
+            subject = f"$JS.API.CONSUMER.MSG.NEXT.{self.stream}.{name}"
+            with contextlib.suppress(UnknownOutcomeError):
+                reader.asked += batch
+                await self.broker.publish(subject, json.dumps(request).encode(), reply=f"{self._inbox}.{name}")
+        if reader.watchdog:
+            reader.watchdog.cancel()
+        reader.watchdog = asyncio.get_running_loop().call_later(PULL_EXPIRES + 2, self._ask_again, reader)
+
+    def _ask_again(self, reader: _Reader) -> None:
+        """No word for longer than a pull lives: whatever was asked for will not come."""
+        if self._readers.get(reader.consumer.name) is reader:
+            reader.asked = 0
+            self._asking = asyncio.ensure_future(self._pull(reader))
+
+    async def _on_message(self, message: Msg) -> None:
+        if not message.reply:
+            await self._on_status(message.subject.rpartition(".")[2], message.headers or {})
+            return
+        reader = self._readers.get(message.metadata.consumer)
+        if reader is None:
+            with contextlib.suppress(UnknownOutcomeError):
+                await self.broker.publish(message.reply, b"-NAK")
+            return
+        reader.asked -= 1
+        self._on_entry(reader, message)
+        await self._refill(reader)
+
+    async def _on_status(self, name: str, headers: dict[str, str]) -> None:
+        """The end of a pull: 408 expired, 409 consumer gone or byte bound reached, 503 no JetStream."""
+        reader = self._readers.get(name)
+        status = headers.get("Status", "")
+        if reader is None or status == "100":
+            return
+        if status == "503" or "Deleted" in headers.get("Description", ""):
+            return  # lanes has it created again, or the watchdog asks again
+        reader.asked = max(0, reader.asked - int(headers.get("Nats-Pending-Messages", reader.asked)))
+        await self._refill(reader)
+
+    def _on_entry(self, reader: _Reader, message: Msg) -> None:
+        metadata = message.metadata
+        copy = Copy(metadata.sequence.stream, message.reply, reader)
+        try:
+            entry = Entry.unpack(message.data)
+        except UnreadableError as error:
+            self.on_unreadable(message.subject, copy.sequence, message.data, str(error))
+            return
+        known = self._held.get(entry.id)
+        if known and not (known.deferring and copy.sequence != known.sequence):
+            known.copies.append(copy)
+            return
+        tried = metadata.num_delivered > 1 or metadata.timestamp.timestamp() <= reader.created
+        taken = Taken(message.subject, entry, [copy], tried)
+        self._held[entry.id] = taken
+        band = message.subject.split(".", 4)[3]
+        heappush(self._ready[band], (-entry.priority, next(self._order), taken))
+        reader.buffered += 1
+        self._arrived.set()
+
+
+def _say(subject: str, _sequence: int, _body: bytes, reason: str) -> None:
+    log.error("queue: %s cannot be read: %s", subject, reason)

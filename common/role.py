@@ -1,0 +1,100 @@
+"""A role's process: configuration, connection to the broker, signals; what every role starts with."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+import uvloop
+
+from common import instance, log
+from common.broker import Broker, NoBrokerError
+from common.config import Config
+from common.errors import UnavailableError
+from common.ids import new_id
+from common.queue import streams
+
+logger = structlog.get_logger()
+
+
+@dataclass
+class Role:
+    """What a role's ``main`` gets."""
+
+    name: str
+    config: Config
+    servers: instance.Instance
+    broker: Broker
+    stopping: asyncio.Event
+    slot: str = "0"
+    """Names this process among its kind, the same after a restart."""
+    pool: str = "default"
+    sockets: dict[str, int] = field(default_factory=dict)
+    """Listener name to a bound socket's file descriptor, handed down by the parent."""
+    incarnation: str = field(default_factory=new_id)
+
+    @property
+    def holder(self) -> str:
+        """What stands in this process's leases: the same after a restart, which so takes over at once."""
+        return f"{socket.gethostname()}-{self.name}-{self.slot}".replace(".", "-")
+
+
+Main = Callable[[Role], Awaitable[None]]
+
+
+def run(name: str, main: Main, config: Config, **options: Any) -> None:
+    """Run a role until SIGTERM or SIGINT. Raises PostjetError."""
+    log.setup(config.log, config.hostname, name)
+    uvloop.run(_run(name, main, config, options))
+
+
+async def _run(name: str, main: Main, config: Config, options: dict[str, Any]) -> None:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    servers = instance.find(config)
+    async with connected(servers, list(config.pools), f"postjet-{name}") as broker:
+        await main(Role(name, config, servers, broker, stopping, **options))
+
+
+@contextlib.asynccontextmanager
+async def connected(servers: instance.Instance, pools: list[str], name: str) -> AsyncIterator[Broker]:
+    """A connection to the broker whose streams are there. Raises UnavailableError."""
+    broker = Broker(
+        servers.nats_url,
+        name=name,
+        user=servers.nats_user,
+        password=servers.nats_password,
+        credentials=servers.nats_credentials,
+    )
+    try:
+        async with asyncio.timeout(30):
+            await broker.connect()
+            await streams.ensure_surely(broker, pools, servers.max_store)
+    except (NoBrokerError, TimeoutError) as error:
+        await broker.close()
+        raise UnavailableError(f"the broker {servers.nats_url} does not answer: {error}") from None
+    broker.on_connect.append(lambda: streams.ensure_surely(broker, pools, servers.max_store))
+    try:
+        yield broker
+    finally:
+        await broker.close()
+
+
+async def together(stopping: asyncio.Event, *background: Coroutine[Any, Any, None]) -> None:
+    """Run background work until ``stopping`` is set, then cancel it. What one of them raises ends all."""
+    tasks = [asyncio.create_task(work) for work in background]
+    stop = asyncio.create_task(stopping.wait())
+    try:
+        done, _ = await asyncio.wait([*tasks, stop], return_when=asyncio.FIRST_COMPLETED)
+        for task in done - {stop}:
+            task.result()
+    finally:
+        for task in (*tasks, stop):
+            task.cancel()
+        await asyncio.gather(*tasks, stop, return_exceptions=True)

@@ -1,0 +1,1 @@
+"""Data that ships with Postjet, read by importlib.resources."""

@@ -1,0 +1,1 @@
+"""What happened: ClickHouse, recorder, what can be asked of it."""

@@ -1,0 +1,1 @@
+"""Command line, and the parent that starts and watches the others."""

@@ -1,0 +1,93 @@
+"""``postjet``: the command line."""
+
+import asyncio
+import sys
+from typing import Annotated
+
+import typer
+
+from common import log, role
+from common.config_file import load
+from common.errors import PostjetError, UsageError
+from master.parent import Parent
+
+app = typer.Typer(
+    name="postjet",
+    help="An SMTP-native relay server: real SMTP in, a JetStream queue, delivery straight to MX hosts.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+@app.callback()
+def _options(
+    context: typer.Context,
+    config: Annotated[
+        str | None,
+        typer.Option(help="Configuration; else $POSTJET_CONFIG, ./postjet.toml, /etc/postjet/postjet.toml"),
+    ] = None,
+) -> None:
+    context.obj = config
+
+
+@app.command()
+def up(context: typer.Context) -> None:
+    """Start everything: the embedded servers unless a URL replaces them, then the roles. Ctrl-C stops."""
+    config, file = load(context.obj)
+    log.setup(config.log, config.hostname, "master")
+    asyncio.run(Parent(config, file).run())
+
+
+@app.command()
+def run(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="ROLE", help="smtpd_ingress, outbound or events")],
+    pool: Annotated[str, typer.Option(help="the pool that outbound works for")] = "default",
+    slot: Annotated[str, typer.Option(help="names this process among its kind, the same after a restart")] = "",
+    socket: Annotated[list[str] | None, typer.Option(hidden=True)] = None,
+) -> None:
+    """Run one role alone, for several machines."""
+    import events.main
+    import outbound.main
+    import smtpd_ingress.main
+
+    roles = {"smtpd_ingress": smtpd_ingress.main.main, "outbound": outbound.main.main, "events": events.main.main}
+    if name not in roles:
+        raise UsageError(f"{name!r} is no role; there are {', '.join(roles)}")
+    config, _ = load(context.obj)
+    if pool not in config.pools:
+        raise UsageError(f"{pool!r} is no pool of the configuration; there are {', '.join(config.pools)}")
+    import os
+
+    sockets = {listener: int(fd) for listener, _, fd in (text.partition("=") for text in socket or [])}
+    role.run(name, roles[name], config, pool=pool, slot=slot or str(os.getpid()), sockets=sockets)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run a command; what a person can put right is one line and an exit code of sysexits."""
+    arguments = _config_first(sys.argv[1:] if argv is None else argv)
+    try:
+        app(arguments)
+    except PostjetError as error:
+        sys.stdout.flush()
+        print(f"postjet: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:  # the reader of a pipe had enough
+        sys.stderr.close()
+        sys.exit(0)
+
+
+def _config_first(arguments: list[str]) -> list[str]:
+    """``--config FILE`` may stand anywhere: before the command or behind it."""
+    for i, argument in enumerate(arguments):
+        if argument == "--":
+            break
+        if argument == "--config" and i + 1 < len(arguments):
+            return ["--config", arguments[i + 1], *arguments[:i], *arguments[i + 2 :]]
+        if argument.startswith("--config="):
+            return [argument, *arguments[:i], *arguments[i + 1 :]]
+    return arguments
+
+

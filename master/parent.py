@@ -1,0 +1,108 @@
+"""``postjet up``: the parent that starts the embedded servers, then the roles, and keeps them running."""
+
+import asyncio
+import os
+import secrets
+import signal
+import sys
+from pathlib import Path
+
+import structlog
+
+from common import instance
+from common.config import Config
+from common.units import format_size
+from master import clickhouse_server, data_dir, nats_server, sockets
+from master.child import Child
+
+log = structlog.get_logger()
+
+#: Seconds a role or server has to finish what is in flight.
+STOP = {"smtpd_ingress": 45.0, "outbound": 60.0, "events": 60.0, "server": 30.0}
+
+
+class Parent:
+    """One instance of Postjet on one machine."""
+
+    def __init__(self, config: Config, config_file: Path | None) -> None:
+        self.config = config
+        self.config_file = config_file
+        self.servers: list[Child] = []
+        self.roles: dict[str, list[Child]] = {"smtpd_ingress": [], "outbound": [], "events": []}
+
+    async def run(self) -> None:
+        """Start everything, wait for SIGTERM or SIGINT, stop everything. Raises PostjetError."""
+        stopping = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+        path = data_dir.prepare(self.config.data_dir)
+        lock_fd = data_dir.lock(path)
+        listening = [(listener, sockets.bind(listener)) for listener in self.config.listeners]
+        try:
+            await self._start_servers(path, lock_fd)
+            for listener, bound in listening:
+                for number, sock in enumerate(bound):
+                    argv = ["--socket", f"{listener.name}={sock.fileno()}"]
+                    self._add("smtpd_ingress", f"{listener.name}.{number}", argv, (sock.fileno(),))
+            for pool, settings in self.config.pools.items():
+                for number in range(settings.workers):
+                    self._add("outbound", f"{pool}.{number}", ["--pool", pool])
+            self._add("events", "0")
+            for name in ("events", "outbound", "smtpd_ingress"):
+                for child in self.roles[name]:
+                    await child.start()
+            for listener in self.config.listeners:
+                log.info("listener %s takes mail on %s", listener.name, listener.bind)
+            await stopping.wait()
+        finally:
+            for _, bound in listening:
+                for sock in bound:
+                    sock.close()
+            await self._stop()
+
+    async def _start_servers(self, path: Path, lock_fd: int) -> None:
+        config = self.config
+        max_store = config.nats.max_store
+        password = secrets.token_urlsafe(24)
+        nats_url, clickhouse_url = config.nats.url, config.clickhouse.url
+        if not nats_url:
+            max_store = data_dir.store_limit(path, config.nats.max_store)
+            if max_store < config.nats.max_store:
+                log.info(
+                    "nats.max_store lowered from %s to %s: 80 %% of the free disk",
+                    format_size(config.nats.max_store),
+                    format_size(max_store),
+                )
+            port = sockets.free_port()
+            nats_url = f"nats://127.0.0.1:{port}"
+            self.servers.append(nats_server.child(path, port, password, max_store, lock_fd))
+        if not clickhouse_url:
+            port = sockets.free_port()
+            clickhouse_url = f"http://{clickhouse_server.USER}:{password}@127.0.0.1:{port}/postjet"
+            self.servers.append(clickhouse_server.child(path, port, password, lock_fd))
+        await asyncio.gather(*(server.start() for server in self.servers))
+        instance.Instance(
+            pid=os.getpid(),
+            nats_url=nats_url,
+            nats_user="" if config.nats.url else nats_server.USER,
+            nats_password="" if config.nats.url else password,
+            nats_credentials=config.nats.credentials,
+            clickhouse_url=clickhouse_url,
+            max_store=max_store,
+        ).write(config.data_dir)
+
+    def _add(self, role: str, slot: str, argv: list[str] | None = None, fds: tuple[int, ...] = ()) -> None:
+        command = [sys.executable, "-m", "master"]
+        if self.config_file:
+            command += ["--config", str(self.config_file)]
+        command += ["run", role, "--slot", slot, *(argv or [])]
+        self.roles[role].append(Child(f"{role} {slot}", command, fds=fds))
+
+    async def _stop(self) -> None:
+        """Intake first, then what is in flight, then the events, then the servers."""
+        log.info("stopping: finishing what is in flight")
+        for name in ("smtpd_ingress", "outbound", "events"):
+            await asyncio.gather(*(child.stop(STOP[name]) for child in self.roles[name]))
+        await asyncio.gather(*(server.stop(STOP["server"]) for server in self.servers))
+        log.info("stopped")
+

@@ -1,0 +1,1 @@
+"""Mail out: takes deliveries from the queue, signs, finds MX hosts, delivers."""

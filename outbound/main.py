@@ -1,0 +1,52 @@
+"""The role ``outbound``: one worker of one pool."""
+
+import asyncio
+
+import structlog
+
+from common.keys import KeyStore
+from common.queue import leases
+from common.queue.finish import Finisher
+from common.queue.lanes import Lanes
+from common.queue.sweep import Sweeper
+from common.queue.take import Taker
+from common.role import Role, together
+from outbound.prepare import Preparer
+from outbound.resolver import Resolver
+from outbound.routing import Router
+from outbound.site import Sites
+from outbound.worker import Worker
+
+log = structlog.get_logger()
+
+#: Seconds that attempts in flight have when the process stops.
+GRACE = 50.0
+
+
+async def main(role: Role) -> None:
+    """Deliver until told to stop; finish what has begun."""
+    config, broker, pool = role.config, role.broker, role.pool
+    taker = Taker(broker, pool)
+    finisher = Finisher(broker, pool, taker)
+    taker.on_unreadable = finisher.hold_soon
+    lanes = Lanes(broker, pool, role.holder, role.incarnation, taker.read, taker.leave)
+    broker.on_connect.append(lanes.reconnected)
+    keys = KeyStore(config.dkim.keys, config.data_dir, config.dkim.cache)
+    router = Router(config, Resolver(config.dns.nameservers))
+    sites = Sites(router, config.hostname, config.delivery)
+    preparer = Preparer(taker, keys, signature_required=config.dkim.required)
+    worker = Worker(f"{role.name}-{role.slot}", config.delivery, taker, finisher, preparer, router, sites)
+    await taker.start()
+    sweeping = leases.while_alone(
+        broker, f"sweeper.{pool}", role.holder, Sweeper(broker, pool).run, role.stopping
+    )
+    signs_of_life = asyncio.create_task(taker.in_progress())
+    try:
+        await together(role.stopping, lanes.keep(), worker.run(), sweeping)
+    finally:
+        await taker.leave_all()
+        await worker.drain(GRACE)
+        await finisher.flush()
+        await lanes.leave()
+        await sites.close()
+        signs_of_life.cancel()

@@ -1,0 +1,75 @@
+"""What leaves: content fetched, normalised, signed. Once per content and worker, not once per recipient."""
+
+import asyncio
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from common import content
+from common.content import BodyRef
+from common.keys import KeyStore
+from common.queue.take import Taken, Taker
+from outbound.normalise import normalise
+from outbound.sign import from_domain, sign
+
+#: Bytes of shared content that are kept ready.
+CACHE_BYTES = 64 * 2**20
+
+
+class UnsignedError(Exception):
+    """``dkim.required`` is set and there is no key for the message's From domain."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A message as it goes over the wire (before dot-stuffing)."""
+
+    message: bytes
+    signatures: tuple[str, ...]
+    """``domain:selector:algorithm`` of each signature put on."""
+
+
+class Preparer:
+    """Prepares the entries of one worker."""
+
+    def __init__(self, taker: Taker, keys: KeyStore, *, signature_required: bool) -> None:
+        self._taker, self._keys, self._required = taker, keys, signature_required
+        self._shared: OrderedDict[str, asyncio.Task[Prepared]] = OrderedDict()
+        self._bytes = 0
+
+    async def prepare(self, taken: Taken) -> Prepared:
+        """Raises MissingError, CorruptError, BadKeyError, UnsignedError and what the broker raises."""
+        entry = taken.entry
+        if not isinstance(entry.content, BodyRef):
+            return self._build(await self._taker.content(taken))
+        task = self._shared.get(entry.submission)
+        if task is None:
+            task = self._shared[entry.submission] = asyncio.create_task(self._fetch(taken))
+            task.add_done_callback(lambda done: self._keep(entry.submission, done))
+        self._shared.move_to_end(entry.submission)
+        return await asyncio.shield(task)
+
+    async def _fetch(self, taken: Taken) -> Prepared:
+        return self._build(await self._taker.content(taken))
+
+    def _build(self, stored: bytes) -> Prepared:
+        message = normalise(content.load(stored))
+        domain = from_domain(message)
+        keys = self._keys.keys_for(domain) if domain else ()
+        if not keys and self._required:
+            raise UnsignedError(f"no DKIM key for {domain or 'a message without From'}; see 'postjet dkim new'")
+        signed = sign(message, keys, int(time.time())) + message if keys else message
+        return Prepared(signed, tuple(f"{key.domain}:{key.selector}:{key.algorithm}" for key in keys))
+
+    def _keep(self, submission: str, done: "asyncio.Task[Prepared]") -> None:
+        if done.cancelled() or done.exception():
+            self._shared.pop(submission, None)
+            return
+        self._bytes += len(done.result().message)
+        while self._bytes > CACHE_BYTES and self._shared:
+            oldest, task = next(iter(self._shared.items()))
+            if not task.done():
+                break
+            del self._shared[oldest]
+            if not task.cancelled() and not task.exception():
+                self._bytes -= len(task.result().message)

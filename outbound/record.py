@@ -1,0 +1,121 @@
+"""What an attempt leaves behind: an event's row, and the log line that Postfix would write."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from common.entry import Entry
+from common.event import Event, Status, Type
+from outbound.failure import DeliveryFailure
+from outbound.site import Delivered
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One try at an entry. Times in seconds."""
+
+    entry: Entry
+    number: int
+    worker: str
+    started: float
+    site: str = ""
+    signatures: tuple[str, ...] = ()
+    time_dns: float = 0
+
+    def delivered(self, result: Delivered) -> Event:
+        """The row of a delivery that the next hop took over."""
+        return self._row(
+            Type.DELIVERED,
+            Status.DELIVERED,
+            code=result.code,
+            enhanced_code=result.enhanced,
+            text=result.text,
+            phase="dot",
+            mx_host=result.mx_host,
+            mx_address=result.mx_address,
+            tls_version=result.tls_version,
+            tls_cipher=result.tls_cipher,
+            time_connect=result.time_connect,
+            time_transfer=result.time_transfer,
+        )
+
+    def deferred(self, failure: DeliveryFailure, at: float) -> Event:
+        """The row of a try that is to be repeated at a time (seconds since 1970)."""
+        return self._failed(Type.DEFERRED, Status.DEFERRED, failure, next_attempt=at)
+
+    def bounced(self, failure: DeliveryFailure) -> Event:
+        """The row of a delivery refused for good."""
+        return self._failed(Type.BOUNCED, Status.UNDELIVERABLE, failure)
+
+    def expired(self) -> Event:
+        """The row of a delivery given up for its age."""
+        return self._row(
+            Type.EXPIRED, Status.UNDELIVERABLE, reason="expired", enhanced_code="4.4.7", text=self.entry.last_reply
+        )
+
+    def _failed(self, type_: Type, status: Status, failure: DeliveryFailure, **more: Any) -> Event:
+        return self._row(
+            type_,
+            status,
+            reason=failure.reason,
+            phase=failure.phase,
+            code=failure.code,
+            enhanced_code=failure.enhanced,
+            text=failure.text,
+            mx_host=failure.host,
+            mx_address=failure.address,
+            **more,
+        )
+
+    def _row(self, type_: Type, status: Status, **more: Any) -> Event:
+        entry, now = self.entry, time.time()
+        row = Event(
+            time=now,
+            type=type_,
+            status=status,
+            submission=entry.submission,
+            delivery=entry.id,
+            attempt=self.number,
+            pool=entry.pool,
+            worker=self.worker,
+            sender=entry.sender,
+            recipient=entry.recipient,
+            domain=entry.domain,
+            site=self.site,
+            campaign=entry.campaign,
+            tags=entry.tags,
+            meta=entry.meta,
+            message_id=entry.message_id,
+            size=entry.size,
+            priority=entry.priority,
+            interface=entry.interface,
+            client_address=entry.client_address,
+            signatures=self.signatures,
+            time_queue=max(0.0, self.started - entry.accepted),
+            time_dns=self.time_dns,
+            time_total=max(0.0, now - entry.accepted),
+            **more,
+        )
+        log.info(log_line(row))
+        return row
+
+
+_WORDS = {Type.DELIVERED: "sent", Type.DEFERRED: "deferred", Type.BOUNCED: "bounced", Type.EXPIRED: "expired"}
+
+
+def log_line(row: Event) -> str:
+    """``<id>: to=<…>, relay=…, delay=…, delays=a/b/c/d, dsn=…, status=… (…)`` as Postfix writes it.
+
+    ``delays``: in the queue, finding the way, connecting, transferring (seconds).
+    """
+    relay = f"{row.mx_host}[{row.mx_address}]" if row.mx_host else "none"
+    delays = "/".join(f"{part:.2g}" for part in (row.time_queue, row.time_dns, row.time_connect, row.time_transfer))
+    said = " ".join(str(part) for part in (row.code or "", row.enhanced_code, row.text) if part)
+    return (
+        f"{row.delivery}: to=<{row.recipient}>, relay={relay}, delay={row.time_total:.2g}, delays={delays}, "
+        f"dsn={row.enhanced_code}, status={_WORDS[row.type]} ({said})"
+    )

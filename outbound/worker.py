@@ -1,0 +1,200 @@
+"""The worker: takes entries, finds their site, delivers or parks them, and finishes what has an outcome."""
+
+import asyncio
+import itertools
+import time
+from collections import Counter, defaultdict
+from heapq import heappop, heappush
+
+import structlog
+
+from common.broker import BrokerError, NoBrokerError, UnknownOutcomeError
+from common.config import Delivery
+from common.content import CorruptError
+from common.keys import BadKeyError
+from common.queue.bodies import MissingError
+from common.queue.finish import Finisher
+from common.queue.take import Taken, Taker
+from outbound.failure import DeliveryFailure, temporary
+from outbound.prepare import Prepared, Preparer, UnsignedError
+from outbound.record import Attempt
+from outbound.retry import next_attempt
+from outbound.routing import Route, Router
+from outbound.site import Delivered, Sites
+from outbound.smtp import Envelope
+
+log = structlog.get_logger()
+
+#: Entries being worked on at the same time: looked up, transferred, finished.
+MAX_HANDLED = 1000
+#: Entries that wait for room at their site, without content.
+MAX_PARKED = 5000
+
+
+class Worker:
+    """One worker of a pool. ``name`` stands in its events."""
+
+    def __init__(
+        self,
+        name: str,
+        delivery: Delivery,
+        taker: Taker,
+        finisher: Finisher,
+        preparer: Preparer,
+        router: Router,
+        sites: Sites,
+    ) -> None:
+        self.name, self.delivery = name, delivery
+        self.taker, self.finisher, self.preparer = taker, finisher, preparer
+        self.router, self.sites = router, sites
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._in_use: Counter[str] = Counter()
+        self._park: dict[str, list[tuple[int, int, Taken, Route]]] = defaultdict(list)
+        self._parked = 0
+        self._order = itertools.count()
+        self._room = asyncio.Event()
+
+    async def run(self) -> None:
+        """Take and deliver, for ever."""
+        while True:
+            await self.finisher.clear.wait()
+            while len(self._tasks) >= MAX_HANDLED or self._parked >= MAX_PARKED:
+                self._room.clear()
+                await self._room.wait()
+            self._spawn(await self.taker.take())
+
+    async def drain(self, timeout: float) -> None:
+        """Wait (seconds) for what has begun; the broker hands everything else to somebody else."""
+        self._park.clear()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=timeout)
+
+    # --- one entry ---
+
+    def _spawn(self, taken: Taken, route: Route | None = None, slot: "_Slot | None" = None) -> None:
+        task = asyncio.create_task(self._handle(taken, route, slot))
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._room.set()
+        if not task.cancelled() and (error := task.exception()):
+            log.error("worker: %s", error, exc_info=error)
+
+    async def _handle(self, taken: Taken, route: Route | None, slot: "_Slot | None") -> None:
+        """From here to an outcome, or to the park. An entry without outcome is handed out again by the broker."""
+        try:
+            if taken.dropped:
+                return
+            if await self.taker.is_current(taken):
+                await self._deliver(taken, route, slot)
+            else:
+                await self.finisher.drop(taken)
+        except (BrokerError, NoBrokerError, UnknownOutcomeError) as error:
+            log.warning("%s: %s; waits until it is handed out again", taken.entry.id, error)
+            self.taker.finished(taken)
+        except BaseException:
+            self.taker.finished(taken)
+            raise
+        finally:
+            if slot:
+                slot.release()
+
+    async def _deliver(self, taken: Taken, route: Route | None, slot: "_Slot | None") -> None:
+        entry = taken.entry
+        attempt = Attempt(entry, entry.attempts + 1, self.name, time.time())
+        if attempt.started >= entry.expires:
+            taken.begun = True
+            await self.finisher.done(taken, attempt.expired())
+            return
+        try:
+            if route is None:
+                route = await self.router.route(entry.domain)
+                attempt.time_dns = time.time() - attempt.started
+            attempt.site = route.key
+            result = await self._at_site(taken, route, slot, attempt)
+        except DeliveryFailure as failure:
+            await self._failed(taken, attempt, failure)
+        except (MissingError, CorruptError) as error:
+            await self.finisher.hold(taken.subject, taken.sequence, entry.pack(), str(error))
+            self.taker.finished(taken)
+        else:
+            if result:
+                await self.finisher.done(taken, attempt.delivered(result))
+
+    async def _at_site(self, taken: Taken, route: Route, slot: "_Slot | None", attempt: Attempt) -> Delivered | None:
+        """Deliver, or park where the site has no room (None). Raises DeliveryFailure, MissingError, CorruptError."""
+        site = self.sites.get(route.key)
+        if site.down_failure:
+            attempt.number -= 1  # known not to answer: it waits like after a try, without one that counts
+            raise site.down_failure
+        if slot is None:
+            if self._in_use[route.key] >= site.limit:
+                self._park_at(taken, route)
+                return None
+            slot = _Slot(self, route.key)
+        if taken.dropped:
+            return None
+        taken.begun = True
+        try:
+            prepared = await self._prepare(taken)
+            attempt.signatures = prepared.signatures
+            envelope = Envelope(taken.entry.sender, taken.entry.recipient, taken.entry.smtputf8)
+            return await site.deliver(route, envelope, prepared.message)
+        finally:
+            slot.release()  # the connection is free before the outcome is stored
+
+    async def _prepare(self, taken: Taken) -> Prepared:
+        try:
+            return await self.preparer.prepare(taken)
+        except (BadKeyError, UnsignedError) as error:
+            raise temporary("4.7.0", str(error), phase="content", reason="dkim") from error
+
+    async def _failed(self, taken: Taken, attempt: Attempt, failure: DeliveryFailure) -> None:
+        taken.begun = True
+        at = None if failure.permanent else next_attempt(attempt.entry, attempt.number, time.time(), self.delivery)
+        if at is None:
+            await self.finisher.done(taken, attempt.bounced(failure))
+        else:
+            later = taken.entry.but(attempts=attempt.number, last_reply=str(failure))
+            await self.finisher.defer(taken, attempt.deferred(failure, at), later, at)
+
+    # --- the park: entries that wait for room at their site ---
+
+    def _park_at(self, taken: Taken, route: Route) -> None:
+        self.taker.park(taken)
+        heappush(self._park[route.key], (-taken.entry.priority, next(self._order), taken, route))
+        self._parked += 1
+
+    def unpark(self, key: str) -> None:
+        """Let go who waits for a site, as far as it has room."""
+        waiting = self._park.get(key)
+        while waiting and self._in_use[key] < self.sites.get(key).limit:
+            _, _, taken, route = heappop(waiting)
+            self._parked -= 1
+            if not taken.dropped:
+                self._spawn(taken, route, _Slot(self, key))
+        if not waiting:
+            self._park.pop(key, None)
+        self._room.set()
+
+    def use(self, key: str, change: int) -> None:
+        """Count the slots of a site."""
+        self._in_use[key] += change
+        if not self._in_use[key]:
+            del self._in_use[key]
+
+
+class _Slot:
+    """The right to one connection to a site; given back once, which lets the next one go."""
+
+    def __init__(self, worker: Worker, key: str) -> None:
+        self._worker, self._key, self._held = worker, key, True
+        worker.use(key, 1)
+
+    def release(self) -> None:
+        if self._held:
+            self._held = False
+            self._worker.use(self._key, -1)
+            self._worker.unpark(self._key)

@@ -1,0 +1,1 @@
+"""Mail in: listeners, SMTP dialogue, what to accept."""

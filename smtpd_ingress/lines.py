@@ -1,0 +1,42 @@
+"""Command lines from the bytes of a connection, without I/O."""
+
+#: RFC 5321 4.5.3.1.4: a command line has at most 512 octets with its CRLF.
+MAX_LINE = 512
+
+
+class TooLongError(ValueError):
+    """A line over the limit; it is dropped whole, what follows it is a command again."""
+
+
+class Lines:
+    """What came in and is not used yet: commands are taken line by line, message data as it is."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._dropping = False
+
+    def feed(self, data: bytes) -> None:
+        """Add bytes from the client."""
+        self._buffer += data
+
+    def next(self) -> bytes | None:
+        """The next line with its LF; None: feed more. Raises TooLongError once such a line has ended."""
+        end = self._buffer.find(b"\n") + 1
+        if not end:
+            if len(self._buffer) > MAX_LINE:
+                self._dropping = True
+                self._buffer.clear()
+            return None
+        too_long = self._dropping or end > MAX_LINE
+        self._dropping = False
+        line = b"" if too_long else bytes(self._buffer[:end])
+        del self._buffer[:end]
+        if too_long:
+            raise TooLongError
+        return line
+
+    def take(self) -> bytes:
+        """Everything that is here, as message data."""
+        data = bytes(self._buffer)
+        self._buffer.clear()
+        return data

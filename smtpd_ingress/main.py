@@ -1,0 +1,32 @@
+"""The role ``smtpd_ingress`` as a process: listeners in front, the queue behind."""
+
+import asyncio
+import contextlib
+import socket
+
+from common.queue.intake import Intake
+from common.queue.room import Room
+from common.role import Role
+from smtpd_ingress.rejections import Rejections
+from smtpd_ingress.role import run
+
+
+async def main(role: Role) -> None:
+    """Take mail until told to stop. With sockets from the parent, only their listeners are served."""
+    config = role.config
+    sockets = {name: socket.socket(fileno=fd) for name, fd in role.sockets.items()}
+    if sockets:
+        served = [listener for listener in config.listeners if listener.name in sockets]
+        config = config.model_copy(update={"listeners": served})
+    room = Room(role.broker, role.servers.max_store)
+    intake = Intake(role.broker, room)
+    rejections = Rejections(role.broker)
+    background = [asyncio.create_task(room.watch()), asyncio.create_task(rejections.send())]
+    try:
+        await run(config, intake.submit, rejections.add, role.stopping, sockets)
+    finally:
+        for task in background:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        await rejections.flush()

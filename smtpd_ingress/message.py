@@ -1,0 +1,122 @@
+"""A message on its way in: header section edited, the whole compressed piece by piece."""
+
+from dataclasses import dataclass
+from email.utils import formatdate
+
+from common.codes import BAD_CONTENT, LOOP, TOO_BIG, Reply, printable
+from common.content import Compressor
+from smtpd_ingress.headers import Field, HeaderReader
+
+#: The one part that is held in memory.
+MAX_HEADER = 2**20
+# RFC 5321 6.3: a threshold "normally at least 100".
+MAX_HOPS = 100
+_MAX_LINE = 998  # RFC 5322 2.1.1
+_REMOVED = ("bcc", "resent-bcc")
+_OPTIONS = "x-postjet-"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """How a message came here."""
+
+    helo: str
+    client_address: str
+    hostname: str
+    protocol: str
+    """SMTP or ESMTP (RFC 3848)."""
+    submission: str
+    recipient: str
+    """``""`` where there are several: they must not learn of one another (RFC 5321 7.2)."""
+    time: float
+
+    @property
+    def date(self) -> str:
+        """RFC 5322 3.3."""
+        return formatdate(self.time, localtime=True)
+
+    @property
+    def received(self) -> str:
+        """RFC 5321 4.4."""
+        ipv6 = "IPv6:" if ":" in self.client_address else ""
+        recipient = f"\r\n\tfor <{self.recipient}>" if self.recipient else ""
+        return (
+            f"Received: from {self.helo} ([{ipv6}{self.client_address}])\r\n"
+            f"\tby {self.hostname} (Postjet) with {self.protocol} id {self.submission}{recipient};\r\n"
+            f"\t{self.date}\r\n"
+        )
+
+
+class Message:
+    """Takes the content in pieces. Once ``refusal`` is set the rest is dropped as it comes."""
+
+    def __init__(self, trace: Trace, max_size: int) -> None:
+        self._trace, self._max_size = trace, max_size
+        self._header: HeaderReader | None = HeaderReader()
+        self._content = Compressor()
+        self._taken = 0
+        self.submission = trace.submission
+        self.message_id = ""
+        self.refusal: Reply | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of the content as it is stored, uncompressed."""
+        return self._content.size
+
+    def feed(self, data: bytes) -> None:
+        """Add the next bytes."""
+        self._taken += len(data)
+        if self._taken > self._max_size:  # RFC 1870 6.3
+            self._refuse(TOO_BIG.but(f"Message too big: more than {self._max_size} bytes"))
+        elif self._header:
+            self._header.feed(data)
+            if self._header.size > MAX_HEADER:
+                self._refuse(TOO_BIG.but(f"Message header too big: more than {MAX_HEADER} bytes"))
+            elif self._header.done:
+                self._edit(self._header)
+        elif not self.refusal:
+            self._content.feed(data)
+
+    def finish(self) -> bytes:
+        """The content's stored form; empty where ``refusal`` is set."""
+        if self._header:
+            self._edit(self._header)
+        return b"" if self.refusal else self._content.finish()
+
+    def _edit(self, header: HeaderReader) -> None:
+        """Check and change the header section, pass on what there is."""
+        self._header = None
+        fields, rest = header.split()
+        if refusal := _refusal(fields):
+            self._refuse(refusal)
+            return
+        values = {field.name: field.value for field in reversed(fields)}
+        added = self._trace.received
+        self.message_id = printable(
+            values.get("message-id", f"<{self.submission}@{self._trace.hostname}>")[:_MAX_LINE]
+        )
+        if "message-id" not in values:  # RFC 5321 6.4: what a submission may lack
+            added += f"Message-ID: {self.message_id}\r\n"
+        if "date" not in values:
+            added += f"Date: {self._trace.date}\r\n"
+        self._content.feed(added.encode())
+        self._content.feed(b"".join(field.raw for field in fields if field.name not in _REMOVED))
+        if not rest.startswith((b"\r", b"\n")):
+            self._content.feed(b"\r\n")  # the empty line between header section and body was missing
+        self._content.feed(rest)
+
+    def _refuse(self, reply: Reply) -> None:
+        if not self.refusal:
+            self.refusal, self._header, self._content = reply, None, Compressor()
+
+
+def _refusal(fields: list[Field]) -> Reply | None:
+    """Why a message with these fields is not taken."""
+    for field in fields:
+        if field.name.startswith(_OPTIONS):
+            name = field.raw.partition(b":")[0].decode().strip()
+            return BAD_CONTENT.but(f"{name[:64]}: options in headers do not work in this version")
+    if sum(field.name == "received" for field in fields) >= MAX_HOPS:
+        return LOOP
+    return None

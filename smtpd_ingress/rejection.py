@@ -1,0 +1,32 @@
+"""What was refused, for the log and for whoever gathers rejections."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from common.codes import Reply
+
+
+class RefusedError(Exception):
+    """Ends the handling of a command with a reply."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(str(reply))
+        self.reply = reply
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejection:
+    """One refusal; the fields are those of ``common.event.Event``."""
+
+    client_address: str
+    interface: str
+    phase: str
+    """connect, command, mail, rcpt, data, dot"""
+    code: int
+    enhanced: str
+    text: str
+    sender: str
+    recipient: str
+
+
+OnReject = Callable[[Rejection], None]

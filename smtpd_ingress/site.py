@@ -1,0 +1,61 @@
+"""What every session of a listener needs to know, worked out once."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Self
+
+from common.addresses import Address, AddressError, parse_mailbox
+from common.config import Config, Listener
+from common.entry import Entry
+from common.errors import ConfigError
+from common.event import Event
+from smtpd_ingress.rejection import OnReject
+
+#: Stores entries (without content), the content's stored form and the ``accepted`` row, all or nothing;
+#: raises ``common.submit_error.SubmitError``.
+Submit = Callable[[list[Entry], bytes, Event], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """One listener and its surroundings."""
+
+    hostname: str
+    listener: Listener
+    networks: tuple[IPv4Network | IPv6Network, ...]
+    postmaster: Address | None
+    expire: float
+    """Seconds from acceptance."""
+    submit: Submit
+    on_reject: OnReject
+
+    @classmethod
+    def of(cls, config: Config, listener: Listener, submit: Submit, on_reject: OnReject) -> Self:
+        """From the configuration. Raises ConfigError."""
+        try:
+            postmaster = parse_mailbox(config.postmaster) if config.postmaster else None
+        except AddressError as error:
+            raise ConfigError(f"postmaster: {config.postmaster!r} is no address: {error}") from error
+        return cls(
+            hostname=config.hostname,
+            listener=listener,
+            networks=tuple(ip_network(network) for network in listener.networks),
+            postmaster=postmaster,
+            expire=config.delivery.expire,
+            submit=submit,
+            on_reject=on_reject,
+        )
+
+    def may_relay(self, client: str) -> bool:
+        """Whether mail from this address goes anywhere."""
+        address = ip_address(client)
+        return any(address in network for network in self.networks)
+
+
+def client_address(peername: tuple[str, int]) -> str:
+    """A socket's peer as an address without zone; IPv4 also where an IPv6 socket took it."""
+    address = ip_address(peername[0].partition("%")[0])
+    if isinstance(address, IPv6Address) and address.ipv4_mapped:
+        return str(address.ipv4_mapped)
+    return str(address)

@@ -1,0 +1,62 @@
+"""A mail transaction: the envelope of one message, and what is queued of it."""
+
+import time
+from dataclasses import dataclass, field
+
+from common.addresses import Address
+from common.entry import Entry
+from common.event import Event, Type
+from smtpd_ingress.message import Message
+from smtpd_ingress.site import Site
+
+
+@dataclass(slots=True, kw_only=True)
+class Transaction:
+    """What MAIL and RCPT said."""
+
+    sender: str
+    eightbit: bool
+    recipients: dict[Address, None] = field(default_factory=dict)
+    """In the order they came, each once."""
+
+    @property
+    def only_recipient(self) -> str:
+        """The recipient; ``""`` where there are several or none."""
+        return str(next(iter(self.recipients))) if len(self.recipients) == 1 else ""
+
+    def queued_as(self, site: Site, client: str, message: Message) -> tuple[list[Entry], Event]:
+        """Its entries (without content) and its ``accepted`` row, once ``message`` is whole."""
+        now = time.time()
+        submission, interface = message.submission, site.listener.name
+        entries = [
+            Entry(
+                submission=submission,
+                number=number,
+                sender=self.sender,
+                recipient=str(recipient),
+                domain=recipient.domain,
+                accepted=now,
+                expires=now + site.expire,
+                size=message.size,
+                content=None,
+                message_id=message.message_id,
+                interface=interface,
+                client_address=client,
+                eightbit=self.eightbit,
+            )
+            for number, recipient in enumerate(self.recipients, 1)
+        ]
+        row = Event(
+            time=now,
+            type=Type.ACCEPTED,
+            submission=submission,
+            pool=entries[0].pool,
+            sender=self.sender,
+            recipients=tuple(entry.recipient for entry in entries),
+            message_id=message.message_id,
+            size=message.size,
+            priority=entries[0].priority,
+            interface=interface,
+            client_address=client,
+        )
+        return entries, row

@@ -1,0 +1,148 @@
+"""The one file that knows aiosmtpd: its connection and timer, our dialogue.
+
+``aiosmtpd.smtp.SMTP`` makes a task of ``_handle_client`` for each connection; ours replaces it, so that no
+reply comes from aiosmtpd. What is used of it is named in the contract test.
+"""
+
+import asyncio
+
+import structlog
+from aiosmtpd.smtp import SMTP
+
+from common.codes import IDLE, LOCAL_ERROR, SHUTTING_DOWN, START_DATA, TOO_MANY_CONNECTIONS, Reply
+from smtpd_ingress.accept import accept
+from smtpd_ingress.data import DataReader
+from smtpd_ingress.dialogue import Dialogue
+from smtpd_ingress.lines import Lines, TooLongError
+from smtpd_ingress.site import Site, client_address
+
+log = structlog.get_logger()
+
+#: Bytes read at a time.
+CHUNK = 64 * 1024
+# RFC 5321 4.5.3.2.7: at least 5 minutes.
+IDLE_TIMEOUT = 300.0
+
+
+class Connection(SMTP):
+    """One client's connection. It is in ``connections`` from connect until its last task has ended."""
+
+    line_length_limit = CHUNK  # of the stream reader: it stops reading at twice this
+
+    def __init__(self, site: Site, connections: "set[Connection]") -> None:
+        loop = asyncio.get_running_loop()
+        super().__init__(None, hostname=site.hostname, timeout=IDLE_TIMEOUT, loop=loop)
+        self._site, self._connections = site, connections
+        self._lines = Lines()
+        self._replies = bytearray()
+        self._taking_data = self._stopping = self._ended = False
+
+    def task(self) -> asyncio.Task[None]:
+        """What serves the connection. (No property: aiosmtpd's constructor reads them all.)"""
+        assert self._handler_coroutine
+        return self._handler_coroutine
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        peername = transport.get_extra_info("peername")
+        if peername is None:  # gone already
+            transport.close()
+            return
+        self._dialogue = Dialogue(self._site, client_address(peername))
+        self._connections.add(self)
+        super().connection_made(transport)
+
+    def eof_received(self) -> bool | None:
+        # Not aiosmtpd's: it cancels the task, and what a client sent before it closed its side is valid.
+        return asyncio.StreamReaderProtocol.eof_received(self)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        # Not aiosmtpd's, for the same reason: a message on its way into the queue gets there.
+        if self._timeout_handle:
+            self._timeout_handle.cancel()
+        asyncio.StreamReaderProtocol.connection_lost(self, error)
+        self.transport = None
+
+    def _timeout_cb(self) -> None:
+        log.info(f"timeout from [{self._dialogue.client}]")
+        self._end(IDLE)
+
+    def shut_down(self) -> None:
+        """End the session; a message that is coming in or being queued is finished first."""
+        self._stopping = True
+        if not self._taking_data:
+            self._end(SHUTTING_DOWN)
+
+    def _end(self, reply: Reply) -> None:
+        """End the session from outside its task."""
+        self._ended = True
+        if self._writer.transport.get_write_buffer_size():  # the client does not read
+            self._writer.transport.abort()
+        else:
+            self._writer.write(reply.encode())
+            self._writer.close()
+
+    async def _handle_client(self) -> None:
+        try:
+            await self._converse()
+        except (OSError, EOFError):
+            if not self._ended:
+                log.info(f"lost connection from [{self._dialogue.client}]")
+        except Exception:
+            log.exception(f"session of [{self._dialogue.client}]")
+            self._end(LOCAL_ERROR._replace(code=421))
+        finally:
+            self._connections.discard(self)
+            self._writer.close()
+
+    async def _converse(self) -> None:
+        if len(self._connections) > self._site.listener.max_connections:
+            reply = self._dialogue.refuse("connect", TOO_MANY_CONNECTIONS)
+        else:
+            reply = self._dialogue.greeting()
+        while True:
+            self._replies += reply.encode()
+            if reply.close:
+                await self._flush()
+                return
+            if reply is START_DATA:
+                reply = await self._message()
+            else:
+                reply = SHUTTING_DOWN if self._stopping else await self._command()
+
+    async def _command(self) -> Reply:
+        """The reply to the next command."""
+        self._reset_timeout()
+        try:
+            while (line := self._lines.next()) is None:
+                self._lines.feed(await self._read())
+        except TooLongError:
+            return self._dialogue.line_too_long()
+        return self._dialogue.command(line)
+
+    async def _message(self) -> Reply:
+        """Take message data up to its end; gives the reply to it."""
+        self._taking_data = True
+        try:
+            message, reader = self._dialogue.message(), DataReader()
+            message.feed(reader.feed(self._lines.take()))
+            while not reader.done:
+                self._reset_timeout()
+                message.feed(reader.feed(await self._read()))
+            self._lines.feed(reader.leftover)
+            return await accept(self._dialogue, message)
+        finally:
+            self._taking_data = False
+
+    async def _read(self) -> bytes:
+        """More bytes, after the replies of all that was read before have gone out together (RFC 2920 3.2)."""
+        await self._flush()
+        data = await self._reader.read(CHUNK)
+        if not data:
+            raise EOFError
+        return data
+
+    async def _flush(self) -> None:
+        if self._replies:
+            self._writer.write(bytes(self._replies))
+            self._replies.clear()
+            await self._writer.drain()

@@ -1,0 +1,295 @@
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import pytest
+
+from common.config import Config
+from master.demo.dns_server import DnsServer
+from master.demo.sink import EXTENSIONS, Sink
+from master.demo.sink_script import Phase, Rule
+from outbound import site as module
+from outbound.failure import DeliveryFailure
+from outbound.resolver import Resolver
+from outbound.routing import Router
+from outbound.site import Delivered, Site, Sites
+from outbound.smtp import Envelope
+
+MESSAGE = b"Subject: hello\r\n\r\nhello\r\n"
+
+
+class World:
+    """``a.test`` with sinks ``mx1.test`` (preferred) and ``mx2.test`` on the same port of two addresses."""
+
+    def __init__(self, dns: DnsServer, sinks: list[Sink]) -> None:
+        self.dns = dns
+        self.sinks = sinks
+        self.configure()
+
+    def configure(self, **delivery: object) -> None:
+        delivery = {"port": self.sinks[0].port, "prohibited_networks": [], "command_timeout": "10s", **delivery}
+        config = Config.model_validate({"hostname": "us.test", "delivery": delivery})
+        self.router = Router(config, Resolver([self.dns.address]))
+        self.sites = Sites(self.router, "us.test", config.delivery)
+
+    async def site(self, domain: str = "a.test") -> Site:
+        return self.sites.get((await self.router.route(domain)).key)
+
+    async def deliver(self, recipient: str = "b@a.test") -> Delivered:
+        route = await self.router.route(recipient.rpartition("@")[2])
+        return await self.sites.get(route.key).deliver(route, Envelope("s@s.test", recipient), MESSAGE)
+
+    async def fail(self, recipient: str = "b@a.test") -> DeliveryFailure:
+        with pytest.raises(DeliveryFailure) as caught:
+            await self.deliver(recipient)
+        return caught.value
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    async with AsyncExitStack() as stack:
+        dns = await stack.enter_async_context(DnsServer())
+        dns.zone.add("a.test", "MX", "10 mx1.test", "20 mx2.test")
+        sinks: list[Sink] = []
+        for i in (1, 2):
+            sink = Sink(hostname=f"mx{i}.test")
+            await sink.start(f"127.0.1.{i}", sinks[0].port if sinks else 0)
+            sinks.append(await stack.enter_async_context(sink))
+            dns.zone.add(f"mx{i}.test", "A", sink.host)
+        world = World(dns, sinks)
+        yield world
+        await world.sites.close()
+
+
+async def test_delivered(world: World) -> None:
+    delivered = await world.deliver()
+    assert (delivered.code, delivered.enhanced, delivered.text) == (250, "2.0.0", "Ok: taken")
+    assert (delivered.mx_host, delivered.mx_address) == ("mx1.test", "127.0.1.1")
+    assert not delivered.reused
+    assert delivered.time_connect > 0
+    assert delivered.time_transfer > 0
+
+
+async def test_tls_is_reported(world: World) -> None:
+    world.sinks[0].extensions = (*EXTENSIONS, "STARTTLS")
+    delivered = await world.deliver()
+    assert delivered.tls_version == world.sinks[0].received[0].tls != ""
+    assert delivered.tls_cipher
+
+
+class TestReuse:
+    async def test_one_connection_for_domains_of_a_site(self, world: World) -> None:
+        world.dns.zone.add("b.test", "MX", "10 mx1.test", "20 mx2.test")
+        delivered = [await world.deliver(f"x@{domain}.test") for domain in "abab"]
+        assert [d.reused for d in delivered] == [False, True, True, True]
+        assert delivered[1].time_connect == 0
+        assert world.sinks[0].connections == 1
+
+    async def test_as_many_connections_as_are_busy(self, world: World) -> None:
+        go_on = asyncio.Event()
+        world.sinks[0].rules = [Rule(phase="dot", wait=go_on, times=3)]
+        deliveries = [asyncio.create_task(world.deliver()) for _ in range(3)]
+        await world.sinks[0].wait_until(lambda: world.sinks[0].mails == 3)
+        site = await world.site()
+        assert site.busy == 3
+        go_on.set()
+        await asyncio.gather(*deliveries)
+        assert site.busy == 0
+        assert all([(await world.deliver()).reused for _ in range(3)])
+        assert world.sinks[0].connections == 3
+
+    async def test_messages_per_connection(self, world: World) -> None:
+        world.configure(messages_per_connection=2)
+        for _ in range(5):
+            await world.deliver()
+        assert world.sinks[0].transactions == {1: 2, 2: 2, 3: 1}
+
+    async def test_a_connection_on_its_way_out_counts(self, world: World) -> None:
+        world.configure(messages_per_connection=1, connections=1)
+        go_on = asyncio.Event()
+        world.sinks[0].rules = [quit_ := Rule(phase="quit", wait=go_on)]
+        await world.deliver()
+        delivery = asyncio.create_task(world.deliver())
+        await world.sinks[0].wait_until(lambda: quit_.used == 1)
+        world.dns.zone.add("c.test", "A", world.sinks[1].host)
+        await world.deliver("x@c.test")  # in this time the other would have connected too
+        assert world.sinks[0].connections == 1
+        go_on.set()
+        assert not (await delivery).reused
+
+    async def test_idle_connections_are_quit(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(module, "IDLE_TIMEOUT", 0.01)
+        world.sinks[0].rules = [quit_ := Rule(phase="quit")]
+        await world.deliver()
+        await world.sinks[0].wait_until(lambda: not world.sinks[0].open)
+        assert quit_.used == 1
+        assert not (await world.deliver()).reused
+
+    async def test_close(self, world: World) -> None:
+        world.sinks[0].rules = [quit_ := Rule(phase="quit")]
+        await world.deliver()
+        await world.sites.close()
+        assert quit_.used == 1
+        assert (await world.site()).unused
+
+    async def test_a_message_refused_leaves_the_connection(self, world: World) -> None:
+        world.sinks[0].rules = [Rule(phase="rcpt", recipient="no@a.test", reply="550 5.1.1 No such user")]
+        failure = await world.fail("no@a.test")
+        assert (failure.permanent, failure.host, failure.site_down) == (True, "mx1.test", False)
+        assert (await world.deliver()).reused
+
+
+class TestStale:
+    """A kept connection that dies before it took anything of the mail costs no attempt."""
+
+    @pytest.mark.parametrize(
+        "rule",
+        [
+            Rule(phase="mail", do="drop", times=1),
+            Rule(phase="mail", reply="421 4.4.2 Too idle", times=1),
+        ],
+        ids=["closed", "421"],
+    )
+    async def test_another_is_opened(self, world: World, rule: Rule) -> None:
+        sink = world.sinks[0]
+        await world.deliver()
+        sink.rules = [rule]
+        rule.used = 0
+        delivered = await world.deliver()
+        assert not delivered.reused
+        assert (sink.mails, sink.connections) == (2, 2)
+
+    async def test_after_a_failed_reset(self, world: World) -> None:
+        sink = world.sinks[0]
+        sink.rules = [Rule(phase="rcpt", reply="550 No", times=1), Rule(phase="rset", reply="500 What?")]
+        await world.fail()
+        assert not (await world.deliver()).reused
+
+    async def test_a_restarted_server(self, world: World) -> None:
+        sink = world.sinks[0]
+        await world.deliver()
+        port = sink.port
+        await sink.stop()
+        await sink.start(sink.host, port)
+        assert not (await world.deliver()).reused
+
+    @pytest.mark.parametrize("phase", ["rcpt", "data", "dot"])
+    async def test_later_it_is_a_failure(self, world: World, phase: Phase) -> None:
+        await world.deliver()
+        world.sinks[0].rules = [Rule(phase=phase, do="drop")]
+        failure = await world.fail()
+        assert (failure.phase, failure.reason, failure.permanent) == (phase, "closed", False)
+        assert world.sinks[0].connections == 1
+
+
+class TestEveryAddress:
+    async def test_the_next_host_after_a_refused_connection(self, world: World) -> None:
+        await world.sinks[0].stop()
+        assert (await world.deliver()).mx_host == "mx2.test"
+        assert (await world.site()).down_failure is None
+
+    async def test_the_next_address_of_a_host(self, world: World) -> None:
+        world.dns.zone.add("c.test", "A", "127.0.1.77", "127.0.1.2")
+        for _ in range(5):
+            assert (await world.deliver("x@c.test")).mx_address == "127.0.1.2"
+
+    @pytest.mark.parametrize("phase", ["banner", "ehlo"])
+    @pytest.mark.parametrize("reply", ["421 4.3.2 Full", "450 Later"])
+    async def test_the_next_host_after_an_unwelcome(self, world: World, phase: Phase, reply: str) -> None:
+        world.sinks[0].rules = [Rule(phase=phase, reply=reply)]
+        assert (await world.deliver()).mx_host == "mx2.test"
+
+    async def test_a_refused_message_goes_nowhere_else(self, world: World) -> None:
+        world.sinks[0].rules = [Rule(phase="mail", reply="450 4.2.0 Later")]
+        assert (await world.fail()).host == "mx1.test"
+        assert world.sinks[1].connections == 0
+
+    async def test_a_dead_address_is_tried_last_for_a_while(self, world: World) -> None:
+        sink = world.sinks[0]
+        port = sink.port
+        await sink.stop()
+        world.configure(port=port, messages_per_connection=1)
+        await world.deliver()
+        await sink.start(sink.host, port)
+        assert (await world.deliver()).mx_host == "mx2.test"
+        assert sink.connections == 0
+
+    async def test_mail_for_nobody(self, world: World) -> None:
+        """RFC 7504: permanent when all hosts say so."""
+        for sink in world.sinks:
+            sink.rules = [Rule(phase="banner", reply="521 5.3.2 No mail here")]
+        failure = await world.fail()
+        assert (failure.permanent, failure.site_down, failure.code) == (True, False, 521)
+        world.sinks[0].rules = [Rule(phase="banner", reply="450 Later")]
+        assert not (await world.fail()).permanent
+
+    async def test_no_address_is_no_fault_of_the_site(self, world: World) -> None:
+        world.dns.zone.add("c.test", "MX", "10 none.test")
+        failure = await world.fail("x@c.test")
+        assert (failure.permanent, failure.phase, failure.site_down) == (True, "dns", False)
+
+
+class TestDown:
+    async def test_remembered(self, world: World) -> None:
+        for sink in world.sinks:
+            sink.rules = [Rule(phase="banner", reply="421 4.3.2 Down")]
+        failure = await world.fail()
+        assert (failure.site_down, failure.permanent, failure.host) == (True, False, "mx2.test")
+        site = await world.site()
+        assert site.down_failure is not None
+        assert str(site.down_failure) == str(failure)
+        assert 50 < site.down_until - time.monotonic() <= 60
+        assert not site.unused
+
+    async def test_over_after_its_time(self, world: World) -> None:
+        world.configure(site_down="0s")
+        world.sinks[0].rules = world.sinks[1].rules = [Rule(phase="banner", reply="421 4.3.2 Down", times=2)]
+        assert (await world.fail()).site_down
+        site = await world.site()
+        assert site.down_failure is None
+        assert site.unused
+        await world.deliver()
+
+    async def test_up_again_once_it_answers(self, world: World) -> None:
+        world.sinks[0].rules = world.sinks[1].rules = [Rule(phase="banner", do="drop", times=2)]
+        await world.fail()
+        await world.deliver()
+        assert (await world.site()).down_failure is None
+
+    async def test_not_while_it_talks_to_us(self, world: World) -> None:
+        """A server may have enough of our connections without being down."""
+        go_on = asyncio.Event()
+        world.sinks[0].rules = [Rule(phase="dot", wait=go_on)]
+        first = asyncio.create_task(world.deliver())
+        await world.sinks[0].wait_for(1)
+        for sink in world.sinks:
+            sink.rules.insert(0, Rule(phase="banner", reply="421 4.7.0 Too many connections"))
+        failure = await world.fail()
+        assert (failure.code, failure.site_down) == (421, False)
+        assert (await world.site()).down_failure is None
+        go_on.set()
+        await first
+
+
+async def test_a_cancelled_delivery_leaves_nothing(world: World) -> None:
+    world.sinks[0].rules = [Rule(phase="dot", do="hang")]
+    delivery = asyncio.create_task(world.deliver())
+    await world.sinks[0].wait_until(lambda: world.sinks[0].transactions[1] == 1)
+    delivery.cancel()
+    await asyncio.wait([delivery])
+    await world.sinks[0].wait_until(lambda: not world.sinks[0].open)
+    assert (await world.site()).unused
+
+
+async def test_unused_sites_are_forgotten(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_SITES", 2)
+    await world.deliver()
+    used, key = await world.site(), (await world.router.route("a.test")).key
+    first = world.sites.get("b")
+    assert world.sites.get("b") is first
+    world.sites.get("c")
+    assert world.sites.get(key) is used
+    world.sites.get("d")
+    assert world.sites.get(key) is used
+    assert world.sites.get("b") is not first

@@ -1,0 +1,39 @@
+"""Runs tests/dialogs/*.smtp; tests/dialogs/README.md explains the lines."""
+
+import fnmatch
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+DIALOGS = sorted((Path(__file__).parents[2] / "dialogs").glob("*.smtp"))
+
+
+@pytest.mark.parametrize("file", DIALOGS, ids=lambda file: file.stem)
+async def test_dialog(file: Path, start_ingress: Callable[..., Any]) -> None:
+    lines = [line for line in file.read_text().splitlines() if line and not line.startswith("#")]
+    keys = [line.removeprefix("listener: ") for line in lines if line.startswith("listener: ")]
+    ingress = await start_ingress(**tomllib.loads("\n".join(keys)))
+    client = await ingress.connect()
+    queued = []
+    for number, line in enumerate(file.read_text().splitlines(), 1):
+        where = f"{file.name}:{number}"
+        match line[:3]:
+            case "C: ":
+                client.write(line[3:].encode() + b"\r\n")
+            case "C> ":
+                client.write(line[3:].encode().decode("unicode_escape").encode("latin-1"))
+            case "S: ":
+                reply = await client.line()
+                # Brackets are no wildcards here: addresses of clients are written in them.
+                assert fnmatch.fnmatchcase(reply, line[3:].replace("[", "[[]")), f"{where}: {reply}"
+            case "S c":
+                assert await client.line() == "", where
+            case "que":
+                queued.append(line.removeprefix("queued: "))
+            case _:
+                assert not line or line.startswith(("#", "listener: ")), f"{where}: not understood"
+    found = [f"{e[0].sender} -> {' '.join(entry.recipient for entry in e)}" for e in (q.entries for q in ingress.queued)]
+    assert found == queued

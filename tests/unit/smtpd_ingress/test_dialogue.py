@@ -1,0 +1,109 @@
+"""The state machine by itself; whole conversations are in tests/dialogs."""
+
+import pytest
+import structlog
+from hypothesis import given, strategies as st
+
+from common.codes import START_DATA, Reply
+from common.config import Config, Listener
+from common.entry import Entry
+from common.event import Event
+from smtpd_ingress.dialogue import MAX_ERRORS, Dialogue
+from smtpd_ingress.rejection import Rejection
+from smtpd_ingress.site import Site
+
+
+async def submit(entries: list[Entry], content: bytes, row: Event) -> None:
+    raise AssertionError("a dialogue queues nothing by itself")
+
+
+def dialogue(rejections: list[Rejection] | None = None, client: str = "127.0.0.1") -> Dialogue:
+    rejected = [] if rejections is None else rejections
+    return Dialogue(Site.of(Config(hostname="mta1.example.net"), Listener(), submit, rejected.append), client)
+
+
+def say(to: Dialogue, *lines: str) -> Reply:
+    """The last reply."""
+    return [to.command(line.encode() + b"\r\n") for line in lines][-1]
+
+
+START = ("EHLO c.example", "MAIL FROM:<a@example.org>")
+
+
+@pytest.mark.parametrize(("client", "code"), [("127.9.9.9", 250), ("::1", 250), ("10.0.0.1", 550), ("2001:db8::1", 550)])
+def test_networks(client: str, code: int) -> None:
+    assert say(dialogue(client=client), *START, "RCPT TO:<b@example.com>").code == code
+
+
+def test_rejections_say_who_what_and_why() -> None:
+    rejections: list[Rejection] = []
+    stranger = dialogue(rejections, "203.0.113.9")
+    with structlog.testing.capture_logs() as logs:
+        say(stranger, *START, "RCPT TO:<b@example.com>")
+    assert rejections == [
+        Rejection(
+            client_address="203.0.113.9", interface="relay", phase="rcpt", code=550, enhanced="5.7.1",
+            text="<b@example.com>: relaying denied for client [203.0.113.9]",
+            sender="a@example.org", recipient="b@example.com",
+        )
+    ]  # fmt: skip
+    assert [entry["event"] for entry in logs] == [
+        "NOQUEUE: reject: RCPT from [203.0.113.9]: 550 5.7.1 <b@example.com>: relaying denied for client "
+        "[203.0.113.9]; from=<a@example.org> to=<b@example.com> proto=ESMTP helo=<c.example>"
+    ]
+
+
+def test_a_refused_sender_is_reported() -> None:
+    rejections: list[Rejection] = []
+    say(dialogue(rejections), "EHLO c.example", "MAIL FROM:<a@example.org> SIZE=99999999999")
+    assert (rejections[0].phase, rejections[0].sender, rejections[0].code) == ("mail", "a@example.org", 552)
+
+
+def test_too_many_errors_close_but_refused_recipients_do_not_count() -> None:
+    talk = dialogue()
+    say(talk, *START)
+    for _ in range(3 * MAX_ERRORS):
+        assert say(talk, "RCPT TO:<bad>").code == 501
+        assert say(talk, "DATA").code == 554
+    for _ in range(MAX_ERRORS - 1):
+        assert say(talk, "HELLO").code == 500
+    assert say(talk, "HELLO")[:2] == (421, "4.7.0")
+
+
+def test_a_recipient_given_twice_is_one() -> None:
+    talk = dialogue()
+    say(talk, *START, "RCPT TO:<b@example.com>", "RCPT TO:<b@EXAMPLE.com>", "RCPT TO:<B@example.com>")
+    assert talk.transaction
+    assert [str(recipient) for recipient in talk.transaction.recipients] == ["b@example.com", "B@example.com"]
+
+
+def test_a_thousand_recipients_and_one() -> None:
+    talk = dialogue()
+    say(talk, *START)
+    replies = [say(talk, f"RCPT TO:<b{n}@example.com>").code for n in range(1001)]
+    assert replies == [250] * 1000 + [452]
+
+
+VERB = st.sampled_from(["HELO", "EHLO", "MAIL", "RCPT", "DATA", "RSET", "NOOP", "VRFY", "QUIT", "AUTH", "GET", "X", ""])
+ARGUMENT = st.one_of(
+    st.sampled_from(["", "c.example", "FROM:<a@example.org>", "FROM:<>", "TO:<b@example.com>", "TO:<postmaster>"]),
+    st.text(max_size=40),
+)
+
+
+@given(st.lists(st.tuples(VERB, ARGUMENT), max_size=30))
+def test_every_line_has_one_valid_reply(commands: list[tuple[str, str]]) -> None:
+    talk = dialogue()
+    for verb, argument in commands:
+        reply = talk.command(f"{verb} {argument}\r\n".encode())
+        assert 200 <= reply.code <= 599
+        assert reply.enhanced or reply.code in (220, 250, 354)
+        assert reply.close == (reply.code in (221, 421) or verb == "GET")
+        if reply is START_DATA:
+            assert talk.transaction
+            assert talk.transaction.recipients
+
+
+@given(st.binary(max_size=100))
+def test_any_bytes_are_answered(line: bytes) -> None:
+    assert dialogue().command(line).code >= 200

@@ -1,0 +1,59 @@
+import pytest
+from hypothesis import given, strategies as st
+
+from smtpd_ingress.lines import MAX_LINE, Lines, TooLongError
+
+
+def drain(lines: Lines) -> list[bytes | None]:
+    """All lines that are there; None for one that was too long."""
+    found: list[bytes | None] = []
+    while True:
+        try:
+            if (line := lines.next()) is None:
+                return found
+            found.append(line)
+        except TooLongError:
+            found.append(None)
+
+
+def test_a_line_may_have_512_octets() -> None:
+    lines = Lines()
+    lines.feed(b"a" * (MAX_LINE - 2) + b"\r\n")
+    assert lines.next() == b"a" * (MAX_LINE - 2) + b"\r\n"
+    lines.feed(b"a" * (MAX_LINE - 1) + b"\r\nNOOP\r\n")
+    with pytest.raises(TooLongError):
+        lines.next()
+    assert lines.next() == b"NOOP\r\n"
+
+
+def test_a_line_without_end_takes_no_memory() -> None:
+    lines = Lines()
+    for _ in range(1000):
+        lines.feed(b"a" * 1000)
+        assert lines.next() is None
+    assert len(lines.take()) <= MAX_LINE
+    lines.feed(b"\n")
+    with pytest.raises(TooLongError):
+        lines.next()
+
+
+def test_message_data_is_taken_as_it_is() -> None:
+    lines = Lines()
+    lines.feed(b"DATA\r\nSubject: x\r\n")
+    assert lines.next() == b"DATA\r\n"
+    assert lines.take() == b"Subject: x\r\n"
+    assert lines.next() is None
+
+
+@given(st.lists(st.binary(max_size=700)), st.integers(1, 600))
+def test_pieces_make_no_difference(parts: list[bytes], size: int) -> None:
+    data = b"\n".join(parts)
+    whole, pieces = Lines(), Lines()
+    whole.feed(data)
+    found: list[bytes | None] = []
+    for start in range(0, len(data), size):
+        pieces.feed(data[start : start + size])
+        found += drain(pieces)
+    assert found == drain(whole)
+    lengths = [len(part) + 1 for part in data.split(b"\n")[:-1]]
+    assert [line is None for line in found] == [length > MAX_LINE for length in lengths]
