@@ -96,7 +96,7 @@ class Broker:
         self.on_connect: list[Callable[[], Awaitable[None]]] = []
         self._handlers: dict[str, Handler] = {}
         self._replies: dict[str, asyncio.Future[Msg]] = {}
-        self._pages: dict[str, asyncio.Queue[Msg]] = {}
+        self._pages: dict[str, asyncio.Queue[Msg | None]] = {}
         self._numbers = itertools.count()
         self._closing = False
         self._lost: asyncio.Event = asyncio.Event()
@@ -154,6 +154,7 @@ class Broker:
             flush_timeout=10,
             skip_subject_validation=True,
             reconnected_cb=self._on_reconnected,
+            disconnected_cb=self._on_disconnected,
             closed_cb=self._on_closed,
             error_cb=self._on_error,
         )
@@ -161,6 +162,14 @@ class Broker:
         await self.client.subscribe(f"{self._inbox}.*", cb=self._on_reply)
         for subject, handler in self._handlers.items():
             await self.client.subscribe(subject, cb=handler)
+
+    async def _on_disconnected(self) -> None:
+        """What was asked over this connection will not be answered."""
+        for future in self._replies.values():
+            if not future.done():
+                future.set_exception(UnknownOutcomeError("connection lost"))
+        for page in self._pages.values():
+            page.put_nowait(None)
 
     async def _on_reconnected(self) -> None:
         log.info("broker: connected again")
@@ -308,14 +317,17 @@ class Broker:
     async def page(self, stream: str, query: dict[str, Any], timeout: float = TRY_TIMEOUT) -> list[Stored]:
         """The messages a batched direct get gives (ADR-31): ``{"seq", "batch", "next_by_subj" …}``."""
         token = f"p{next(self._numbers)}"
-        queue = self._pages[token] = asyncio.Queue()
+        queue: asyncio.Queue[Msg | None] = asyncio.Queue()
+        self._pages[token] = queue
         found: list[Stored] = []
         try:
             async with asyncio.timeout(timeout):
                 await self.client.publish(
                     f"$JS.API.DIRECT.GET.{stream}", json.dumps(query).encode(), reply=f"{self._inbox}.{token}"
                 )
-                while (stored := _stored(await queue.get())) is not None:
+                while message := await queue.get():
+                    if (stored := _stored(message)) is None:
+                        return found
                     found.append(stored)
         except TimeoutError:
             raise UnknownOutcomeError(f"{stream}: no page within {timeout:g} s") from None
@@ -323,7 +335,7 @@ class Broker:
             raise UnknownOutcomeError(f"{stream}: {error}") from error
         finally:
             del self._pages[token]
-        return found
+        raise UnknownOutcomeError(f"{stream}: connection lost")
 
     async def remove(self, stream: str, sequence: int) -> None:
         """Remove a message by its sequence; one that is gone already is fine."""

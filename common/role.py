@@ -55,8 +55,8 @@ def run(name: str, main: Main, config: Config, **options: Any) -> None:
 async def _run(name: str, main: Main, config: Config, options: dict[str, Any]) -> None:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
+    for signal_ in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signal_, stopping.set)
     servers = instance.find(config)
     async with connected(servers, list(config.pools), f"postjet-{name}") as broker:
         await main(Role(name, config, servers, broker, stopping, **options))

@@ -8,7 +8,7 @@ from common.queue import leases
 from common.role import Role
 from events import schema
 from events.recorder import Recorder
-from events.store import Store
+from events.store import NotReachableError, Store
 
 log = structlog.get_logger()
 
@@ -24,8 +24,9 @@ async def main(role: Role) -> None:
 async def _migrate(store: Store, role: Role) -> None:
     while not role.stopping.is_set():
         try:
-            await asyncio.to_thread(schema.migrate, store.client, role.config.events.keep)
+            client = await asyncio.to_thread(lambda: store.client)
+            await asyncio.to_thread(schema.migrate, client, role.config.events.keep)
             return
-        except OSError as error:
-            log.warning("events: ClickHouse does not answer: %s; trying again", error)
+        except NotReachableError as error:
+            log.warning("events: %s; trying again", error)
             await asyncio.sleep(1)

@@ -7,7 +7,7 @@ range is inserted again, with the same deduplication token. What is recorded is 
 import asyncio
 import contextlib
 import json
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
@@ -15,6 +15,7 @@ from common import event
 from common.broker import Broker, BrokerError, Message, NoBrokerError, Stored, UnknownOutcomeError
 from common.queue import streams
 from common.subjects import EVENTS_STREAM
+from events.store import NotReachableError, RefusedError, Store
 
 log = structlog.get_logger()
 
@@ -27,16 +28,10 @@ _INTENT = "$KV.intents.recorder"
 Row = dict[str, Any]
 
 
-class Inserts(Protocol):
-    """Where rows go. A repeated token inserts nothing; raises NotReachableError or RefusedError of events.store."""
-
-    def insert(self, rows: list[Row], token: str) -> None: ...
-
-
 class Recorder:
     """Records until ``stopping`` is set and nothing is left; run by whoever holds the lease."""
 
-    def __init__(self, broker: Broker, store: Inserts, stopping: asyncio.Event) -> None:
+    def __init__(self, broker: Broker, store: Store, stopping: asyncio.Event) -> None:
         self.broker, self.store, self.stopping = broker, store, stopping
 
     async def run(self) -> None:
@@ -115,7 +110,7 @@ class Recorder:
             try:
                 await asyncio.to_thread(self.store.insert, rows, token)
                 return
-            except Exception as error:
+            except (NotReachableError, RefusedError) as error:
                 log.warning("recorder: %s rows not inserted yet: %s", len(rows), error)
             await asyncio.sleep(1)
 

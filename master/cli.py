@@ -1,6 +1,8 @@
 """``postjet``: the command line."""
 
 import asyncio
+import importlib
+import os
 import sys
 from typing import Annotated
 
@@ -9,7 +11,10 @@ import typer
 from common import log, role
 from common.config_file import load
 from common.errors import PostjetError, UsageError
+from master import config_commands, dkim_commands, queue_commands
 from master.parent import Parent
+
+ROLES = ("smtpd_ingress", "outbound", "events")
 
 app = typer.Typer(
     name="postjet",
@@ -49,20 +54,21 @@ def run(
     socket: Annotated[list[str] | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Run one role alone, for several machines."""
-    import events.main
-    import outbound.main
-    import smtpd_ingress.main
-
-    roles = {"smtpd_ingress": smtpd_ingress.main.main, "outbound": outbound.main.main, "events": events.main.main}
-    if name not in roles:
-        raise UsageError(f"{name!r} is no role; there are {', '.join(roles)}")
+    if name not in ROLES:
+        raise UsageError(f"{name!r} is no role; there are {', '.join(ROLES)}")
+    main: role.Main = importlib.import_module(f"{name}.main").main  # a role loads nothing of the others
     config, _ = load(context.obj)
     if pool not in config.pools:
         raise UsageError(f"{pool!r} is no pool of the configuration; there are {', '.join(config.pools)}")
-    import os
-
     sockets = {listener: int(fd) for listener, _, fd in (text.partition("=") for text in socket or [])}
-    role.run(name, roles[name], config, pool=pool, slot=slot or str(os.getpid()), sockets=sockets)
+    role.run(name, main, config, pool=pool, slot=slot or str(os.getpid()), sockets=sockets)
+
+
+app.command()(config_commands.check)
+app.add_typer(config_commands.app, name="config")
+app.add_typer(dkim_commands.app, name="dkim")
+for commands in (queue_commands.app,):
+    app.registered_commands += commands.registered_commands
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -33,8 +33,8 @@ class Parent:
     async def run(self) -> None:
         """Start everything, wait for SIGTERM or SIGINT, stop everything. Raises PostjetError."""
         stopping = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+        for signal_ in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(signal_, stopping.set)
         path = data_dir.prepare(self.config.data_dir)
         lock_fd = data_dir.lock(path)
         listening = [(listener, sockets.bind(listener)) for listener in self.config.listeners]

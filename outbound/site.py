@@ -53,8 +53,8 @@ class Site:
 
     @property
     def down_failure(self) -> DeliveryFailure | None:
-        """Why the site is to be left alone until ``down_until``; None: it is not."""
-        return self._down if time.monotonic() < self.down_until else None
+        """Why the site is to be left alone until ``down_until``, to be raised or kept; None: it is up."""
+        return replace(self._down) if self._down and time.monotonic() < self.down_until else None
 
     @property
     def unused(self) -> bool:
@@ -162,7 +162,7 @@ class Site:
         # A server that talks to us on other connections only has enough of them.
         failure.site_down = not (failure.permanent or self._sending or self._idle)
         if failure.site_down:
-            self._down = replace(failure)
+            self._down = replace(failure)  # a copy has no traceback, which would keep the message in memory
             self.down_until = time.monotonic() + self._delivery.site_down
         return failure
 

@@ -126,9 +126,9 @@ class Worker:
     async def _at_site(self, taken: Taken, route: Route, slot: "_Slot | None", attempt: Attempt) -> Delivered | None:
         """Deliver, or park where the site has no room (None). Raises DeliveryFailure, MissingError, CorruptError."""
         site = self.sites.get(route.key)
-        if site.down_failure:
+        if down := site.down_failure:
             attempt.number -= 1  # known not to answer: it waits like after a try, without one that counts
-            raise site.down_failure
+            raise down
         if slot is None:
             if self._in_use[route.key] >= site.limit:
                 self._park_at(taken, route)

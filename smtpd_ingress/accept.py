@@ -12,23 +12,26 @@ log = structlog.get_logger()
 
 async def accept(dialogue: Dialogue, message: Message) -> Reply:
     """Queue a whole message and end its transaction; gives the reply. 250 means stored."""
-    transaction, site, submission = dialogue.transaction, dialogue.site, message.submission
-    assert transaction
     content = message.finish()
-    if not (refusal := message.refusal):
-        entries, row = transaction.queued_as(site, dialogue.client, message)
-        try:
-            await site.submit(entries, content, row)
-        except SubmitError as error:
-            refusal = Reply(error.code, error.enhanced, error.text)
-        except Exception:
-            log.exception(f"{submission}: not queued")
-            refusal = LOCAL_ERROR
-    reply = dialogue.refuse("dot", refusal) if refusal else OK.but(f"Ok: queued as {submission}")
+    reply = message.refusal or await _queue(dialogue, message, content)
+    if reply.code >= 400:
+        reply = dialogue.refuse("dot", reply)
     dialogue.transaction = None
-    if not refusal:
-        log.info(
-            f"{submission}: client=[{dialogue.client}], message-id={message.message_id}, "
-            f"from=<{row.sender}>, size={row.size}, nrcpt={len(entries)}"
-        )
     return reply
+
+
+async def _queue(dialogue: Dialogue, message: Message, content: bytes) -> Reply:
+    assert dialogue.transaction
+    entries, row = dialogue.transaction.queued_as(dialogue.site, dialogue.client, message)
+    try:
+        await dialogue.site.submit(entries, content, row)
+    except SubmitError as error:
+        return Reply(error.code, error.enhanced, error.text)
+    except Exception:
+        log.exception(f"{row.submission}: not queued")
+        return LOCAL_ERROR
+    log.info(
+        f"{row.submission}: client=[{row.client_address}], message-id={row.message_id}, "
+        f"from=<{row.sender}>, size={row.size}, nrcpt={len(entries)}"
+    )
+    return OK.but(f"Ok: queued as {row.submission}")

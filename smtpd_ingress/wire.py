@@ -75,6 +75,8 @@ class Connection(SMTP):
     def _end(self, reply: Reply) -> None:
         """End the session from outside its task."""
         self._ended = True
+        if self.transport is None:
+            return
         if self._writer.transport.get_write_buffer_size():  # the client does not read
             self._writer.transport.abort()
         else:
@@ -92,7 +94,9 @@ class Connection(SMTP):
             self._end(LOCAL_ERROR._replace(code=421))
         finally:
             self._connections.discard(self)
-            self._writer.close()
+            if self.transport is None and self._timeout_handle:
+                self._timeout_handle.cancel()
+            self._writer.close()  # the timer goes on: a client that does not read is cut off by it
 
     async def _converse(self) -> None:
         if len(self._connections) > self._site.listener.max_connections:

@@ -12,7 +12,6 @@ from common.content import store
 from common.entry import Entry
 from common.ids import new_id
 from master import nats_server
-from master.sockets import free_port
 
 PASSWORD = "nats-for-tests"
 

@@ -28,7 +28,8 @@ _SERVER_CONFIG = """<clickhouse>
 <mark_cache_size>268435456</mark_cache_size>
 </clickhouse>"""
 _NAME = re.compile(r"[A-Za-z_]\w*")
-_CODE = re.compile(r"Code: (\d+)\. DB::Exception: ")
+_CODE = re.compile(r"Code: (\d+)\. ")
+_REPEATED_CODE = re.compile(r"^(Code: \d+\. DB::Exception: )\1+")
 
 
 class EngineError(Exception):
@@ -133,11 +134,11 @@ class Engine:
 
     def _error(self, text: str) -> EngineError:
         text = text[max(text.find("Code: "), 0) :].strip()
-        codes = _CODE.findall(text)
-        text = _CODE.sub("", text, count=max(len(codes) - 1, 0))
+        code = _CODE.match(text)
+        text = _REPEATED_CODE.sub(r"\1", text)
         if "(version " not in text:
             text += f" (version {self.version})"
-        return EngineError(int(codes[0]) if codes else 1002, text)
+        return EngineError(int(code[1]) if code else 1002, text)
 
     def close(self) -> None:
         """Refuse new statements, wait for those that run, close the engine."""

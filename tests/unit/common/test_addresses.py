@@ -1,7 +1,8 @@
 import string
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from common.addresses import Address, AddressError, NonASCIIError, normal_domain, parse_mailbox, parse_path
 
@@ -33,12 +34,14 @@ def test_addresses(text: str, local: str, domain: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "a", "@example.org", "a@", ".a@example.org", "a.@example.org", "a..b@example.org", "a b@example.org", "a\0@example.org",
-     "a@example..org", "a@.example.org", "a@example.org.", "a@-x.example", "a@x-.example", "a@under_score.example", "a@b@example.org",
-     '"a@example.org', '"a"b@example.org', '"a\r\n"@example.org', "a@[192.0.2.256]", "a@[192.0.2]", "a@192.0.2.1]", "a@[192.0.2.1",
-     "a@[2001:db8::1]", "a@[IPv6:192.0.2.1]", "a@[IPv6:fe80::1%eth0]", "a@[x400:abc]", "a@[]", "a@[[192.0.2.1]]", "a@exa mple.org",
-     "a@☕.example", "a@\u202eexample", "x" * 65 + "@example.org", "a@" + "x" * 64 + ".org", "a@" + "x." * 127 + "xx",
-     "a@" + "ü" * 300, "x" * 64 + "@" + ".".join(["y" * 63] * 3)],
+    ["", "a", "@example.org", "a@", ".a@example.org", "a.@example.org", "a..b@example.org", "a b@example.org",
+     "a\0@example.org", "a@b@example.org", '"a@example.org', '"a"b@example.org', '"a\r\n"@example.org',
+     "x" * 65 + "@example.org",
+     "a@example..org", "a@.example.org", "a@example.org.", "a@-x.example", "a@x-.example", "a@under_score.example",
+     "a@exa mple.org", "a@☕.example", "a@\u202eexample", "a@" + "x" * 64 + ".org", "a@" + "x." * 127 + "xx",
+     "a@" + "ü" * 300, "x" * 64 + "@" + ".".join(["y" * 63] * 3),
+     "a@[192.0.2.256]", "a@[192.0.2]", "a@192.0.2.1]", "a@[192.0.2.1", "a@[2001:db8::1]", "a@[IPv6:192.0.2.1]",
+     "a@[IPv6:fe80::1%eth0]", "a@[x400:abc]", "a@[]", "a@[[192.0.2.1]]"],
 )  # fmt: skip
 def test_no_addresses(text: str) -> None:
     with pytest.raises(AddressError):
@@ -55,7 +58,7 @@ def test_paths() -> None:
     assert parse_path("<PostMaster>") == Address("PostMaster", "")
     assert str(parse_path("<PostMaster>")) == "PostMaster"
     assert parse_path("<@a.example,@b.example:c@d.example>") == Address("c", "d.example")
-    for text in ("a@example.org", "<a@example.org", "a@example.org>", "<@a.example:>", "<@a.example,c@d.example>", "< >", ""):
+    for text in ("", "< >", "a@b.example", "<a@b.example", "a@b.example>", "<@a.example:>", "<@a.example,c@d.example>"):
         with pytest.raises(AddressError):
             parse_path(text)
 

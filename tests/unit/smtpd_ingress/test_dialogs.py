@@ -13,12 +13,12 @@ DIALOGS = sorted((Path(__file__).parents[2] / "dialogs").glob("*.smtp"))
 
 @pytest.mark.parametrize("file", DIALOGS, ids=lambda file: file.stem)
 async def test_dialog(file: Path, start_ingress: Callable[..., Any]) -> None:
-    lines = [line for line in file.read_text().splitlines() if line and not line.startswith("#")]
+    lines = file.read_text().splitlines()  # noqa: ASYNC240
     keys = [line.removeprefix("listener: ") for line in lines if line.startswith("listener: ")]
     ingress = await start_ingress(**tomllib.loads("\n".join(keys)))
     client = await ingress.connect()
     queued = []
-    for number, line in enumerate(file.read_text().splitlines(), 1):
+    for number, line in enumerate(lines, 1):
         where = f"{file.name}:{number}"
         match line[:3]:
             case "C: ":
@@ -35,5 +35,4 @@ async def test_dialog(file: Path, start_ingress: Callable[..., Any]) -> None:
                 queued.append(line.removeprefix("queued: "))
             case _:
                 assert not line or line.startswith(("#", "listener: ")), f"{where}: not understood"
-    found = [f"{e[0].sender} -> {' '.join(entry.recipient for entry in e)}" for e in (q.entries for q in ingress.queued)]
-    assert found == queued
+    assert [f"{one.row.sender} -> {' '.join(one.row.recipients)}" for one in ingress.queued] == queued

@@ -2,7 +2,8 @@
 
 import pytest
 import structlog
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from common.codes import START_DATA, Reply
 from common.config import Config, Listener
@@ -30,7 +31,7 @@ def say(to: Dialogue, *lines: str) -> Reply:
 START = ("EHLO c.example", "MAIL FROM:<a@example.org>")
 
 
-@pytest.mark.parametrize(("client", "code"), [("127.9.9.9", 250), ("::1", 250), ("10.0.0.1", 550), ("2001:db8::1", 550)])
+@pytest.mark.parametrize(("client", "code"), [("127.9.9.9", 250), ("::1", 250), ("10.0.0.1", 550), ("2001::1", 550)])
 def test_networks(client: str, code: int) -> None:
     assert say(dialogue(client=client), *START, "RCPT TO:<b@example.com>").code == code
 

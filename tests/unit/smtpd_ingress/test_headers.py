@@ -1,10 +1,11 @@
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from smtpd_ingress.headers import Field, HeaderReader
 
 LINES = st.lists(
-    st.sampled_from([b"A: b", b"Bcc : c", b" folded", b"\tfolded", b"text", b"", b" ", b"X:", b":", b"\xff: y", b"a\0b:"]),
+    st.sampled_from([b"A: b", b"Bcc : c", b" fold", b"\tfold", b"text", b"", b" ", b"X:", b":", b"\xff: y", b"a\0b:"]),
     max_size=12,
 )
 ENDS = st.sampled_from([b"\r\n", b"\n", b"\r"])

@@ -1,7 +1,8 @@
 import re
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from common.content import load
 from smtpd_ingress.message import MAX_HEADER, MAX_HOPS, Message, Trace
@@ -65,7 +66,8 @@ def test_what_is_missing_is_added_once() -> None:
 
 
 def test_bcc_goes_with_its_folded_lines() -> None:
-    content, _ = take(COMPLETE + b"BCC: a@example.org,\r\n b@example.org\r\nTo: c@example.org\r\nResent-Bcc : d\r\n\r\nBcc: body\r\n")
+    bcc = b"BCC: a@example.org,\r\n b@example.org\r\n"
+    content, _ = take(COMPLETE + bcc + b"To: c@example.org\r\nResent-Bcc : d\r\n\r\nBcc: body\r\n")
     assert content.endswith(COMPLETE + b"To: c@example.org\r\n\r\nBcc: body\r\n")
 
 

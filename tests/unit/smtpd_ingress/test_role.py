@@ -30,13 +30,13 @@ async def test_several_processes_share_one_port() -> None:
     """Two of the role, here in one process: the kernel spreads connections over their sockets."""
     stopping = asyncio.Event()
     with bind(Listener(bind="127.0.0.1:0")) as first:
+        first.listen()  # the first connection may come before the role runs
         port = first.getsockname()[1]
         listener = Listener(bind=f"127.0.0.1:{port}")
         runs = [
             asyncio.create_task(run(Config(hostname=name, listeners=[listener]), submit, on_reject, stopping, given))
             for name, given in (("one.example", {"relay": first}), ("two.example", {}))
         ]
-        await asyncio.sleep(0)  # both have bound and listen
         greetings = {await greeting(port) for _ in range(64)}
         stopping.set()
         await asyncio.gather(*runs)
@@ -49,8 +49,8 @@ async def test_every_listener_is_served_until_stopped() -> None:
     sockets = {listener.name: bind(listener) for listener in listeners}
     config = Config(hostname="mta1.example.net", listeners=listeners)
     task = asyncio.create_task(run(config, submit, on_reject, stopping, sockets))
-    await asyncio.sleep(0)
     for sock in sockets.values():
+        sock.listen()
         reader, writer = await asyncio.open_connection(*sock.getsockname())
         assert (await reader.readline()).startswith(b"220 ")
         writer.close()

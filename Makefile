@@ -1,0 +1,38 @@
+# make run: the demo on a fresh machine · make test: the tests · make help: the rest
+VENV := .venv
+PYTHON ?= python3
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint docs bench interop clean
+
+help:             ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+$(STAMP): setup.cfg pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Postjet needs Python 3.11 or later; try: make PYTHON=python3.11")'
+	@$(PYTHON) -m venv $(VENV) || { echo "cannot create $(VENV); on Debian: apt-get install python3-venv"; exit 1; }
+	@echo "installing Postjet and what it needs into $(VENV) …"
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+run: $(STAMP)     ## install into .venv and run the demo: 200 mails to 40 domains, all on loopback
+	@$(VENV)/bin/postjet demo $(ARGS)
+
+test: $(STAMP)    ## all tests
+	$(VENV)/bin/python -m pytest $(ARGS)
+
+lint: $(STAMP)    ## ruff, mypy, import rules, generated pages
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+	$(VENV)/bin/postjet config reference | diff -u docs/configuration.md - || { echo "run: make docs"; exit 1; }
+
+docs: $(STAMP)    ## write the generated pages again
+	$(VENV)/bin/postjet config reference > docs/configuration.md
+
+bench: $(STAMP)   ## signatures a second against dkimpy
+	$(VENV)/bin/python -m bench.dkim
+
+clean:            ## remove what make made
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

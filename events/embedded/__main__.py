@@ -1,0 +1,68 @@
+"""``python -m events.embedded --bind 127.0.0.1:PORT --path DIR``; user and password come by environment."""
+
+import argparse
+import fcntl
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from common.config import split_host_port
+from common.errors import CannotCreateError, PostjetError, UnavailableError
+from events.embedded.engine import Engine
+from events.embedded.server import Server
+
+
+def main() -> int:
+    """Serve until SIGTERM or SIGINT; the exit code (sysexits)."""
+    parser = argparse.ArgumentParser(prog="events.embedded", description=__doc__)
+    parser.add_argument("--bind", required=True, help="host:port")
+    parser.add_argument("--path", required=True, type=Path, help="folder of the database")
+    options = parser.parse_args()
+    login = os.environ.pop("POSTJET_CLICKHOUSE_USER", "default"), os.environ.pop("POSTJET_CLICKHOUSE_PASSWORD", "")
+    try:
+        serve(split_host_port(options.bind), options.path, login)
+    except PostjetError as error:
+        print(f"events.embedded: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def serve(address: tuple[str, int], path: Path, login: tuple[str, str]) -> None:
+    """Serve until SIGTERM or SIGINT, then let running queries finish. Raises PostjetError."""
+    lock = take(path)
+    # Blocked before the engine starts its threads, which inherit it: the signal waits for sigwait.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+    engine = Engine(path)
+    try:
+        server = Server(address, engine, login)
+    except OSError as error:
+        engine.close()
+        raise UnavailableError(f"cannot listen on {address[0]}:{address[1]}: {error.strerror}") from error
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    signal.sigwait({signal.SIGTERM, signal.SIGINT})
+    server.shutdown()
+    server.server_close()
+    engine.close()
+    os.close(lock)
+
+
+def take(path: Path) -> int:
+    """Make the folder and lock it; the descriptor that holds the lock. Raises PostjetError."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        (path / "server.xml").touch()
+        lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise CannotCreateError(f"cannot write {path}: {error.strerror}") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise UnavailableError(f"{path} is in use by another process; stop that one first") from None
+    return lock
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,159 @@
+"""ClickHouse's HTTP interface in front of the engine: a thread per connection (RFC 9112)."""
+
+import json
+import sys
+from collections.abc import Mapping
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, cast
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+from events.embedded import http, native, sql
+from events.embedded.engine import TIMEZONE, Answer, Engine, EngineError, Statement
+
+
+class Server(ThreadingHTTPServer):
+    """Listens at once; ``serve_forever`` answers until ``shutdown``."""
+
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128
+
+    def __init__(self, address: tuple[str, int], engine: Engine, login: tuple[str, str]) -> None:
+        super().__init__(address, Handler)
+        self.engine, self.login = engine, login
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Clients that went away are no news."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One connection."""
+
+    protocol_version = "HTTP/1.1"
+    server_version = "postjet"
+    disable_nagle_algorithm = True
+    wbufsize = -1
+    timeout = 600
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing: the parent's log is for people."""
+
+    def do_GET(self) -> None:
+        path = urlsplit(self.path).path
+        if path in ("/ping", "/replicas_status") or (path == "/" and "query" not in http.parameters(self.path)):
+            self._reply(200, b"Ok.\n", {"Content-Type": "text/plain; charset=UTF-8"})
+        else:
+            self.do_POST()
+
+    def do_POST(self) -> None:
+        """Answer a query; the body is always read to its end, the next request begins there."""
+        body = http.Body(self.rfile, self.headers)
+        params = http.parameters(self.path)
+        try:
+            status, data, headers = 200, *self._answer(body, params)
+        except (ConnectionError, TimeoutError):
+            raise
+        except Exception as error:
+            status, data, headers = _refusal(error)
+        body.readall()
+        if params.get("enable_http_compression") == "1":
+            encoding, data = http.encode(data, self.headers.get("Accept-Encoding", ""))
+            headers |= {"Content-Encoding": encoding} if encoding else {}
+        headers["X-ClickHouse-Query-Id"] = params.get("query_id") or str(uuid4())
+        self._reply(status, data, headers)
+
+    def _answer(self, body: http.Body, params: dict[str, str]) -> tuple[bytes, dict[str, str]]:
+        path = urlsplit(self.path).path
+        if path != "/":
+            raise EngineError.make(60, "UNKNOWN_TABLE", f"There is no handle {path}; use /, /ping or /replicas_status")
+        http.authenticate(http.credentials(self.headers, params), self._server.login)
+        if params.get("compress") == "1" or params.get("decompress") == "1":
+            text = "ClickHouse's block compression is not supported here; use enable_http_compression"
+            raise EngineError.make(48, "NOT_IMPLEMENTED", text)
+        format = params.get("default_format") or self.headers.get("X-ClickHouse-Format", "")
+        reader = http.decode(body, self.headers.get("Content-Encoding", ""))
+        head = reader.read(sql.MAX_QUERY)
+        if "multipart/form-data" in (type := self.headers.get("Content-Type", "")):
+            params |= http.form(type, head + reader.read())
+            head = b""
+        text = params.get("query", "").encode() or head
+        parsed = sql.parse(text)
+        make = partial(self._statement, params)
+        if insert := parsed.insert:
+            with self._server.engine.file() as file:
+                file.write(head if "query" in params else b"")
+                file.write(text[insert.data :])
+                while piece := reader.read(2**20):
+                    file.write(piece)
+                rows_format = insert.format or format or "Values"
+                statement = make(insert.target, data=file, data_settings=insert.settings, data_format=rows_format)
+                return b"", _summary(self._server.engine.run(statement), written=True)
+        if parsed.names_file:
+            raise EngineError.make(1, "UNSUPPORTED_METHOD", "INFILE and OUTFILE are not allowed over HTTP")
+        if "query" in params and head:
+            text += b"\n" + head
+        format = format or "TabSeparated"
+        answer = self._server.engine.run(make(text + reader.read(), format=format))
+        return self._result(answer, parsed, params, format)
+
+    def _statement(self, params: Mapping[str, str], text: bytes, **more: Any) -> Statement:
+        # A GET changes nothing (RFC 9110 9.2.1); 2 is readonly that lets settings pass.
+        return Statement(
+            text=text,
+            database=params.get("database", ""),
+            parameters={name[6:]: value for name, value in params.items() if name.startswith("param_")},
+            settings={
+                name: value
+                for name, value in params.items()
+                if name not in http.INTERFACE and not name.startswith("param_")
+            },
+            readonly=params.get("readonly", "0").strip("0") or ("2" if self.command == "GET" else ""),
+            **more,
+        )
+
+    def _result(
+        self, answer: Answer, parsed: sql.Parsed, params: Mapping[str, str], format: str
+    ) -> tuple[bytes, dict[str, str]]:
+        format, data = parsed.format or format, answer.data
+        if format == "Native" and int(params.get("client_protocol_version", 0)) >= native.CUSTOM_SERIALIZATION:
+            data = native.with_block_info(data)
+        headers = _summary(answer)
+        if data or parsed.returning:
+            headers |= {"X-ClickHouse-Format": format, "Content-Type": http.content_type(format)}
+        return data, headers
+
+    def _reply(self, status: int, data: bytes, headers: Mapping[str, str]) -> None:
+        self.send_response(status)
+        common = {
+            "X-ClickHouse-Server-Display-Name": "postjet",
+            "X-ClickHouse-Timezone": TIMEZONE,
+            "Content-Length": str(len(data)),
+        }
+        for name, value in (common | dict(headers)).items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(data)
+
+    @property
+    def _server(self) -> Server:
+        return cast(Server, self.server)
+
+
+def _refusal(error: Exception) -> tuple[int, bytes, dict[str, str]]:
+    if not isinstance(error, EngineError):  # such as a body that is not what Content-Encoding says
+        error = EngineError.make(1001, "STD_EXCEPTION", repr(error))
+    headers = {"X-ClickHouse-Exception-Code": str(error.code), "Content-Type": "text/plain; charset=UTF-8"}
+    return http.status(error.code), f"{error}\n".encode(), headers
+
+
+def _summary(answer: Answer, *, written: bool = False) -> dict[str, str]:
+    verb, other = ("written", "read") if written else ("read", "written")
+    counts = {
+        f"{verb}_rows": answer.rows, f"{verb}_bytes": answer.bytes, f"{other}_rows": 0, f"{other}_bytes": 0,
+        "elapsed_ns": int(answer.seconds * 1e9),
+    }  # fmt: skip
+    return {"X-ClickHouse-Summary": json.dumps({name: str(value) for name, value in counts.items()})}

@@ -1,0 +1,197 @@
+"""What happened, asked of the database and told to people.
+
+``trace`` and ``recent`` read; ``timeline``, ``line`` and ``to_json`` turn events into text.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, fields
+from datetime import UTC, datetime
+from itertools import groupby
+from typing import Any
+
+from rich.console import Group
+from rich.text import Text
+
+from common.errors import UsageError
+from common.event import Event, Type
+from common.ids import DELIVERY, SUBMISSION, id_time
+from common.units import format_duration, format_size
+from events.store import TIMES, Store
+
+#: Where a row lay in the stream; rows that are recorded later lie further on.
+Position = tuple[int, int]
+
+_NAMES = [field.name for field in fields(Event)]
+_DURATIONS = [name for name in _NAMES if name.startswith("time_")]
+_SELECT = f"SELECT {', '.join(_NAMES)}, stream_sequence, row_number FROM events WHERE "
+_NEWEST = " ORDER BY time DESC, stream_sequence DESC, row_number DESC LIMIT {limit:UInt32}"
+_OLDEST = " ORDER BY stream_sequence, row_number LIMIT {limit:UInt32}"
+_ADDRESS = (
+    "(lower(sender) = {address:String} OR lower(recipient) = {address:String}"
+    " OR has(arrayMap(address -> lower(address), recipients), {address:String}))"
+)
+#: What ``recent`` can be asked for, each equal to a text.
+FILTERS = [field.name for field in fields(Event) if isinstance(field.default, str)] + ["type", "tag"]
+_STYLES = {
+    Type.DELIVERED: "green", Type.DEFERRED: "yellow", Type.BOUNCED: "red", Type.EXPIRED: "red",
+    Type.REJECTED: "red", Type.HELD: "magenta",
+}  # fmt: skip
+
+
+def trace(store: Store, what: str, limit: int = 1000) -> list[Event]:
+    """Events of a submission's id, a delivery's id or a sender's or recipient's address, oldest first.
+
+    Of more than ``limit`` the newest. Raises UsageError, NotReachableError, RefusedError.
+    """
+    parameters: dict[str, Any] = {"limit": limit}
+    if match := DELIVERY.fullmatch(what):
+        condition = "submission = {submission:String} AND delivery IN ('', {delivery:String})"
+        parameters |= {"submission": match[1], "delivery": what}
+    elif SUBMISSION.fullmatch(what):
+        condition = "submission = {submission:String}"
+        parameters |= {"submission": what}
+    elif "@" in what:
+        condition = _ADDRESS
+        parameters |= {"address": what.strip("<> ").lower()}
+    else:
+        raise UsageError(f"{what!r} is neither the id of a submission or delivery nor an address")
+    if "submission" in parameters:  # the id says when: older days need not be looked at
+        condition += " AND time >= fromUnixTimestamp64Milli({since:Int64})"
+        parameters |= {"since": int(id_time(parameters["submission"]) * 1000) - 86_400_000}
+    rows = store.query(_SELECT + condition + _NEWEST, parameters)
+    return [_event(row) for row in reversed(rows)]
+
+
+def recent(
+    store: Store,
+    *,
+    since: float = 0,
+    after: Position | None = None,
+    where: Mapping[str, str] | None = None,
+    limit: int = 1000,
+) -> tuple[list[Event], Position]:
+    """Events since a time (seconds since 1970) that match ``where``, oldest first, and where the last one lies.
+
+    Without ``after`` the newest ``limit``, with it the next ``limit`` behind that position: asked again and
+    again with what the last call gave back, nothing is left out and nothing comes twice.
+    Raises UsageError, NotReachableError, RefusedError.
+    """
+    conditions = ["time >= fromUnixTimestamp64Milli({since:Int64})"]
+    parameters: dict[str, Any] = {"since": int(since * 1000), "limit": limit}
+    for name, value in (where or {}).items():
+        if name not in FILTERS:
+            raise UsageError(f"events cannot be filtered by {name!r}; use one of {', '.join(FILTERS)}")
+        conditions.append("has(tags, {tag:String})" if name == "tag" else f"{name} = {{{name}:String}}")
+        parameters[name] = value
+    if after is not None:
+        conditions.append("stream_sequence >= {sequence:UInt64}")  # alone it lets parts be skipped
+        conditions.append("(stream_sequence, row_number) > ({sequence:UInt64}, {row:UInt32})")
+        parameters |= {"sequence": after[0], "row": after[1]}
+    rows = store.query(_SELECT + " AND ".join(conditions) + (_NEWEST if after is None else _OLDEST), parameters)
+    rows.sort(key=_position)
+    return [_event(row) for row in rows], _position(rows[-1]) if rows else after or (0, 0)
+
+
+def _position(row: Mapping[str, Any]) -> Position:
+    return row["stream_sequence"], row["row_number"]
+
+
+def _event(row: Mapping[str, Any]) -> Event:
+    values = {name: row[name] for name in _NAMES}
+    values |= {name: row[name].timestamp() for name in TIMES}
+    values |= {name: round(row[name], 6) for name in _DURATIONS}  # from Float32
+    return Event(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+
+
+def to_json(event: Event) -> str:
+    """One line of JSON with every column; times as RFC 3339, ``null`` for none."""
+    values = asdict(event)
+    return json.dumps(values | {name: _rfc3339(values[name]) if values[name] else None for name in TIMES})
+
+
+def timeline(events: Sequence[Event]) -> Group:
+    """The story of each submission: a heading, then a line for each event."""
+    parts: list[Text] = []
+    for submission, group in groupby(sorted(events, key=lambda event: event.submission), lambda e: e.submission):
+        own = list(group)
+        parts += [_heading(submission, own), *(_told(event, several=_several(own)) for event in own), Text()]
+    return Group(*parts[:-1])
+
+
+def line(event: Event) -> Text:
+    """One event by itself."""
+    what = event.delivery or event.submission or event.client_address
+    who = f"<{event.sender}> → {event.recipient or ', '.join(event.recipients[:3])}: " if event.submission else ""
+    return _printable(_rfc3339(event.time), "  ", _type(event), f"  {what}  {who}", _outcome(event))
+
+
+def _several(events: Iterable[Event]) -> bool:
+    return len({event.recipient for event in events if event.recipient}) > 1
+
+
+def _heading(submission: str, events: Sequence[Event]) -> Text:
+    first = events[0]
+    details = [f"from <{first.sender}>", format_size(first.size) if first.size else "", first.message_id,
+               f"campaign {first.campaign}" if first.campaign else ""]  # fmt: skip
+    return _printable((submission or "no submission", "bold"), "  ", ", ".join(filter(None, details)))
+
+
+def _told(event: Event, *, several: bool) -> Text:
+    number = f"attempt {event.attempt} " if event.attempt else ""
+    to = f" to {event.recipient}" if event.recipient and (several or event.type == Type.DELIVERED) else ""
+    return _printable(f"  {_rfc3339(event.time)}  {number}", _type(event), f"{to}: ", _outcome(event))
+
+
+def _type(event: Event) -> tuple[str, str]:
+    return str(event.type), _STYLES.get(event.type, "cyan")
+
+
+def _outcome(event: Event) -> str:
+    """What there is to say, from who to what next."""
+    happened = [_client(event), _reply(event), _remote(event)]
+    if took := event.time_dns + event.time_connect + event.time_transfer:
+        happened.append(f"in {format_duration(took)}")
+    if event.next_attempt:
+        happened.append(f"next try {_rfc3339(event.next_attempt)}")
+    happened += [f"signed by {_signer(signature)}" for signature in event.signatures]
+    return ", ".join(filter(None, happened))
+
+
+def _client(event: Event) -> str:
+    if event.type not in (Type.ACCEPTED, Type.REJECTED):
+        return ""
+    times = f" {event.count} times" if event.count > 1 else ""
+    recipients = f" for {', '.join(event.recipients)}" if event.recipients else ""
+    return f"from {event.client_address} on {event.interface}{times}{recipients}"
+
+
+def _reply(event: Event) -> str:
+    enhanced = "" if event.text.startswith(event.enhanced_code) else event.enhanced_code
+    reply = " ".join(filter(None, [str(event.code or ""), enhanced, event.text]))
+    reason = ", ".join(filter(None, [event.reason, event.phase and f"at {event.phase}"]))
+    return f"{reply} ({reason})" if reply and reason and event.type != Type.DELIVERED else reply or event.reason
+
+
+def _remote(event: Event) -> str:
+    address = f" [{event.mx_address}]" if event.mx_address else ""
+    remote = f"by {event.mx_host or ''}{address}".strip() if event.mx_host or address else ""
+    return ", ".join(filter(None, [remote, event.tls_version]))
+
+
+def _signer(signature: str) -> str:
+    domain, _, rest = signature.partition(":")
+    return f"{domain} ({rest.partition(':')[0]})" if rest else domain
+
+
+def _rfc3339(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _printable(*parts: str | tuple[str, str]) -> Text:
+    """Text without what steers a terminal: much of it was written by strangers."""
+    text = Text()
+    for part in parts:
+        words, style = (part, "") if isinstance(part, str) else part
+        text.append("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in words), style)
+    return text

@@ -1,0 +1,140 @@
+"""``postjet queue`` and ``postjet show``: what lies in the queue."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+
+from common import content, ids, instance
+from common.broker import Broker
+from common.config import Config
+from common.config_file import load
+from common.content import BodyRef
+from common.errors import NotFoundError, UsageError
+from common.queue import listing
+from common.queue.bodies import Bodies
+from common.queue.listing import Listed
+from common.role import connected
+from common.subjects import HELD, SCHEDULED, submission
+from common.units import format_size
+
+app = typer.Typer(rich_markup_mode=None)
+
+#: Postfix's marks: active or ready, waiting, on hold.
+_QUEUE_NAMES = {"q": "active", SCHEDULED: "deferred", HELD: "hold"}
+_MARKS = {"q": "*", SCHEDULED: " ", HELD: "!"}
+
+
+def with_broker(config: Config, work: Callable[[Broker], Awaitable[None]]) -> None:
+    """Run ``work`` with a connection to the running instance's broker. Raises UnavailableError."""
+
+    async def run() -> None:
+        async with connected(instance.find(config), list(config.pools), "postjet-command") as broker:
+            await work(broker)
+
+    asyncio.run(run())
+
+
+@app.command()
+def queue(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="one object per line, with Postfix's names")] = False,
+) -> None:
+    """List the queue as `postqueue -p` does: * ready, ! held; others wait for their next try."""
+    config, _ = load(context.obj)
+
+    async def work(broker: Broker) -> None:
+        count = size = 0
+        async for listed in _all(broker, config):
+            if not count and not as_json:
+                print(f"{'----Queue ID----':<26} {'--Size--':>8} {'---Arrival Time----':<20} -Sender/Recipient---")
+            count += 1
+            size += listed.entry.size if listed.entry else 0
+            print(json.dumps(_as_json(listed)) if as_json else _as_text(listed))
+        if not as_json:
+            print(f"-- {format_size(size)} in {count} deliveries" if count else "Mail queue is empty")
+
+    with_broker(config, work)
+
+
+@app.command()
+def show(
+    context: typer.Context,
+    identifier: Annotated[str, typer.Argument(metavar="ID", help="a submission's or delivery's id")],
+    as_json: Annotated[bool, typer.Option("--json", help="the entries, one object per line")] = False,
+) -> None:
+    """Print queued deliveries of an id, and the message as it was accepted."""
+    config, _ = load(context.obj)
+    submission_id, _, number = identifier.partition("-")
+    if not ids.SUBMISSION.fullmatch(submission_id):
+        raise UsageError(f"{identifier!r} is no id; they look like 01k80104jjg883qldg58 or 01k80104jjg883qldg58-1")
+
+    async def work(broker: Broker) -> None:
+        found = [
+            listed
+            for pool in config.pools
+            async for listed in listing.entries(broker, pool, submission(pool, submission_id))
+            if number in ("", listed.id.partition("-")[2])
+        ]
+        if not found:
+            raise NotFoundError(f"{identifier} is not in the queue; 'postjet trace {identifier}' tells its story")
+        for listed in found:
+            print(json.dumps(_as_json(listed)) if as_json else _as_text(listed))
+        if not as_json:
+            print(f"\n{await _message(broker, found[0])}", end="")
+
+    with_broker(config, work)
+
+
+async def _all(broker: Broker, config: Config) -> AsyncIterator[Listed]:
+    for pool in config.pools:
+        async for listed in listing.entries(broker, pool):
+            yield listed
+
+
+async def _message(broker: Broker, listed: Listed) -> str:
+    entry = listed.entry
+    if entry is None:
+        return f"(cannot be read: {listed.reason})\n"
+    stored = entry.content
+    if isinstance(stored, BodyRef):
+        stored = await Bodies(broker, entry.pool).get(entry.submission, stored)
+    return content.load(stored or b"").decode("utf-8", "replace").replace("\r\n", "\n")
+
+
+def _as_text(listed: Listed) -> str:
+    entry = listed.entry
+    if entry is None:
+        return f"{listed.id + '!':<26} {'?':>8} {listed.stored.time[:19]:<20} ({listed.reason})"
+    arrival = time.strftime("%a %b %e %H:%M:%S", time.localtime(entry.accepted))
+    lines = [f"{listed.id + _MARKS[listed.kind]:<26} {entry.size:>8} {arrival:<20} {entry.sender or 'MAILER-DAEMON'}"]
+    if listed.reason:
+        lines.append(f"{'':>26} ({listed.reason})")
+    if listed.due:
+        due = datetime.fromisoformat(listed.due).astimezone()
+        lines.append(f"{'':>26} (attempt {entry.attempts + 1} at {due:%a %b %e %H:%M:%S})")
+    lines.append(f"{'':>57}{entry.recipient}")
+    return "\n".join(lines)
+
+
+def _as_json(listed: Listed) -> dict[str, Any]:
+    """Postfix's member names (postqueue -j), and ours behind them."""
+    entry = listed.entry
+    base = {"queue_name": _QUEUE_NAMES[listed.kind], "queue_id": listed.id}
+    if entry is None:
+        return base | {"reason": listed.reason}
+    return base | {
+        "arrival_time": int(entry.accepted),
+        "message_size": entry.size,
+        "forced_expire": False,
+        "sender": entry.sender,
+        "recipients": [{"address": entry.recipient, "delay_reason": listed.reason}],
+        "pool": entry.pool,
+        "priority": entry.priority,
+        "attempts": entry.attempts,
+        "next_attempt": listed.due,
+    }
