@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import clickhouse_connect
+from clickhouse_connect.driver.binding import quote_identifier
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, DataError
 from clickhouse_connect.driver.insert import InsertContext
@@ -127,10 +128,7 @@ class Store:
 def _columns(rows: Sequence[Row]) -> list[list[Any]]:
     columns = []
     for name, default in COLUMNS.items():
-        if default is MISSING:
-            column = _required(name, rows)
-        else:
-            column = [row.get(name, default) for row in rows]
+        column = _required(name, rows) if default is MISSING else [row.get(name, default) for row in rows]
         columns.append([round(value * 1000) for value in column] if name in TIMES else column)
     return columns
 

@@ -98,10 +98,10 @@ def _position(row: Mapping[str, Any]) -> Position:
 
 
 def _event(row: Mapping[str, Any]) -> Event:
-    values = {name: row[name] for name in _NAMES}
+    values: dict[str, Any] = {name: tuple(value) if isinstance(value := row[name], list) else value for name in _NAMES}
     values |= {name: row[name].timestamp() for name in TIMES}
     values |= {name: round(row[name], 6) for name in _DURATIONS}  # from Float32
-    return Event(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+    return Event(**values)
 
 
 def to_json(event: Event) -> str:

@@ -1,9 +1,12 @@
 """``postjet``: the command line."""
 
 import asyncio
+import contextlib
 import importlib
 import os
 import sys
+import tempfile
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,7 +14,7 @@ import typer
 from common import log, role
 from common.config_file import load
 from common.errors import PostjetError, UsageError
-from master import config_commands, dkim_commands, queue_commands
+from master import config_commands, dkim_commands, queue_commands, story_commands
 from master.parent import Parent
 
 ROLES = ("smtpd_ingress", "outbound", "events")
@@ -64,10 +67,21 @@ def run(
     role.run(name, main, config, pool=pool, slot=slot or str(os.getpid()), sockets=sockets)
 
 
+@app.command()
+def demo(
+    stay: Annotated[bool, typer.Option("--stay", help="keep it running until Ctrl-C")] = False,
+) -> None:
+    """Show Postjet at work: 200 mails to 40 domains of a small internet on loopback."""
+    from master.demo import demo as demonstration  # its DNS server and sinks are no part of a mail server
+
+    with tempfile.TemporaryDirectory(prefix="postjet-demo-") as folder, contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(demonstration.run(Path(folder), stay=stay))
+
+
 app.command()(config_commands.check)
 app.add_typer(config_commands.app, name="config")
 app.add_typer(dkim_commands.app, name="dkim")
-for commands in (queue_commands.app,):
+for commands in (queue_commands.app, story_commands.app):
     app.registered_commands += commands.registered_commands
 
 

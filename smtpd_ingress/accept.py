@@ -22,9 +22,9 @@ async def accept(dialogue: Dialogue, message: Message) -> Reply:
 
 async def _queue(dialogue: Dialogue, message: Message, content: bytes) -> Reply:
     assert dialogue.transaction
-    entries, row = dialogue.transaction.queued_as(dialogue.site, dialogue.client, message)
+    entries, row = dialogue.transaction.queued_as(dialogue.context, dialogue.client, message)
     try:
-        await dialogue.site.submit(entries, content, row)
+        await dialogue.context.submit(entries, content, row)
     except SubmitError as error:
         return Reply(error.code, error.enhanced, error.text)
     except Exception:

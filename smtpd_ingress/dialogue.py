@@ -12,7 +12,7 @@ from common.ids import new_id
 from smtpd_ingress.message import Message, Trace
 from smtpd_ingress.params import mail_parameters, no_parameters, path_address, split_argument
 from smtpd_ingress.rejection import RefusedError, Rejection
-from smtpd_ingress.site import Site
+from smtpd_ingress.context import Context
 from smtpd_ingress.transaction import Transaction
 
 log = structlog.get_logger()
@@ -29,17 +29,17 @@ _HELO_NAME = re.compile(r"[A-Za-z0-9._:\[\]-]{1,255}")
 class Dialogue:
     """The session of one client. Verbs are methods with their names: argument in, reply out."""
 
-    def __init__(self, site: Site, client: str) -> None:
-        self.site, self.client = site, client
+    def __init__(self, context: Context, client: str) -> None:
+        self.context, self.client = context, client
         self.helo = ""
         self.protocol = "SMTP"
         self.transaction: Transaction | None = None
-        self._trusted = site.may_relay(client)
+        self._trusted = context.may_relay(client)
         self._errors = 0
 
     def greeting(self) -> Reply:
         """What the server says first."""
-        return Reply(220, "", f"{self.site.hostname} ESMTP Postjet")
+        return Reply(220, "", f"{self.context.hostname} ESMTP Postjet")
 
     def command(self, line: bytes) -> Reply:
         """The reply to a command line. After ``codes.START_DATA`` comes ``message``."""
@@ -66,13 +66,13 @@ class Dialogue:
 
     def HELO(self, text: str) -> Reply:
         self._hello("SMTP", text)
-        return Reply(250, "", self.site.hostname)
+        return Reply(250, "", self.context.hostname)
 
     def EHLO(self, text: str) -> Reply:
         self._hello("ESMTP", text)
-        size = f"SIZE {self.site.listener.max_message}"
+        size = f"SIZE {self.context.listener.max_message}"
         return Reply(
-            250, "", "\n".join((self.site.hostname, size, "PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES"))
+            250, "", "\n".join((self.context.hostname, size, "PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES"))
         )
 
     def _hello(self, protocol: str, name: str) -> None:
@@ -88,7 +88,7 @@ class Dialogue:
         path, parameters = split_argument("FROM", text)
         sender = path_address(path, codes.BAD_SENDER)
         said = mail_parameters(parameters)
-        limit = self.site.listener.max_message
+        limit = self.context.listener.max_message
         if said.size > limit:  # RFC 1870 section 6.1
             raise RefusedError(codes.TOO_BIG.but(f"Message too big: more than {limit} bytes"))
         self.transaction = Transaction(sender=str(sender or ""), eightbit=said.eightbit)
@@ -103,7 +103,7 @@ class Dialogue:
             raise RefusedError(codes.BAD_RECIPIENT.but("<>: no address"))
         recipient = self._destination(address)
         # RFC 5321 4.5.3.1.10: the recipients before it get the message.
-        if len(transaction.recipients) >= self.site.listener.max_recipients:
+        if len(transaction.recipients) >= self.context.listener.max_recipients:
             raise RefusedError(codes.TOO_MANY_RECIPIENTS)
         transaction.recipients[recipient] = None
         return codes.RECIPIENT_OK
@@ -142,9 +142,9 @@ class Dialogue:
 
     def _destination(self, address: Address) -> Address:
         """Where mail to ``address`` goes. Raises RefusedError."""
-        if address.local.lower() == "postmaster" and address.domain in ("", self.site.hostname.lower()):
-            if self.site.postmaster:  # RFC 5321 4.5.1: taken from everybody
-                return self.site.postmaster
+        if address.local.lower() == "postmaster" and address.domain in ("", self.context.hostname.lower()):
+            if self.context.postmaster:  # RFC 5321 4.5.1: taken from everybody
+                return self.context.postmaster
             if not address.domain:
                 raise RefusedError(codes.NO_SUCH_MAILBOX.but("<postmaster>: no such mailbox here"))
         if not self._trusted:
@@ -159,13 +159,13 @@ class Dialogue:
         trace = Trace(
             helo=self.helo,
             client_address=self.client,
-            hostname=self.site.hostname,
+            hostname=self.context.hostname,
             protocol=self.protocol,
             submission=new_id(),
             recipient=self.transaction.only_recipient,
             time=time.time(),
         )
-        return Message(trace, self.site.listener.max_message)
+        return Message(trace, self.context.listener.max_message)
 
     def refuse(self, phase: str, reply: Reply, argument: str = "") -> Reply:
         """Log and report a refusal; gives the reply to send, which is 421 after too many errors."""
@@ -177,7 +177,7 @@ class Dialogue:
         envelope = self.transaction or Transaction(sender=given if phase == "mail" else "", eightbit=False)
         rejection = Rejection(
             client_address=self.client,
-            interface=self.site.listener.name,
+            interface=self.context.listener.name,
             phase=phase,
             code=reply.code,
             enhanced=reply.enhanced,
@@ -190,7 +190,7 @@ class Dialogue:
             f"NOQUEUE: reject: {what} from [{self.client}]: {reply}; from=<{rejection.sender}> "
             f"to=<{rejection.recipient}> proto={self.protocol} helo=<{self.helo}>"
         )
-        self.site.on_reject(rejection)
+        self.context.on_reject(rejection)
         return reply
 
 

@@ -9,15 +9,15 @@ import structlog
 
 from common.config import Listener, split_host_port
 from common.errors import CannotCreateError, ConfigError, PostjetError, UnavailableError
-from smtpd_ingress.site import Site
+from smtpd_ingress.context import Context
 from smtpd_ingress.wire import Connection
 
 log = structlog.get_logger()
 _BACKLOG = 1024
 
 
-def bind(listener: Listener) -> socket.socket:
-    """A socket that other processes may share (SO_REUSEPORT).
+def bind(listener: Listener, *, shared: bool = True) -> socket.socket:
+    """A socket, which other processes may share unless told (SO_REUSEPORT).
 
     Raises UnavailableError (taken), CannotCreateError (not permitted), ConfigError (not an address of ours).
     """
@@ -26,13 +26,15 @@ def bind(listener: Listener) -> socket.socket:
     sock = socket.socket(socket.AF_INET6 if ipv6 else socket.AF_INET, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, int(shared))
         if ipv6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind((host, port))
+        if not shared:
+            sock.listen()  # two sockets may be bound to one address; one of them may listen
     except OSError as error:
         sock.close()
-        raise _explained(listener, error) from error
+        raise _explained(listener, error) from None
     return sock
 
 
@@ -50,18 +52,18 @@ def _explained(listener: Listener, error: OSError) -> PostjetError:
 class Server:
     """One listener at work in this process."""
 
-    def __init__(self, site: Site) -> None:
-        self._site = site
+    def __init__(self, context: Context) -> None:
+        self._context = context
         self._connections: set[Connection] = set()
         self._server: asyncio.Server | None = None
 
     async def start(self, sock: socket.socket) -> None:
         """Listen on a bound socket."""
         self._server = await asyncio.get_running_loop().create_server(
-            lambda: Connection(self._site, self._connections), sock=sock, backlog=_BACKLOG
+            lambda: Connection(self._context, self._connections), sock=sock, backlog=_BACKLOG
         )
         host, port = sock.getsockname()[:2]
-        log.info(f"listener {self._site.listener.name}: listening on {host} port {port}")
+        log.info(f"listener {self._context.listener.name}: listening on {host} port {port}")
 
     async def stop(self, grace: float) -> None:
         """Take no more; sessions end, messages coming in have ``grace`` seconds to be queued."""
@@ -74,7 +76,7 @@ class Server:
             return
         _, late = await asyncio.wait(tasks, timeout=grace)
         if late:
-            log.warning(f"listener {self._site.listener.name}: {len(late)} sessions cut off after {grace:.0f}s")
+            log.warning(f"listener {self._context.listener.name}: {len(late)} sessions cut off after {grace:.0f}s")
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)

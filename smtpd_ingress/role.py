@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from common.config import Config
 from smtpd_ingress.listener import Server, bind
 from smtpd_ingress.rejection import OnReject
-from smtpd_ingress.site import Site, Submit
+from smtpd_ingress.context import Context, Submit
 
 #: Seconds that messages coming in have when the process stops.
 GRACE = 30.0
@@ -26,7 +26,7 @@ async def run(
     Raises UnavailableError, CannotCreateError or ConfigError when that cannot be done.
     """
     listeners = config.listeners
-    servers = [Server(Site.of(config, listener, submit, on_reject)) for listener in listeners]
+    servers = [Server(Context.of(config, listener, submit, on_reject)) for listener in listeners]
     with ExitStack() as stack:
         bound = [stack.enter_context(sockets.get(listener.name) or bind(listener)) for listener in listeners]
         try:

@@ -7,7 +7,7 @@ from common.addresses import Address
 from common.entry import Entry
 from common.event import Event, Type
 from smtpd_ingress.message import Message
-from smtpd_ingress.site import Site
+from smtpd_ingress.context import Context
 
 
 @dataclass(slots=True, kw_only=True)
@@ -24,10 +24,10 @@ class Transaction:
         """The recipient; ``""`` where there are several or none."""
         return str(next(iter(self.recipients))) if len(self.recipients) == 1 else ""
 
-    def queued_as(self, site: Site, client: str, message: Message) -> tuple[list[Entry], Event]:
+    def queued_as(self, context: Context, client: str, message: Message) -> tuple[list[Entry], Event]:
         """Its entries (without content) and its ``accepted`` row, once ``message`` is whole."""
         now = time.time()
-        submission, interface = message.submission, site.listener.name
+        submission, interface = message.submission, context.listener.name
         entries = [
             Entry(
                 submission=submission,
@@ -36,7 +36,7 @@ class Transaction:
                 recipient=str(recipient),
                 domain=recipient.domain,
                 accepted=now,
-                expires=now + site.expire,
+                expires=now + context.expire,
                 size=message.size,
                 content=None,
                 message_id=message.message_id,

@@ -14,7 +14,7 @@ from smtpd_ingress.accept import accept
 from smtpd_ingress.data import DataReader
 from smtpd_ingress.dialogue import Dialogue
 from smtpd_ingress.lines import Lines, TooLongError
-from smtpd_ingress.site import Site, client_address
+from smtpd_ingress.context import Context, client_address
 
 log = structlog.get_logger()
 
@@ -29,10 +29,10 @@ class Connection(SMTP):
 
     line_length_limit = CHUNK  # of the stream reader: it stops reading at twice this
 
-    def __init__(self, site: Site, connections: "set[Connection]") -> None:
+    def __init__(self, context: Context, connections: "set[Connection]") -> None:
         loop = asyncio.get_running_loop()
-        super().__init__(None, hostname=site.hostname, timeout=IDLE_TIMEOUT, loop=loop)
-        self._site, self._connections = site, connections
+        super().__init__(None, hostname=context.hostname, timeout=IDLE_TIMEOUT, loop=loop)
+        self._context, self._connections = context, connections
         self._lines = Lines()
         self._replies = bytearray()
         self._taking_data = self._stopping = self._ended = False
@@ -47,7 +47,7 @@ class Connection(SMTP):
         if peername is None:  # gone already
             transport.close()
             return
-        self._dialogue = Dialogue(self._site, client_address(peername))
+        self._dialogue = Dialogue(self._context, client_address(peername))
         self._connections.add(self)
         super().connection_made(transport)
 
@@ -99,7 +99,7 @@ class Connection(SMTP):
             self._writer.close()  # the timer goes on: a client that does not read is cut off by it
 
     async def _converse(self) -> None:
-        if len(self._connections) > self._site.listener.max_connections:
+        if len(self._connections) > self._context.listener.max_connections:
             reply = self._dialogue.refuse("connect", TOO_MANY_CONNECTIONS)
         else:
             reply = self._dialogue.greeting()

@@ -87,18 +87,18 @@ class Engine:
         """Open the folder; it must exist and belong to this process alone."""
         os.environ["TZ"] = TIMEZONE
         time.tzset()
-        import chdb
+        import chdb  # takes half a second, and reads TZ
 
         config = path / "server.xml"
         config.write_text(_SERVER_CONFIG)
-        self._connect = chdb._chdb.connect
+        self._connect = chdb.connect
         self._path = str(path)
         self._running = 0
         self._idle = threading.Condition()
         self._closed = False
         #: Keeps the engine open while no query runs.
         self._root = self._connect(f"{path}?config-file={config}")
-        self.version = str(chdb.engine_version)
+        self.version = chdb.engine_version
 
     def file(self) -> IO[bytes]:
         """A nameless file for the rows of an INSERT."""
@@ -125,7 +125,8 @@ class Engine:
             connection.query("SET " + _assignments(DEFAULTS | dict(statement.settings)))
             if statement.readonly:  # last: it forbids further settings
                 connection.query("SET " + _assignments({"readonly": statement.readonly}))
-            result = connection.query(statement.sql(), statement.format, params=dict(statement.parameters))
+            text: Any = statement.sql()  # bytes are taken too
+            result = connection.query(text, statement.format, params=dict(statement.parameters))
             return Answer(result.bytes() or b"", result.rows_read(), result.bytes_read(), result.elapsed())
         except RuntimeError as error:
             raise self._error(str(error)) from error

@@ -7,10 +7,10 @@ import gzip
 import hmac
 import io
 from collections.abc import Mapping
-from typing import IO, BinaryIO
+from email.message import Message
 from urllib.parse import parse_qsl, urlsplit
 
-import lz4.frame
+import lz4.frame  # type: ignore[import-untyped]
 import zstandard
 
 from events.embedded.engine import EngineError
@@ -30,8 +30,10 @@ _STATUS = {
     501: {1, 48},
     503: {202, 236},
 }
-_TYPES = {"JSON": "application/json; charset=UTF-8", "CSV": "text/csv; charset=UTF-8",
-          "Tab": "text/tab-separated-values; charset=UTF-8", "TSV": "text/tab-separated-values; charset=UTF-8"}  # fmt: skip
+_TYPES = {
+    "JSON": "application/json", "CSV": "text/csv", "Tab": "text/tab-separated-values",
+    "TSV": "text/tab-separated-values", "Pretty": "text/plain",
+}  # fmt: skip
 
 
 def status(code: int) -> int:
@@ -41,7 +43,8 @@ def status(code: int) -> int:
 
 def content_type(format: str) -> str:
     """Of a result in a format."""
-    return next((value for start, value in _TYPES.items() if format.startswith(start)), "application/octet-stream")
+    text = next((type for start, type in _TYPES.items() if format.startswith(start)), "")
+    return f"{text}; charset=UTF-8" if text else "application/octet-stream"
 
 
 def parameters(target: str) -> dict[str, str]:
@@ -49,7 +52,7 @@ def parameters(target: str) -> dict[str, str]:
     return dict(parse_qsl(urlsplit(target).query, keep_blank_values=True))
 
 
-def credentials(headers: Mapping[str, str], params: Mapping[str, str]) -> tuple[str, str]:
+def credentials(headers: Message, params: Mapping[str, str]) -> tuple[str, str]:
     """User and password from X-ClickHouse-User and -Key, basic authentication (RFC 7617) or parameters."""
     if "X-ClickHouse-User" in headers:
         return headers["X-ClickHouse-User"], headers.get("X-ClickHouse-Key", "")
@@ -62,7 +65,7 @@ def credentials(headers: Mapping[str, str], params: Mapping[str, str]) -> tuple[
 
 def authenticate(given: tuple[str, str], right: tuple[str, str]) -> None:
     """Raises EngineError unless they are the same."""
-    if not all([hmac.compare_digest(a.encode(), b.encode()) for a, b in zip(given, right, strict=True)]):
+    if not hmac.compare_digest("\0".join(given).encode(), "\0".join(right).encode()):
         text = f"{given[0]}: Authentication failed: password is incorrect, or there is no user with such name"
         raise EngineError.make(516, "AUTHENTICATION_FAILED", text)
 
@@ -70,7 +73,7 @@ def authenticate(given: tuple[str, str], right: tuple[str, str]) -> None:
 class Body(io.RawIOBase):
     """A request's body: as long as Content-Length says, or chunked (RFC 9112 7.1)."""
 
-    def __init__(self, source: BinaryIO, headers: Mapping[str, str]) -> None:
+    def __init__(self, source: io.BufferedIOBase, headers: Message) -> None:
         self._source = source
         self._chunked = "chunked" in headers.get("Transfer-Encoding", "").lower()
         self._left = 0 if self._chunked else int(headers.get("Content-Length", 0))
@@ -98,7 +101,7 @@ class Body(io.RawIOBase):
                 pass  # trailers
 
 
-def decode(body: Body, encoding: str) -> IO[bytes]:
+def decode(body: Body, encoding: str) -> "io.BufferedIOBase | zstandard.ZstdDecompressionReader":
     """The body without its Content-Encoding. Raises EngineError for one that is not known here."""
     raw = io.BufferedReader(body, 2**16)
     if encoding in ("", "identity"):
@@ -106,10 +109,11 @@ def decode(body: Body, encoding: str) -> IO[bytes]:
     if encoding == "gzip":
         return gzip.GzipFile(fileobj=raw)
     if encoding == "lz4":
-        return lz4.frame.LZ4FrameFile(raw)
+        frames: io.BufferedIOBase = lz4.frame.LZ4FrameFile(raw)
+        return frames
     if encoding == "zstd":
         return zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
-    raise EngineError.make(48, "NOT_IMPLEMENTED", f"Content-Encoding {encoding} is not supported; use gzip, lz4 or zstd")
+    raise EngineError.make(48, "NOT_IMPLEMENTED", f"Content-Encoding {encoding}: only gzip, lz4 and zstd are known")
 
 
 def encode(data: bytes, accepted: str) -> tuple[str, bytes]:

@@ -2,9 +2,9 @@
 
 import json
 import sys
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Iterable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import chain
 from typing import Any, cast
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -67,64 +67,68 @@ class Handler(BaseHTTPRequestHandler):
         self._reply(status, data, headers)
 
     def _answer(self, body: http.Body, params: dict[str, str]) -> tuple[bytes, dict[str, str]]:
-        path = urlsplit(self.path).path
-        if path != "/":
+        """The result and what heads it. Raises EngineError."""
+        if (path := urlsplit(self.path).path) != "/":
             raise EngineError.make(60, "UNKNOWN_TABLE", f"There is no handle {path}; use /, /ping or /replicas_status")
         http.authenticate(http.credentials(self.headers, params), self._server.login)
         if params.get("compress") == "1" or params.get("decompress") == "1":
             text = "ClickHouse's block compression is not supported here; use enable_http_compression"
             raise EngineError.make(48, "NOT_IMPLEMENTED", text)
-        format = params.get("default_format") or self.headers.get("X-ClickHouse-Format", "")
         reader = http.decode(body, self.headers.get("Content-Encoding", ""))
         head = reader.read(sql.MAX_QUERY)
-        if "multipart/form-data" in (type := self.headers.get("Content-Type", "")):
-            params |= http.form(type, head + reader.read())
+        content_type = self.headers.get("Content-Type", "")
+        if content_type.startswith("multipart/form-data"):
+            params |= http.form(content_type, head + reader.read())
             head = b""
-        text = params.get("query", "").encode() or head
-        parsed = sql.parse(text)
-        make = partial(self._statement, params)
-        if insert := parsed.insert:
-            with self._server.engine.file() as file:
-                file.write(head if "query" in params else b"")
-                file.write(text[insert.data :])
-                while piece := reader.read(2**20):
-                    file.write(piece)
-                rows_format = insert.format or format or "Values"
-                statement = make(insert.target, data=file, data_settings=insert.settings, data_format=rows_format)
-                return b"", _summary(self._server.engine.run(statement), written=True)
+        query = params["query"].encode() if "query" in params else b""
+        parsed = sql.parse(query or head)
+        if parsed.insert:
+            return self._insert(parsed.insert, query or head, chain([head] if query else [], _pieces(reader)), params)
         if parsed.names_file:
             raise EngineError.make(1, "UNSUPPORTED_METHOD", "INFILE and OUTFILE are not allowed over HTTP")
-        if "query" in params and head:
-            text += b"\n" + head
-        format = format or "TabSeparated"
-        answer = self._server.engine.run(make(text + reader.read(), format=format))
-        return self._result(answer, parsed, params, format)
+        return self._query(parsed, b"\n".join(filter(None, [query, head + reader.read()])), params)
 
-    def _statement(self, params: Mapping[str, str], text: bytes, **more: Any) -> Statement:
-        # A GET changes nothing (RFC 9110 9.2.1); 2 is readonly that lets settings pass.
-        return Statement(
-            text=text,
-            database=params.get("database", ""),
-            parameters={name[6:]: value for name, value in params.items() if name.startswith("param_")},
-            settings={
-                name: value
-                for name, value in params.items()
-                if name not in http.INTERFACE and not name.startswith("param_")
-            },
-            readonly=params.get("readonly", "0").strip("0") or ("2" if self.command == "GET" else ""),
-            **more,
-        )
-
-    def _result(
-        self, answer: Answer, parsed: sql.Parsed, params: Mapping[str, str], format: str
+    def _insert(
+        self, insert: sql.Insert, text: bytes, more: Iterable[bytes], params: Mapping[str, str]
     ) -> tuple[bytes, dict[str, str]]:
-        format, data = parsed.format or format, answer.data
+        with self._server.engine.file() as file:
+            file.write(text[insert.data :])
+            file.writelines(more)
+            answer = self._run(
+                params,
+                text=insert.target,
+                data=file,
+                data_settings=insert.settings,
+                data_format=insert.format or self._default_format(params) or "Values",
+            )
+        return b"", _summary(answer, written=True)
+
+    def _query(self, parsed: sql.Parsed, text: bytes, params: Mapping[str, str]) -> tuple[bytes, dict[str, str]]:
+        default = self._default_format(params) or "TabSeparated"
+        answer = self._run(params, text=text, format=default)
+        format, data, headers = parsed.format or default, answer.data, _summary(answer)
         if format == "Native" and int(params.get("client_protocol_version", 0)) >= native.CUSTOM_SERIALIZATION:
             data = native.with_block_info(data)
-        headers = _summary(answer)
         if data or parsed.returning:
             headers |= {"X-ClickHouse-Format": format, "Content-Type": http.content_type(format)}
         return data, headers
+
+    def _run(self, params: Mapping[str, str], **statement: Any) -> Answer:
+        parameters = {name[6:]: value for name, value in params.items() if name.startswith("param_")}
+        settings = {
+            name: value
+            for name, value in params.items()
+            if name not in http.INTERFACE and not name.startswith("param_")
+        }
+        # A GET changes nothing (RFC 9110 9.2.1): 2 lets only settings pass.
+        readonly = params.get("readonly", "0").strip("0") or ("2" if self.command == "GET" else "")
+        database = params.get("database", "")
+        return self._server.engine.run(
+            Statement(**statement, database=database, parameters=parameters, settings=settings, readonly=readonly)
+        )
+
+    def _default_format(self, params: Mapping[str, str]) -> str:
+        return params.get("default_format") or self.headers.get("X-ClickHouse-Format") or ""
 
     def _reply(self, status: int, data: bytes, headers: Mapping[str, str]) -> None:
         self.send_response(status)
@@ -141,6 +145,11 @@ class Handler(BaseHTTPRequestHandler):
     @property
     def _server(self) -> Server:
         return cast(Server, self.server)
+
+
+def _pieces(reader: Any) -> Iterator[bytes]:
+    while piece := reader.read(2**20):
+        yield piece
 
 
 def _refusal(error: Exception) -> tuple[int, bytes, dict[str, str]]:

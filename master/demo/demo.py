@@ -30,8 +30,8 @@ TIMEOUT = 60.0
 
 async def run(folder: Path, *, stay: bool) -> None:
     """Run the demo in an empty folder. Raises PostjetError."""
-    console = Console(highlight=False)
-    world = World(folder, settings={"delivery": {"expire": "10s"}})
+    console = Console(highlight=False, soft_wrap=True)
+    world = World(folder, settings={"delivery": {"expire": "6s"}})
     async with _opened(world, console):
         mails = _mails()
         await _send(world, mails, console)
@@ -110,7 +110,7 @@ async def _outcomes(store: Store, console: Console) -> None:
     deadline = time.monotonic() + TIMEOUT
     with _progress(console) as progress:
         task = progress.add_task("finished", total=MAILS)
-        while (ended := store.client.query(query).first_row[0]) < MAILS and time.monotonic() < deadline:
+        while (ended := store.query(query, {})[0]["count()"]) < MAILS and time.monotonic() < deadline:
             progress.update(task, completed=ended)
             await asyncio.sleep(0.2)  # nothing announces a row in another process's table
         progress.update(task, completed=ended)
@@ -122,7 +122,10 @@ def _print_domains(store: Store, console: Console) -> None:
         "countIf(status = 'undeliverable'), max(if(type IN ('bounced', 'expired', 'deferred'), text, '')) "
         "FROM events WHERE domain != '' GROUP BY domain ORDER BY countIf(type != 'delivered') DESC, domain"
     )
-    table = Table("domain", "delivered", "deferrals", "bounced", "why", box=None, header_style="bold", pad_edge=False)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in ("domain", "delivered", "deferrals", "bounced"):
+        table.add_column(name, justify="left" if name == "domain" else "right")
+    table.add_column("why", no_wrap=True, overflow="ellipsis")
     totals: Counter[str] = Counter()
     for domain, _, delivered, deferred, bounced, why in store.client.query(query).result_rows:
         table.add_row(domain, str(delivered), str(deferred), str(bounced), why)
@@ -152,16 +155,20 @@ async def _print_dkim(world: World, console: Console) -> None:
 
 
 def _print_next(world: World, console: Console, *, stay: bool) -> None:
-    config = f"--config {world.config_file}"
     console.print("\n[bold]How to go on[/bold]")
-    if not stay:
-        console.print("  make run ARGS=--stay         keep all of this running and try it by hand")
-    console.print(
-        f"  swaks --server 127.0.0.1:{world.smtp_port} --from you@{SENDER_DOMAIN} --to me@domain01.test\n"
-        f"  postjet {config} events --follow\n"
-        f"  postjet {config} queue\n"
-        "  README.md: five minutes to a real relay; docs/configuration.md: every key",
-        soft_wrap=True,
-    )
     if stay:
-        console.print("\nrunning until Ctrl-C")
+        lines = [
+            f"swaks --server 127.0.0.1:{world.smtp_port} --from you@{SENDER_DOMAIN} --to me@domain01.test",
+            f"postjet --config {world.config_file} events --follow",
+            f"postjet --config {world.config_file} queue",
+            "running until Ctrl-C",
+        ]
+    else:
+        lines = [
+            "make run ARGS=--stay     keep this small internet running and send to it by hand",
+            ". .venv/bin/activate; postjet up     the real thing: takes mail on 127.0.0.1:2525, keeps it in ./var",
+            "swaks --server 127.0.0.1:2525 --from you@your.domain --to somebody@a.domain",
+            "README.md: five minutes to a real relay; docs/configuration.md: every key",
+        ]
+    for text in lines:
+        console.print(f"  {text}")

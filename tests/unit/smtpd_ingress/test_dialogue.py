@@ -11,7 +11,7 @@ from common.entry import Entry
 from common.event import Event
 from smtpd_ingress.dialogue import MAX_ERRORS, Dialogue
 from smtpd_ingress.rejection import Rejection
-from smtpd_ingress.site import Site
+from smtpd_ingress.context import Context
 
 
 async def submit(entries: list[Entry], content: bytes, row: Event) -> None:
@@ -20,7 +20,7 @@ async def submit(entries: list[Entry], content: bytes, row: Event) -> None:
 
 def dialogue(rejections: list[Rejection] | None = None, client: str = "127.0.0.1") -> Dialogue:
     rejected = [] if rejections is None else rejections
-    return Dialogue(Site.of(Config(hostname="mta1.example.net"), Listener(), submit, rejected.append), client)
+    return Dialogue(Context.of(Config(hostname="mta1.example.net"), Listener(), submit, rejected.append), client)
 
 
 def say(to: Dialogue, *lines: str) -> Reply:

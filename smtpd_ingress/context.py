@@ -18,7 +18,7 @@ Submit = Callable[[list[Entry], bytes, Event], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Site:
+class Context:
     """One listener and its surroundings."""
 
     hostname: str

@@ -1,6 +1,6 @@
 import pytest
 
-from smtpd_ingress.site import client_address
+from smtpd_ingress.context import client_address
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,90 @@
+"""``postjet trace`` and ``postjet events``: what happened, asked of ClickHouse."""
+
+import time
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from common import instance
+from common.config_file import load
+from common.errors import NotFoundError, UsageError
+from common.units import parse_duration
+from events import story
+from events.store import Store
+
+app = typer.Typer(rich_markup_mode=None)
+
+#: Seconds between looks while following.
+FOLLOW = 0.5
+
+AsJson = Annotated[bool, typer.Option("--json", help="one object per line")]
+
+
+def open_store(config_file: str | None) -> Store:
+    """The events of the running instance. Raises UnavailableError."""
+    config, _ = load(config_file)
+    return Store(instance.find(config).clickhouse_url)
+
+
+@app.command()
+def trace(
+    context: typer.Context,
+    what: Annotated[str, typer.Argument(metavar="ID|ADDRESS", help="a submission, a delivery or an address")],
+    as_json: AsJson = False,
+) -> None:
+    """Tell the whole story of a mail: accepted, tried, deferred, delivered or not, and why."""
+    found = story.trace(open_store(context.obj), what)
+    if not found:
+        raise NotFoundError(f"nothing is known of {what}; events appear about a second after they happen")
+    if as_json:
+        for event in found:
+            print(story.to_json(event))
+    else:
+        Console(highlight=False, soft_wrap=True).print(story.timeline(found))
+
+
+@app.command()
+def events(
+    context: typer.Context,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="go on with what happens, until Ctrl-C")] = False,
+    as_json: AsJson = False,
+    since: Annotated[str, typer.Option(help="how far to look back, such as 10m or 2d")] = "1h",
+    where: Annotated[list[str] | None, typer.Option(help="only those with NAME=VALUE, such as domain=a.example")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="at most so many, the newest")] = 100,
+) -> None:
+    """List what happened, one line each."""
+    store, console = open_store(context.obj), Console(highlight=False, soft_wrap=True)
+    filters = dict(_filter(text) for text in where or [])
+    start = time.time() - _since(since)
+
+    def show(found: list[story.Event]) -> None:
+        for event in found:
+            if as_json:
+                print(story.to_json(event), flush=follow)
+            else:
+                console.print(story.line(event))
+
+    found, position = story.recent(store, since=start, where=filters, limit=limit)
+    show(found)
+    try:
+        while follow:
+            time.sleep(FOLLOW)
+            found, position = story.recent(store, since=start, after=position, where=filters)
+            show(found)
+    except KeyboardInterrupt:
+        return
+
+
+def _filter(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise UsageError(f"--where {text}: write NAME=VALUE, such as domain=a.example")
+    return name, value
+
+
+def _since(text: str) -> float:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise UsageError(f"--since: {error}") from None
