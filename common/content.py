@@ -40,6 +40,10 @@ class CorruptError(ValueError):
     """Stored content that cannot be read back."""
 
 
+def _compressor() -> zstandard.ZstdCompressor:
+    return zstandard.ZstdCompressor(level=LEVEL, write_checksum=True)
+
+
 def digest(stored: bytes) -> bytes:
     """The hash that a BodyRef carries."""
     return hashlib.blake2b(stored, digest_size=16).digest()
@@ -49,7 +53,7 @@ class Compressor:
     """Takes a message piece by piece, gives its stored form at the end; the message is never whole in memory."""
 
     def __init__(self) -> None:
-        self._compress = zstandard.ZstdCompressor(level=LEVEL).compressobj()
+        self._compress = _compressor().compressobj()
         self._parts = [bytes([VERSION])]
         self.size = 0
 
@@ -67,14 +71,18 @@ class Compressor:
 
 def store(message: bytes) -> bytes:
     """The stored form of a whole message."""
-    return bytes([VERSION]) + zstandard.ZstdCompressor(level=LEVEL).compress(message)
+    return bytes([VERSION]) + _compressor().compress(message)
 
 
 def load(stored: bytes) -> bytes:
     """The message behind its stored form. Raises CorruptError."""
     if not stored or stored[0] != VERSION:
         raise CorruptError(f"content of schema version {stored[0] if stored else 'none'}; this is version {VERSION}")
+    frame = zstandard.ZstdDecompressor().decompressobj()
     try:
-        return zstandard.ZstdDecompressor().decompressobj().decompress(stored[1:])
+        message = frame.decompress(stored[1:])
     except zstandard.ZstdError as error:
         raise CorruptError(f"content does not decompress: {error}") from error
+    if not frame.eof or frame.unused_data:
+        raise CorruptError("content is not one whole frame")
+    return message

@@ -124,14 +124,14 @@ def _print_domains(store: Store, console: Console) -> None:
     )
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in ("domain", "delivered", "deferrals", "bounced"):
-        table.add_column(name, justify="left" if name == "domain" else "right")
+        table.add_column(name, justify="left" if name == "domain" else "right", no_wrap=True)
     table.add_column("why", no_wrap=True, overflow="ellipsis")
     totals: Counter[str] = Counter()
     for domain, _, delivered, deferred, bounced, why in store.client.query(query).result_rows:
         table.add_row(domain, str(delivered), str(deferred), str(bounced), why)
         totals.update(delivered=delivered, deferrals=deferred, bounced=bounced)
     table.add_row("all", *(str(totals[name]) for name in ("delivered", "deferrals", "bounced")), style="bold")
-    console.print(table)
+    console.print(table, soft_wrap=False)
 
 
 def _print_trace(store: Store, console: Console) -> None:

@@ -1,0 +1,134 @@
+"""What a user of a running Postjet does: sends mail, runs commands, asks what happened."""
+
+import asyncio
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from support import until
+
+from common import instance
+from common.broker import Broker
+from common.role import connected
+from events.store import RefusedError, Store
+from master.demo.generator import Mail, Outcome, make_message, send_all
+from master.demo.sink import Sink
+from master.demo.world import World
+
+SENDER = "news@sender.test"
+
+
+@contextlib.asynccontextmanager
+async def mx(world: World, host: str, *domains: str) -> AsyncIterator[Sink]:
+    """An MX host of its own at an address in 127.0.0.0/8 for these domains."""
+    sink = Sink(hostname=f"mx.{domains[0]}")
+    await sink.start(host, world.mx_port)
+    world.dns.zone.add(sink.hostname, "A", host)
+    for domain in domains:
+        world.add_domain(domain, sink)
+    async with sink:
+        yield sink
+
+
+async def send(world: World, *recipients: str, mails: int = 1, sessions: int = 1) -> list[str]:
+    """Send mails to the recipients together; their submissions' ids."""
+    content = [make_message(1000, sender=SENDER, recipient=recipients[0]) for _ in range(mails)]
+    return ids(await send_all([(SENDER, recipients, one) for one in content], "127.0.0.1", world.smtp_port, sessions))
+
+
+def ids(outcomes: list[Outcome]) -> list[str]:
+    """The submissions' ids behind replies that must be 250."""
+    assert [o for o in outcomes if o.code != 250 or o.refused] == []
+    return [outcome.text.rpartition(" ")[2] for outcome in outcomes]
+
+
+async def query(world: World, sql: str, **parameters: Any) -> list[dict[str, Any]]:
+    """Ask the events' database; nothing where its tables are not made yet."""
+    store = Store(world.instance["clickhouse_url"])
+    try:
+        return await asyncio.to_thread(store.query, sql, parameters)
+    except RefusedError as error:
+        if "UNKNOWN_TABLE" not in str(error):
+            raise
+        return []
+    finally:
+        store.close()
+
+
+async def story(world: World, submission: str, last: str, count: int = 1) -> list[dict[str, Any]]:
+    """The events of a submission in their order, once ``count`` are of the type ``last``."""
+    rows: list[dict[str, Any]] = []
+
+    async def told() -> bool:
+        rows[:] = await query(
+            world,
+            "SELECT * FROM events WHERE submission = {submission:String} ORDER BY stream_sequence, row_number",
+            submission=submission,
+        )
+        return [row["type"] for row in rows].count(last) >= count
+
+    await until(told)
+    return rows
+
+
+def types(rows: list[dict[str, Any]]) -> list[str]:
+    """What the events are."""
+    return [row["type"] for row in rows]
+
+
+@contextlib.asynccontextmanager
+async def broker(world: World) -> AsyncIterator[Broker]:
+    """A connection to the running instance's broker."""
+    async with connected(instance.find(world.config), ["default"], "test") as connection:
+        yield connection
+
+
+async def queue(world: World) -> dict[str, dict[str, Any]]:
+    """What ``postjet queue --json`` lists, by delivery."""
+    done = await postjet("queue", "--json", config=world.config_file)
+    assert (done.returncode, done.stderr) == (0, "")
+    return {entry["queue_id"]: entry for entry in map(json.loads, done.stdout.splitlines())}
+
+
+async def postjet(
+    *arguments: str, config: Path | None = None, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    command = [sys.executable, "-m", "master", *(["--config", str(config)] if config else []), *arguments]
+    return await asyncio.to_thread(
+        subprocess.run, command, cwd=cwd, env=environment(), capture_output=True, text=True, timeout=60
+    )
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Ours without keys of Postjet."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("POSTJET_")} | more
+
+
+def said_once(done: subprocess.CompletedProcess[str], code: int) -> str:
+    """The one line that a failed command said."""
+    assert "Traceback" not in done.stdout + done.stderr
+    lines = done.stderr.splitlines()
+    assert (done.returncode, len(lines)) == (code, 1), done.stderr
+    assert lines[0].startswith("postjet: ")
+    return lines[0]
+
+
+def processes(folder: Path) -> dict[int, list[str]]:
+    """Every process that has the folder in its command line: pid to command line."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                words = (entry / "cmdline").read_text().split("\0")
+                if any(str(folder) in word for word in words):
+                    found[int(entry.name)] = words
+    return found
+
+
+__all__ = ["SENDER", "Mail", "until"]

@@ -1,0 +1,97 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common import config_text
+from common.config import Config, split_host_port
+from common.config_file import load
+from common.errors import ConfigError
+
+
+def read(tmp_path: Path, text: str, **environ: str) -> Config:
+    file = tmp_path / "postjet.toml"
+    file.write_text(text)
+    return load(str(file), environ)[0]
+
+
+def test_no_file_is_everything_embedded_below_var(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    config, file = load(None, {})
+    assert file is None
+    assert config.data_dir == str(tmp_path / "var")
+    assert config.nats.url == config.clickhouse.url == ""
+    assert config.listeners[0].bind == "127.0.0.1:2525"
+    assert config.hostname
+
+
+def test_a_file_and_the_environment_over_it(tmp_path: Path) -> None:
+    config = read(tmp_path, "[delivery]\nconnections = 5\nexpire = '2d'", POSTJET_DELIVERY__CONNECTIONS="7")
+    assert config.delivery.connections == 7
+    assert config.delivery.expire == 172800
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[delivery]\nconections = 5", "unknown key delivery.conections; did you mean delivery.connections?"),
+        ("[pools.default]\nworker = 2", "unknown key pools.default.worker; did you mean pools.default.workers?"),
+        ("[[listeners]]\nbnd = ''", "unknown key listeners[0].bnd; did you mean listeners[0].bind?"),
+        ("zebra = 1", "unknown key zebra; see 'postjet config default'"),
+        ("[[listeners]]\ntls = 'starttls'", "listeners[0].tls: only 'none' works in this version"),
+        ("[[listeners]]\nauth = 'optional'", "listeners[0].auth: only 'none' works in this version"),
+        ("[[policies]]\ndomain = 'a.example'", "policies: only [] works in this version"),
+        ("[pools.bulk]\nworkers = 1", "pools: only [pools.default] works in this version"),
+        ("[pools.default]\nehlo = 'a.example'", "pools.default.ehlo: only '' works in this version"),
+        ("[feedback]\ndomain = 'b.example'", "feedback.domain: only '' works in this version"),
+        ("[dkim]\nkeys = 'store'", "dkim.keys: only file://"),
+        ("[delivery]\ntls = 'dane'", "delivery.tls: "),
+        ("[delivery]\nexpire = 'soon'", "delivery.expire: 'soon' is no duration"),
+        ("[nats]\nmax_store = 'lots'", "nats.max_store: 'lots' is no size"),
+        ("[[listeners]]\nbind = 'here'", "listeners[0].bind: 'here' is not host:port"),
+        ("[[listeners]]\n[[listeners]]", "listeners: two of them have the same name"),
+        ("hostname = ", "no valid TOML"),
+    ],
+)
+def test_a_mistake_is_named_with_its_remedy(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        read(tmp_path, text)
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+    assert error.value.exit_code == 78
+
+
+def test_a_named_file_must_be_there(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no such configuration file"):
+        load(str(tmp_path / "none.toml"), {})
+
+
+def test_the_default_file_changes_nothing_when_uncommented(tmp_path: Path) -> None:
+    text = "\n".join(line.removeprefix("# ") for line in config_text.default_file().splitlines()[1:])
+    config = read(tmp_path, text.replace('hostname = ""', 'hostname = "a.example"'))
+    default = read(tmp_path, 'hostname = "a.example"')
+    assert config == default
+
+
+def test_what_is_in_force_can_be_read_back(tmp_path: Path) -> None:
+    config = read(tmp_path, "[delivery]\nsmarthost = 'mx.example:25'\nusername = 'u'\npassword = 'secret'")
+    text = config_text.in_force(config)
+    assert "secret" not in text
+    assert read(tmp_path, text).delivery.smarthost == "mx.example:25"
+
+
+@pytest.mark.parametrize(
+    ("text", "pair"),
+    [("1.2.3.4:25", ("1.2.3.4", 25)), ("[::1]:25", ("::1", 25)), ("host", ("host", 53)), ("::1", ("::1", 53))],
+)
+def test_host_and_port(text: str, pair: tuple[str, int]) -> None:
+    assert split_host_port(text, 53) == pair
+
+
+@given(st.text())
+def test_other_text_is_refused(text: str) -> None:
+    try:
+        assert 0 <= split_host_port(text)[1] <= 65535
+    except ValueError as error:
+        assert "host:port" in str(error)
