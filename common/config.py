@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from common.addresses import normal_domain, parse_mailbox
 from common.units import parse_duration, parse_size
 
 Size = Annotated[int, BeforeValidator(parse_size)]
@@ -204,12 +205,24 @@ class Feedback(Section):
         return self
 
 
+def _hostname(text: str) -> str:
+    return normal_domain(text) if text else ""
+
+
+def _mailbox(text: str) -> str:
+    return str(parse_mailbox(text)) if text else ""
+
+
 class Config(Section):
     """The whole configuration."""
 
-    hostname: str = Field("", description='EHLO, Received, Message-ID; "" takes the system\'s name')
+    hostname: Annotated[str, AfterValidator(_hostname)] = Field(
+        "", description='EHLO, Received, Message-ID; "" takes the system\'s name'
+    )
     data_dir: str = Field("./var", description="everything that outlives a process")
-    postmaster: str = Field("", description="where mail to postmaster@hostname goes (RFC 5321 4.5.1)")
+    postmaster: Annotated[str, AfterValidator(_mailbox)] = Field(
+        "", description="where mail to postmaster@hostname goes (RFC 5321 4.5.1)"
+    )
     log: Log = Log()
     nats: Nats = Nats()
     clickhouse: ClickHouse = ClickHouse()

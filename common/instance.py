@@ -62,24 +62,23 @@ def is_alive(pid: int) -> bool:
 def find(config: Config) -> Instance:
     """The servers to use: those the configuration names, and the running instance's for the rest.
 
-    Raises UnavailableError when the configuration names none and nothing runs on its data folder.
+    Raises UnavailableError when neither names a broker; ``clickhouse_url`` may stay empty.
     """
-    running = None
-    if not (config.nats.url and config.clickhouse.url):
-        try:
-            running = read(config.data_dir)
-        except PermissionError:
-            raise UnavailableError(
-                f"{instance_path(config.data_dir)}: not readable; run this as the user of 'postjet up'"
-            ) from None
-        if running is None or not is_alive(running.pid):
+    try:
+        running = read(config.data_dir)
+    except PermissionError:
+        path = instance_path(config.data_dir)
+        raise UnavailableError(f"{path}: not readable; run this as the user of 'postjet up'") from None
+    if running and not is_alive(running.pid):
+        running = None
+    if not config.nats.url:
+        if running is None:
             raise UnavailableError(f"nothing runs on {config.data_dir}; start 'postjet up' first, or give --config")
+        return running
     return Instance(
         pid=running.pid if running else 0,
-        nats_url=config.nats.url or (running.nats_url if running else ""),
-        nats_user="" if config.nats.url or not running else running.nats_user,
-        nats_password="" if config.nats.url or not running else running.nats_password,
+        nats_url=config.nats.url,
         nats_credentials=config.nats.credentials,
         clickhouse_url=config.clickhouse.url or (running.clickhouse_url if running else ""),
-        max_store=config.nats.max_store if config.nats.url or not running else running.max_store,
+        max_store=config.nats.max_store,
     )

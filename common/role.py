@@ -59,6 +59,8 @@ async def _run(name: str, main: Main, config: Config, options: dict[str, Any]) -
         loop.add_signal_handler(signal_, stopping.set)
     servers = instance.find(config)
     async with connected(servers, list(config.pools), f"postjet-{name}") as broker:
+        if config.nats.url and not broker.clustered:
+            logger.warning("nats.url is a single server: without sync_interval: always it can lose mail")
         await main(Role(name, config, servers, broker, stopping, **options))
 
 

@@ -33,6 +33,7 @@ _ADDRESS = (
 )
 #: What ``recent`` can be asked for, each equal to a text.
 FILTERS = [field.name for field in fields(Event) if isinstance(field.default, str)] + ["type", "tag"]
+_FEW = 5
 _STYLES = {
     Type.DELIVERED: "green", Type.DEFERRED: "yellow", Type.BOUNCED: "red", Type.EXPIRED: "red",
     Type.REJECTED: "red", Type.HELD: "magenta",
@@ -121,9 +122,9 @@ def timeline(events: Sequence[Event]) -> Group:
 
 def line(event: Event) -> Text:
     """One event by itself."""
-    what = event.delivery or event.submission or event.client_address
-    who = f"<{event.sender}> → {event.recipient or ', '.join(event.recipients[:3])}: " if event.submission else ""
-    return _printable(_rfc3339(event.time), "  ", _type(event), f"  {what}  {who}", _outcome(event))
+    to = f" → {event.recipient}" if event.recipient else ""
+    who = f"{event.delivery or event.submission}  <{event.sender}>{to}: " if event.submission else ""
+    return _printable(_rfc3339(event.time), "  ", _type(event), f"  {who}", _outcome(event))
 
 
 def _several(events: Iterable[Event]) -> bool:
@@ -140,7 +141,8 @@ def _heading(submission: str, events: Sequence[Event]) -> Text:
 def _told(event: Event, *, several: bool) -> Text:
     number = f"attempt {event.attempt} " if event.attempt else ""
     to = f" to {event.recipient}" if event.recipient and (several or event.type == Type.DELIVERED) else ""
-    return _printable(f"  {_rfc3339(event.time)}  {number}", _type(event), f"{to}: ", _outcome(event))
+    colon = "" if _client(event) else ":"
+    return _printable(f"  {_rfc3339(event.time)}  {number}", _type(event), f"{to}{colon} ", _outcome(event))
 
 
 def _type(event: Event) -> tuple[str, str]:
@@ -162,7 +164,8 @@ def _client(event: Event) -> str:
     if event.type not in (Type.ACCEPTED, Type.REJECTED):
         return ""
     times = f" {event.count} times" if event.count > 1 else ""
-    recipients = f" for {', '.join(event.recipients)}" if event.recipients else ""
+    few, more = ", ".join(event.recipients[:_FEW]), len(event.recipients) - _FEW
+    recipients = f" for {few}{f' and {more} more' if more > 0 else ''}" if few else ""
     return f"from {event.client_address} on {event.interface}{times}{recipients}"
 
 

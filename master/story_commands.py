@@ -9,6 +9,7 @@ from rich.console import Console
 from common import instance
 from common.config_file import load
 from common.errors import NotFoundError, UsageError
+from common.event import Event
 from common.units import parse_duration
 from events import story
 from events.store import Store
@@ -50,7 +51,7 @@ def events(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="go on with what happens, until Ctrl-C")] = False,
     as_json: AsJson = False,
     since: Annotated[str, typer.Option(help="how far to look back, such as 10m or 2d")] = "1h",
-    where: Annotated[list[str] | None, typer.Option(help="only those with NAME=VALUE, such as domain=a.example")] = None,
+    where: Annotated[list[str] | None, typer.Option(help="only those with NAME=VALUE: domain=a.example")] = None,
     limit: Annotated[int, typer.Option(min=1, help="at most so many, the newest")] = 100,
 ) -> None:
     """List what happened, one line each."""
@@ -58,7 +59,7 @@ def events(
     filters = dict(_filter(text) for text in where or [])
     start = time.time() - _since(since)
 
-    def show(found: list[story.Event]) -> None:
+    def show(found: list[Event]) -> None:
         for event in found:
             if as_json:
                 print(story.to_json(event), flush=follow)

@@ -15,6 +15,7 @@ from common.keys import BadKeyError
 from common.queue.bodies import MissingError
 from common.queue.finish import Finisher
 from common.queue.take import Taken, Taker
+from outbound.budget import Budget
 from outbound.failure import DeliveryFailure, temporary
 from outbound.prepare import Prepared, Preparer, UnsignedError
 from outbound.record import Attempt
@@ -29,6 +30,8 @@ log = structlog.get_logger()
 MAX_HANDLED = 1000
 #: Entries that wait for room at their site, without content.
 MAX_PARKED = 5000
+#: Bytes of messages in memory, before dot-stuffing.
+MAX_MESSAGE_BYTES = 256 * 2**20
 
 
 class Worker:
@@ -48,6 +51,7 @@ class Worker:
         self.taker, self.finisher, self.preparer = taker, finisher, preparer
         self.router, self.sites = router, sites
         self._tasks: set[asyncio.Task[None]] = set()
+        self._memory = Budget(MAX_MESSAGE_BYTES)
         self._in_use: Counter[str] = Counter()
         self._park: dict[str, list[tuple[int, int, Taken, Route]]] = defaultdict(list)
         self._parked = 0
@@ -138,10 +142,11 @@ class Worker:
             return None
         taken.begun = True
         try:
-            prepared = await self._prepare(taken)
-            attempt.signatures = prepared.signatures
-            envelope = Envelope(taken.entry.sender, taken.entry.recipient, taken.entry.smtputf8)
-            return await site.deliver(route, envelope, prepared.message)
+            async with self._memory.use(taken.entry.size):
+                prepared = await self._prepare(taken)
+                attempt.signatures = prepared.signatures
+                envelope = Envelope(taken.entry.sender, taken.entry.recipient, taken.entry.smtputf8)
+                return await site.deliver(route, envelope, prepared.message)
         finally:
             slot.release()  # the connection is free before the outcome is stored
 

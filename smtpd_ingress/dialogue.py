@@ -9,10 +9,10 @@ from common import codes
 from common.addresses import Address
 from common.codes import Reply, printable
 from common.ids import new_id
+from smtpd_ingress.context import Context
 from smtpd_ingress.message import Message, Trace
 from smtpd_ingress.params import mail_parameters, no_parameters, path_address, split_argument
 from smtpd_ingress.rejection import RefusedError, Rejection
-from smtpd_ingress.context import Context
 from smtpd_ingress.transaction import Transaction
 
 log = structlog.get_logger()

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 
 from common.config import Config
+from smtpd_ingress.context import Context, Submit
 from smtpd_ingress.listener import Server, bind
 from smtpd_ingress.rejection import OnReject
-from smtpd_ingress.context import Context, Submit
 
 #: Seconds that messages coming in have when the process stops.
 GRACE = 30.0

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from common.addresses import Address
 from common.entry import Entry
 from common.event import Event, Type
-from smtpd_ingress.message import Message
 from smtpd_ingress.context import Context
+from smtpd_ingress.message import Message
 
 
 @dataclass(slots=True, kw_only=True)

@@ -11,10 +11,10 @@ from aiosmtpd.smtp import SMTP
 
 from common.codes import IDLE, LOCAL_ERROR, SHUTTING_DOWN, START_DATA, TOO_MANY_CONNECTIONS, Reply
 from smtpd_ingress.accept import accept
+from smtpd_ingress.context import Context, client_address
 from smtpd_ingress.data import DataReader
 from smtpd_ingress.dialogue import Dialogue
 from smtpd_ingress.lines import Lines, TooLongError
-from smtpd_ingress.context import Context, client_address
 
 log = structlog.get_logger()
 

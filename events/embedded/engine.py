@@ -22,7 +22,8 @@ DEFAULTS = {
     "max_memory_usage": "1000000000",
     "max_execution_time": "60",
     "async_insert": "0",
-}  # fmt: skip
+    "implicit_select": "0",  # as the server has it; the engine's own default takes ``SELEC`` for a column
+}
 _SERVER_CONFIG = """<clickhouse>
 <max_server_memory_usage>2000000000</max_server_memory_usage>
 <mark_cache_size>268435456</mark_cache_size>

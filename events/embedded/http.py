@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from email.message import Message
 from urllib.parse import parse_qsl, urlsplit
 
-import lz4.frame  # type: ignore[import-untyped]
+import lz4.frame
 import zstandard
 
 from events.embedded.engine import EngineError

@@ -6,14 +6,16 @@ from common.units import format_duration, format_size, parse_duration, parse_siz
 
 
 @pytest.mark.parametrize(
-    ("text", "size"), [("50MB", 50_000_000), ("64KiB", 65536), ("1.5 GB", 1_500_000_000), ("7", 7), (7, 7), ("2k", 2000)]
+    ("text", "size"),
+    [("50MB", 50_000_000), ("64KiB", 65536), ("1.5 GB", 1_500_000_000), ("7", 7), (7, 7), ("2k", 2000)],
 )
 def test_sizes(text: str | int, size: int) -> None:
     assert parse_size(text) == size
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("30s", 30), ("5m", 300), ("4h", 14400), ("90d", 7776000), ("250ms", 0.25), ("1w", 604800), (9, 9)]
+    ("text", "seconds"),
+    [("30s", 30), ("5m", 300), ("4h", 14400), ("90d", 7776000), ("250ms", 0.25), ("1w", 604800), (9, 9)],
 )
 def test_durations(text: str | int, seconds: float) -> None:
     assert parse_duration(text) == seconds

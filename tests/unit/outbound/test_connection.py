@@ -58,7 +58,7 @@ async def peer(dialogue: Dialogue) -> AsyncIterator[Target]:
 
 
 async def until_unusable(connection: Connection) -> None:
-    while connection.usable:  # noqa: ASYNC110 - nothing of the connection's announces it
+    while connection.usable:
         await asyncio.sleep(0)
 
 

@@ -13,7 +13,7 @@ DIALOGS = sorted((Path(__file__).parents[2] / "dialogs").glob("*.smtp"))
 
 @pytest.mark.parametrize("file", DIALOGS, ids=lambda file: file.stem)
 async def test_dialog(file: Path, start_ingress: Callable[..., Any]) -> None:
-    lines = file.read_text().splitlines()  # noqa: ASYNC240
+    lines = file.read_text().splitlines()
     keys = [line.removeprefix("listener: ") for line in lines if line.startswith("listener: ")]
     ingress = await start_ingress(**tomllib.loads("\n".join(keys)))
     client = await ingress.connect()

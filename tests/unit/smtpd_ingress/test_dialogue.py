@@ -9,9 +9,9 @@ from common.codes import START_DATA, Reply
 from common.config import Config, Listener
 from common.entry import Entry
 from common.event import Event
+from smtpd_ingress.context import Context
 from smtpd_ingress.dialogue import MAX_ERRORS, Dialogue
 from smtpd_ingress.rejection import Rejection
-from smtpd_ingress.context import Context
 
 
 async def submit(entries: list[Entry], content: bytes, row: Event) -> None:

@@ -190,7 +190,7 @@ async def test_stopping_lets_data_finish(start_ingress: Start) -> None:
     ingress.stopping.set()
     assert await idle.reply() == "421 4.3.2 Service shutting down, try again later"
     assert await idle.line() == ""
-    with pytest.raises(OSError):  # noqa: PT011
+    with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection("127.0.0.1", ingress.port)
     busy.write(b"\r\nrest\r\n.\r\nNOOP\r\n")
     assert (await busy.reply()).startswith("250 2.0.0 Ok: queued as")

@@ -1,0 +1,17 @@
+"""A listener's port that another program has is told in one line."""
+
+from pathlib import Path
+
+from scenario_support import postjet, processes, said_once
+
+from master.demo.sink import Sink
+
+
+async def test_port_taken(tmp_path: Path) -> None:
+    config = tmp_path / "postjet.toml"
+    async with Sink() as other:
+        config.write_text(f'hostname = "mta.test"\n[[listeners]]\nname = "in"\nbind = "{other.address}"\n')
+        line = said_once(await postjet("up", config=config), 75)
+    assert "listener in" in line
+    assert other.hostname not in line
+    assert processes(tmp_path) == {}
