@@ -6,17 +6,24 @@ from contextlib import asynccontextmanager
 
 
 class Budget:
-    """``total`` bytes, given out in the order they are asked for."""
+    """``total`` bytes, given out in the order they are asked for; up to ``uncounted`` bytes ask for nothing.
 
-    def __init__(self, total: int) -> None:
+    So the large messages of a site that hangs hold up other large messages at most.
+    """
+
+    def __init__(self, total: int, uncounted: int = 0) -> None:
         self._total = self._free = total
+        self._uncounted = uncounted
         self._turn = asyncio.Lock()
         self._returned = asyncio.Event()
 
     @asynccontextmanager
     async def use(self, size: int) -> AsyncIterator[None]:
         """Hold ``size`` bytes of it; more than all of it is held alone."""
-        size = min(size, self._total)
+        size = 0 if size <= self._uncounted else min(size, self._total)
+        if not size:
+            yield
+            return
         async with self._turn:
             while self._free < size:
                 self._returned.clear()

@@ -30,8 +30,8 @@ log = structlog.get_logger()
 MAX_HANDLED = 1000
 #: Entries that wait for room at their site, without content.
 MAX_PARKED = 5000
-#: Bytes of messages in memory, before dot-stuffing.
-MAX_MESSAGE_BYTES = 256 * 2**20
+#: Bytes of large messages in memory, and from which size a message counts as large.
+MAX_LARGE_BYTES, LARGE = 256 * 2**20, 256 * 2**10
 
 
 class Worker:
@@ -51,7 +51,7 @@ class Worker:
         self.taker, self.finisher, self.preparer = taker, finisher, preparer
         self.router, self.sites = router, sites
         self._tasks: set[asyncio.Task[None]] = set()
-        self._memory = Budget(MAX_MESSAGE_BYTES)
+        self._memory = Budget(MAX_LARGE_BYTES, LARGE)
         self._in_use: Counter[str] = Counter()
         self._park: dict[str, list[tuple[int, int, Taken, Route]]] = defaultdict(list)
         self._parked = 0

@@ -130,5 +130,3 @@ def processes(folder: Path) -> dict[int, list[str]]:
                     found[int(entry.name)] = words
     return found
 
-
-__all__ = ["SENDER", "Mail", "until"]

@@ -22,7 +22,7 @@ def main() -> int:
     options = parser.parse_args()
     login = os.environ.pop("POSTJET_CLICKHOUSE_USER", "default"), os.environ.pop("POSTJET_CLICKHOUSE_PASSWORD", "")
     try:
-        serve(split_host_port(options.bind), options.path, login)
+        serve(split_host_port(options.bind), options.path.resolve(), login)
     except PostjetError as error:
         print(f"events.embedded: {error}", file=sys.stderr)
         return error.exit_code
@@ -42,8 +42,7 @@ def serve(address: tuple[str, int], path: Path, login: tuple[str, str]) -> None:
         raise UnavailableError(f"cannot listen on {address[0]}:{address[1]}: {error.strerror}") from error
     threading.Thread(target=server.serve_forever, daemon=True).start()
     signal.sigwait({signal.SIGTERM, signal.SIGINT})
-    server.shutdown()
-    server.server_close()
+    server.finish()
     engine.close()
     os.close(lock)
 

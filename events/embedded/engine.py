@@ -8,12 +8,12 @@ inserts run. ``DROP … SYNC`` never returns in this engine; nothing here uses i
 import os
 import re
 import tempfile
-import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
+from urllib.parse import quote
 
 TIMEZONE = "UTC"
 #: What a query gets unless it says otherwise. An insert that came back is in the table: none is asynchronous.
@@ -56,7 +56,7 @@ class Statement:
     database: str = ""
     parameters: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
-    readonly: str = ""
+    readonly: str = "0"
     data: IO[bytes] | None = None
     data_settings: bytes = b""
     """The SETTINGS clause of an INSERT, which stands behind its file."""
@@ -94,11 +94,8 @@ class Engine:
         config.write_text(_SERVER_CONFIG)
         self._connect = chdb.connect
         self._path = str(path)
-        self._running = 0
-        self._idle = threading.Condition()
-        self._closed = False
         #: Keeps the engine open while no query runs.
-        self._root = self._connect(f"{path}?config-file={config}")
+        self._root = self._connect(f"{path}?config-file={quote(str(config))}")
         self.version = chdb.engine_version
 
     def file(self) -> IO[bytes]:
@@ -107,24 +104,12 @@ class Engine:
 
     def run(self, statement: Statement) -> Answer:
         """Run one statement. Raises EngineError."""
-        with self._idle:
-            if self._closed:
-                raise EngineError.make(236, "ABORTED", "The server is shutting down")
-            self._running += 1
-        try:
-            return self._run(statement)
-        finally:
-            with self._idle:
-                self._running -= 1
-                self._idle.notify_all()
-
-    def _run(self, statement: Statement) -> Answer:
         connection = self._connect(self._path)
         try:
             if statement.database:
                 connection.query(f"USE {_identifier(statement.database)}")
             connection.query("SET " + _assignments(DEFAULTS | dict(statement.settings)))
-            if statement.readonly:  # last: it forbids further settings
+            if statement.readonly != "0":  # last: it forbids further settings
                 connection.query("SET " + _assignments({"readonly": statement.readonly}))
             text: Any = statement.sql()  # bytes are taken too
             result = connection.query(text, statement.format, params=dict(statement.parameters))
@@ -143,10 +128,7 @@ class Engine:
         return EngineError(int(code[1]) if code else 1002, text)
 
     def close(self) -> None:
-        """Refuse new statements, wait for those that run, close the engine."""
-        with self._idle:
-            self._closed = True
-            self._idle.wait_for(lambda: not self._running)
+        """Close the engine; nothing may run any more."""
         self._root.close()
 
 

@@ -27,8 +27,11 @@ _SIZES = {
     }.items()
     for name in names.split()
 }
-#: The last argument of a type at any depth: a name before a type in Tuple(…), a string in Enum8(…).
-_ARGUMENT = re.compile(r"""(?:'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`|[^(),'`])+|[(),]""")
+#: Brackets and commas that are not within a quoted name, and what lies between them.
+_PART = re.compile(r"""(?:'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`|[^(),'`])+|[(),]""")
+
+#: The name of an element, as in Tuple(name String).
+_NAMED = re.compile(r"(?:`(?:[^`\\]|\\.)*`|\w+) (?=\w)")
 
 
 @lru_cache(1024)
@@ -36,7 +39,7 @@ def _parse(type: str) -> tuple[str, tuple[str, ...]]:
     """``Map(String, UInt8)`` as name and arguments."""
     name, _, inner = type.partition("(")
     arguments, depth = [""], 0
-    for part in _ARGUMENT.findall(inner[:-1]):
+    for part in _PART.findall(inner[:-1]):
         if part == "," and not depth:
             arguments.append("")
             continue
@@ -49,15 +52,10 @@ def _elements(type: str) -> list[str] | None:
     """What a type is made of, one after the other; None for one that is no container."""
     name, arguments = _parse(type)
     if name in ("Tuple", "Nested"):
-        return [_parse_named(argument) for argument in arguments]
+        return [_NAMED.sub("", argument, count=1) for argument in arguments]
     if name in ("Array", "Map", "Nullable"):
         return list(arguments)
     return list(arguments[-1:]) if name == "SimpleAggregateFunction" else None
-
-
-def _parse_named(argument: str) -> str:
-    match = re.fullmatch(r"(?:`(?:[^`\\]|\\.)*`|\w+) (\w.*)", argument, re.DOTALL)
-    return match[1] if match else argument
 
 
 class _Reader:

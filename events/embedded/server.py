@@ -1,10 +1,14 @@
 """ClickHouse's HTTP interface in front of the engine: a thread per connection (RFC 9112)."""
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler
 from itertools import chain
+from socketserver import ThreadingTCPServer
+from threading import Condition
 from typing import Any, cast
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -13,16 +17,40 @@ from events.embedded import http, native, sql
 from events.embedded.engine import TIMEZONE, Answer, Engine, EngineError, Statement
 
 
-class Server(ThreadingHTTPServer):
-    """Listens at once; ``serve_forever`` answers until ``shutdown``."""
+class Server(ThreadingTCPServer):
+    """Listens at once; ``serve_forever`` answers until ``finish``."""
 
+    allow_reuse_address = True
     daemon_threads = True
-    block_on_close = False
+    block_on_close = False  # connections that idle need not end
     request_queue_size = 128
 
     def __init__(self, address: tuple[str, int], engine: Engine, login: tuple[str, str]) -> None:
         super().__init__(address, Handler)
         self.engine, self.login = engine, login
+        self._working, self._finishing, self._changed = 0, False, Condition()
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """While a query is answered. Raises ConnectionAbortedError when no more are taken."""
+        with self._changed:
+            if self._finishing:
+                raise ConnectionAbortedError("the server is shutting down")
+            self._working += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._working -= 1
+                self._changed.notify_all()
+
+    def finish(self) -> None:
+        """Take no more queries and wait until those under way are answered."""
+        self.shutdown()
+        self.server_close()
+        with self._changed:
+            self._finishing = True
+            self._changed.wait_for(lambda: not self._working)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Clients that went away are no news."""
@@ -50,7 +78,11 @@ class Handler(BaseHTTPRequestHandler):
             self.do_POST()
 
     def do_POST(self) -> None:
-        """Answer a query; the body is always read to its end, the next request begins there."""
+        """Answer a query."""
+        with self._server.working():
+            self._do_query()
+
+    def _do_query(self) -> None:
         body = http.Body(self.rfile, self.headers)
         params = http.parameters(self.path)
         try:
@@ -59,11 +91,13 @@ class Handler(BaseHTTPRequestHandler):
             raise
         except Exception as error:
             status, data, headers = _refusal(error)
-        body.readall()
+        while body.read(2**16):
+            pass  # the next request begins behind it
         if params.get("enable_http_compression") == "1":
             encoding, data = http.encode(data, self.headers.get("Accept-Encoding", ""))
             headers |= {"Content-Encoding": encoding} if encoding else {}
-        headers["X-ClickHouse-Query-Id"] = params.get("query_id") or str(uuid4())
+        query_id = params.get("query_id", "")
+        headers["X-ClickHouse-Query-Id"] = query_id if re.fullmatch("[!-~]+", query_id) else str(uuid4())
         self._reply(status, data, headers)
 
     def _answer(self, body: http.Body, params: dict[str, str]) -> tuple[bytes, dict[str, str]]:
@@ -120,8 +154,9 @@ class Handler(BaseHTTPRequestHandler):
             for name, value in params.items()
             if name not in http.INTERFACE and not name.startswith("param_")
         }
-        # A GET changes nothing (RFC 9110 9.2.1): 2 lets only settings pass.
-        readonly = params.get("readonly", "0").strip("0") or ("2" if self.command == "GET" else "")
+        readonly = params.get("readonly", "0")
+        if readonly == "0" and self.command == "GET":
+            readonly = "2"  # a GET changes nothing (RFC 9110 9.2.1), but its settings count
         database = params.get("database", "")
         return self._server.engine.run(
             Statement(**statement, database=database, parameters=parameters, settings=settings, readonly=readonly)
@@ -141,6 +176,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(data)
+        self.wfile.flush()
 
     @property
     def _server(self) -> Server:

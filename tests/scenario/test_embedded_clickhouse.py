@@ -78,7 +78,7 @@ def test_clickhouse_connect_writes_and_reads(client: Client) -> None:
 
 @pytest.mark.parametrize("compress", ["lz4", "zstd", "gzip", False])
 def test_clickhouse_connect_compresses(server: ClickHouse, compress: Any) -> None:
-    login = {"host": "127.0.0.1", "port": server.port, "username": USER, "password": PASSWORD}
+    login: dict[str, Any] = {"host": "127.0.0.1", "port": server.port, "username": USER, "password": PASSWORD}
     client = clickhouse_connect.get_client(**login, compress=compress)
     client.command("CREATE TABLE IF NOT EXISTS compressed (a UInt32) ENGINE = Memory")
     client.command("TRUNCATE TABLE compressed")
@@ -114,6 +114,13 @@ def test_a_get_changes_nothing(server: ClickHouse) -> None:
     assert refusal(server, "", query="CREATE TABLE by_get (a UInt8) ENGINE = Memory")[1] == 164
     with request(server, None, query="SELECT 1") as response:
         assert response.read() == b"1\n"
+
+
+@pytest.mark.parametrize(("given", "echoed"), [("my-id", True), ("a\r\nSet-Cookie: b", False), ("é", False)])
+def test_query_ids_are_echoed(server: ClickHouse, given: str, echoed: bool) -> None:
+    with request(server, b"SELECT 1", query_id=given) as response:
+        assert (response.headers["X-ClickHouse-Query-Id"] == given) == echoed
+        assert "Set-Cookie" not in response.headers
 
 
 def test_curl(server: ClickHouse, client: Client) -> None:

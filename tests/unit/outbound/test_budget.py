@@ -28,3 +28,12 @@ async def test_one_larger_than_all_of_it_goes_alone() -> None:
         await asyncio.sleep(0)
         assert not waiting.done()
     await asyncio.wait_for(waiting, 1)
+
+
+async def test_small_ones_pass_by() -> None:
+    budget = Budget(100, uncounted=10)
+    async with budget.use(100), budget.use(10):
+        waiting = asyncio.create_task(budget.use(11).__aenter__())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+    await asyncio.wait_for(waiting, 1)
