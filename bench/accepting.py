@@ -1,8 +1,8 @@
-"""Accepting: group commit without a timer beside a wait of 2 ms before each step: ``python -m bench.accepting``.
+"""Accepting: group commit without a timer beside waits of up to 2 ms before each step: ``python -m bench.accepting``.
 
 Sessions in closed loops hand 4 KB to ``Intake.submit``, in front of a real nats-server that syncs every write.
-Rounds are interleaved and medians printed: figures of one run compare, those of two runs do not. Where strace
-is installed a second, shorter pass counts the server's disk flushes; strace slows it, so its rates are not shown.
+Rounds are interleaved and medians printed: figures of one run compare, those of two runs do not. Where strace is
+installed a second pass counts the server's disk flushes; strace slows it, so that pass gives no rates.
 """
 
 import asyncio
@@ -11,19 +11,27 @@ import random
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any, NamedTuple
 
 import uvloop
 
 from common.broker import Broker
 from common.event import Event, Type
+from common.ids import new_id
 from common.queue import streams
+from common.queue.finish import Finisher
 from common.queue.intake import Intake
+from common.queue.lanes import Lanes
 from common.queue.room import Room
+from common.queue.take import Taker
 from master import nats_server
 from master.sockets import free_port
 from tests.support import PASSWORD, Nats, make_entry
@@ -31,116 +39,171 @@ from tests.support import PASSWORD, Nats, make_entry
 MAX_STORE = 2 * 10**9
 CONTENT = os.urandom(4096)
 SESSIONS = (1, 5, 20, 60)
-#: Seconds that a client needs from one 250 to the end of its next message, on average.
-THINKING = (0.0, 0.001)
-ROUNDS, SECONDS = 3, 1.5
+ROUNDS, SECONDS = 3, 1.0
 GATHER = 0.002
 
 
+class Waiters(list[Any]):
+    """A list that tells when so many are in it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._came = asyncio.Event()
+
+    def append(self, one: Any) -> None:
+        super().append(one)
+        self._came.set()
+
+    async def reach(self, number: int) -> None:
+        """Wait for so many, GATHER seconds at most."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GATHER):
+                while len(self) < number:
+                    self._came.clear()
+                    await self._came.wait()
+
+
 class Timer(Intake):
-    """Waits before each step, always."""
+    """Waits for ``expected`` submissions before each step."""
 
-    sessions = 0
-
-    def _next_step(self) -> list:
-        raise NotImplementedError
+    def __init__(self, broker: Broker, expected: int) -> None:
+        super().__init__(broker, Room(broker, MAX_STORE))
+        self._expected = expected
+        self._waiting = self._waiters = Waiters()
 
     async def _steps(self) -> None:
         while self._waiting:
-            await self._gather()
-            await self._store(super()._next_step())
-
-    async def _gather(self) -> None:
-        await asyncio.sleep(GATHER)
+            await self._waiters.reach(self._expected)
+            await self._store(self._next_step())
 
 
-class TimerOrAll(Timer):
-    """The same, but goes at once when every session waits; the bench tells it how many there are."""
+class TimerOrReturned(Timer):
+    """Expects whom it saw last: those of the last step and those who waited at its end."""
 
-    async def _gather(self) -> None:
-        end = time.monotonic() + GATHER
-        while len(self._waiting) < self.sessions and time.monotonic() < end:
-            await asyncio.sleep(GATHER / 20)
-
-
-VARIANTS: dict[str, type[Intake]] = {"no timer": Intake, "2 ms": Timer, "2 ms or all": TimerOrAll}
+    async def _store(self, step: list[Any]) -> None:
+        await super()._store(step)
+        self._expected = len(step) + len(self._waiting)
 
 
-@dataclass(frozen=True)
-class Round:
-    """Mails a second, and how long they waited for their 250 (ms)."""
+#: What makes an intake for so many sessions.
+VARIANTS: dict[str, Callable[[Broker, int], Intake]] = {
+    "no timer": lambda broker, _: Intake(broker, Room(broker, MAX_STORE)),
+    "2 ms": lambda broker, _: Timer(broker, sys.maxsize),
+    "2 ms or all": Timer,
+    "2 ms or returned": lambda broker, _: TimerOrReturned(broker, 1),
+}
+
+
+class Situation(NamedTuple):
+    """What is round the intake."""
+
+    name: str
+    thinking: float
+    """Seconds that a client needs from one 250 to the end of its next message, on average."""
+    drained: bool
+    """Another process empties the queue, as workers would: rows and acks cost the broker flushes too."""
+
+
+SITUATIONS = (
+    Situation("at once", 0.0, False),
+    Situation("thinking 1 ms", 0.001, False),
+    Situation("1 ms, drained", 0.001, True),
+)
+
+
+class Round(NamedTuple):
+    """Mails a second, how long they waited for their 250 (ms), flushes of nats-server per mail accepted."""
 
     rate: float
     p50: float
     p95: float
     flushes: float
-    """Of nats-server, per mail; 0 where they were not counted."""
 
 
+@dataclass
 class TracedNats(Nats):
     """A nats-server whose flushes strace writes down."""
 
     @property
-    def trace(self) -> Path:
+    def _trace(self) -> Path:
         return self.folder / "strace"
 
     def start(self) -> None:
         for name in ("run", "log", "nats"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         child = nats_server.child(self.folder, self.port, PASSWORD, MAX_STORE, 0)
-        strace = ["strace", "-f", "--seccomp-bpf", "-e", "trace=fsync,fdatasync,openat", "-o", str(self.trace)]
+        strace = ["strace", "-I2", "-f", "--seccomp-bpf", "-e", "trace=fsync,fdatasync,openat", "-o", str(self._trace)]
         self.process = subprocess.Popen([*strace, *child.argv], env=child.environment | {"PATH": os.environ["PATH"]})
 
     def flushes(self) -> int:
         """So far: fsync calls, and files opened to be written in sync, which is done once each."""
-        return len(re.findall(r"f(?:data)?sync\(|O_D?SYNC", self.trace.read_text()))
+        return len(re.findall(r"f(?:data)?sync\(|O_D?SYNC", self._trace.read_text()))
 
 
-async def session(intake: Intake, think: float, end: float, waits: list[float]) -> None:
+async def session(intake: Intake, thinking: float, end: float, waits: list[float]) -> None:
     """One client."""
     while (now := time.monotonic()) < end:
         entry = make_entry(content=None)
         row = Event(time=entry.accepted, type=Type.ACCEPTED, submission=entry.submission, sender=entry.sender)
         await intake.submit([entry], CONTENT, row)
         waits.append(time.monotonic() - now)
-        if think:
-            await asyncio.sleep(random.expovariate(1 / think))
+        if thinking:
+            await asyncio.sleep(random.expovariate(1 / thinking))
 
 
-async def measure(server: Nats, broker: Broker, kind: type[Intake], sessions: int, think: float, seconds: float) -> Round:
+async def drain(port: int) -> None:
+    """Take and finish entries, for ever: a worker that delivers at once."""
+    broker = Nats(Path(), port).broker()
+    await broker.connect()
+    taker = Taker(broker, "default")
+    finisher = Finisher(broker, "default", taker)
+    lanes = Lanes(broker, "default", "bench", new_id(), taker.read, taker.leave)
+    await taker.start()
+    running = {asyncio.create_task(lanes.keep())}
+    while True:
+        taken = await taker.take()
+        row = Event(time=time.time(), type=Type.DELIVERED, submission=taken.entry.submission, delivery=taken.entry.id)
+        task = asyncio.create_task(finisher.done(taken, row))
+        running.add(task)
+        task.add_done_callback(running.discard)
+
+
+async def measure(server: Nats, broker: Broker, situation: Situation, sessions: int, name: str) -> Round:
     """One round on empty streams."""
     for stream in ("MQ_default", "EVENTS"):
         await broker.api(f"STREAM.PURGE.{stream}")
-    intake = kind(broker, Room(broker, MAX_STORE))
-    if isinstance(intake, Timer):
-        intake.sessions = sessions
+    intake = VARIANTS[name](broker, sessions)
     waits: list[float] = []
     before = server.flushes() if isinstance(server, TracedNats) else 0
     start = time.monotonic()
-    await asyncio.gather(*(session(intake, think, start + seconds, waits) for _ in range(sessions)))
+    await asyncio.gather(*(session(intake, situation.thinking, start + SECONDS, waits) for _ in range(sessions)))
     rate = len(waits) / (time.monotonic() - start)
     flushes = (server.flushes() - before) / len(waits) if isinstance(server, TracedNats) else 0
     waits.sort()
     return Round(rate, waits[len(waits) // 2] * 1000, waits[len(waits) * 95 // 100] * 1000, flushes)
 
 
-Key = tuple[float, int, str]
+Case = tuple[Situation, int, str]
 
 
-async def rounds(server: Nats, number: int, seconds: float) -> dict[Key, list[Round]]:
+async def rounds(server: Nats, number: int) -> dict[Case, list[Round]]:
     """All cases, one after the other, ``number`` times."""
-    found: dict[Key, list[Round]] = {}
+    found: dict[Case, list[Round]] = {}
     server.start()
     broker = server.broker()
     try:
         await broker.connect()
         await streams.ensure_surely(broker, ["default"], MAX_STORE)
-        for _ in range(number):
-            for think in THINKING:
-                for sessions in SESSIONS:
-                    for name, kind in VARIANTS.items():
-                        one = await measure(server, broker, kind, sessions, think, seconds)
-                        found.setdefault((think, sessions, name), []).append(one)
+        for situation in SITUATIONS:
+            worker = [sys.executable, "-m", "bench.accepting", str(server.port)]
+            drainer = subprocess.Popen(worker) if situation.drained else None
+            try:
+                for case in [(s, name) for _ in range(number) for s in SESSIONS for name in VARIANTS]:
+                    found.setdefault((situation, *case), []).append(await measure(server, broker, situation, *case))
+            finally:
+                if drainer:
+                    drainer.kill()
+                    drainer.wait()
     finally:
         await broker.close()
         assert server.process
@@ -151,18 +214,20 @@ async def rounds(server: Nats, number: int, seconds: float) -> dict[Key, list[Ro
 
 async def run(folder: Path) -> None:
     """Measure and print the table."""
-    timed = await rounds(Nats(folder / "timed", free_port()), ROUNDS, SECONDS)
-    counted = await rounds(TracedNats(folder / "counted", free_port()), 1, SECONDS) if shutil.which("strace") else {}
-    print(f"{'thinking':>8} {'sessions':>8}  {'':<12}{'accepted/s':>10}{'p50 ms':>8}{'p95 ms':>8}{'flushes/mail':>13}")
-    for (think, sessions, name), many in timed.items():
-        key = (think, sessions, name)
-        flushes = f"{counted[key][0].flushes:.2f}" if counted else "-"
+    timed = await rounds(Nats(folder / "timed", free_port()), ROUNDS)
+    counted = await rounds(TracedNats(folder / "counted", free_port()), 1) if shutil.which("strace") else {}
+    print(f"{'':<15}{'sessions':>8}  {'':<17}{'accepted/s':>10}{'from-to':>13}{'p50 ms':>8}{'p95 ms':>8}  flushes/mail")
+    for (situation, sessions, name), many in timed.items():
+        rates = sorted(one.rate for one in many)
+        flushes = f"{counted[situation, sessions, name][0].flushes:.2f}" if counted else "-"
         print(
-            f"{think * 1000:>5g} ms {sessions:>8}  {name:<12}{median(one.rate for one in many):>10.0f}"
-            f"{median(one.p50 for one in many):>8.1f}{median(one.p95 for one in many):>8.1f}{flushes:>13}"
+            f"{situation.name:<15}{sessions:>8}  {name:<17}{median(rates):>10.0f}{f'{rates[0]:.0f}-{rates[-1]:.0f}':>13}"
+            f"{median(one.p50 for one in many):>8.1f}{median(one.p95 for one in many):>8.1f}{flushes:>14}"
         )
 
 
 if __name__ == "__main__":
+    if sys.argv[1:]:
+        uvloop.run(drain(int(sys.argv[1])))
     with tempfile.TemporaryDirectory(prefix="postjet-bench-") as folder:
         uvloop.run(run(Path(folder)))

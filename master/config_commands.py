@@ -1,5 +1,6 @@
 """``postjet config`` and ``postjet check``."""
 
+import os
 import shutil
 from pathlib import Path
 from typing import Annotated
@@ -42,8 +43,9 @@ def check(
     """Check configuration, data folder, programs and keys; exit code 78 or 73 when something is wrong."""
     config, file = load(context.obj)
     path = Path(config.data_dir)
-    if path.exists():
-        data_dir.prepare(config.data_dir)
+    nearest = next(p for p in (path, *path.parents) if p.exists())
+    if path.exists() or not (nearest.is_dir() and os.access(nearest, os.W_OK)):
+        data_dir.prepare(config.data_dir)  # which says what is wrong
     if not config.nats.url:
         nats_server.executable()
     store = KeyStore(config.dkim.keys, config.data_dir, config.dkim.cache)
@@ -57,7 +59,7 @@ def check(
         raise ConfigError("; ".join(bad))
     if quiet:
         return
-    free = shutil.disk_usage(next(p for p in (path, *path.parents) if p.exists())).free
+    free = shutil.disk_usage(nearest).free
     short = "" if "." in config.hostname else "  (not a full name: MX hosts may refuse it)"
     print(f"configuration  {file or 'defaults (no file)'}")
     print(f"hostname       {config.hostname}{short}")

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Self
 
-from common.addresses import Address, AddressError, parse_mailbox
+from common.addresses import Address, parse_mailbox
 from common.config import Config, Listener
 from common.entry import Entry
-from common.errors import ConfigError
 from common.event import Event
 from smtpd_ingress.rejection import OnReject
 
@@ -32,16 +31,12 @@ class Context:
 
     @classmethod
     def of(cls, config: Config, listener: Listener, submit: Submit, on_reject: OnReject) -> Self:
-        """From the configuration. Raises ConfigError."""
-        try:
-            postmaster = parse_mailbox(config.postmaster) if config.postmaster else None
-        except AddressError as error:
-            raise ConfigError(f"postmaster: {config.postmaster!r} is no address: {error}") from error
+        """From the configuration."""
         return cls(
             hostname=config.hostname,
             listener=listener,
             networks=tuple(ip_network(network) for network in listener.networks),
-            postmaster=postmaster,
+            postmaster=parse_mailbox(config.postmaster) if config.postmaster else None,
             expire=config.delivery.expire,
             submit=submit,
             on_reject=on_reject,

@@ -119,16 +119,15 @@ async def _outcomes(store: Store, console: Console) -> None:
 def _print_domains(store: Store, console: Console) -> None:
     query = (
         "SELECT domain, countIf(type = 'accepted'), countIf(type = 'delivered'), countIf(type = 'deferred'), "
-        "countIf(status = 'undeliverable'), max(if(type IN ('bounced', 'expired', 'deferred'), text, '')) "
+        "countIf(status = 'undeliverable'), max(if(type IN ('bounced', 'deferred'), text, '')) "
         "FROM events WHERE domain != '' GROUP BY domain ORDER BY countIf(type != 'delivered') DESC, domain"
     )
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in ("domain", "delivered", "deferrals", "bounced"):
-        table.add_column(name, justify="left" if name == "domain" else "right", no_wrap=True)
-    table.add_column("why", no_wrap=True, overflow="ellipsis")
+    for name in ("domain", "delivered", "deferrals", "bounced", "why"):
+        table.add_column(name, justify="left" if name in ("domain", "why") else "right")
     totals: Counter[str] = Counter()
     for domain, _, delivered, deferred, bounced, why in store.client.query(query).result_rows:
-        table.add_row(domain, str(delivered), str(deferred), str(bounced), why)
+        table.add_row(domain, str(delivered), str(deferred), str(bounced), why if len(why) < 30 else why[:29] + "…")
         totals.update(delivered=delivered, deferrals=deferred, bounced=bounced)
     table.add_row("all", *(str(totals[name]) for name in ("delivered", "deferrals", "bounced")), style="bold")
     console.print(table, soft_wrap=False)

@@ -73,10 +73,10 @@ async def _make_keys(world: World) -> None:
 
 
 async def _swaks(world: World, file: Path) -> str:
-    file.write_bytes(MESSAGE.replace(b"\r\n", b"\n"))  # swaks makes them CRLF again
+    # swaks makes them CRLF again, and adds the last
+    file.write_bytes(MESSAGE.replace(b"\r\n", b"\n").removesuffix(b"\n"))
     command = ["swaks", "--server", f"127.0.0.1:{world.smtp_port}", "--helo", "client.test",
-               "--from", "news@sender.test", "--to", "jurgen@receiver.test", "--data", f"@{file}",
-               "--no-data-fixup"]  # fmt: skip
+               "--from", "news@sender.test", "--to", "jurgen@receiver.test", "--data", f"@{file}"]  # fmt: skip
     done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout
     [reply] = [line for line in done.stdout.splitlines() if "queued as" in line]

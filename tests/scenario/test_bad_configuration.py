@@ -1,5 +1,6 @@
 """A mistake in the configuration is told in one line that names the key; nothing is started."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -15,18 +16,21 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("text", MISTAKES)
-@pytest.mark.parametrize("command", ["up", "check"])
-async def test_bad_configuration(tmp_path: Path, command: str, text: str) -> None:
+async def test_bad_configuration(tmp_path: Path, text: str) -> None:
     config = tmp_path / "postjet.toml"
     config.write_text(text)
-    line = said_once(await postjet(command, config=config), 78)
-    assert f"{config}: " in line
-    assert MISTAKES[text] in line
+    for line in await _up_and_check(config):
+        assert line.startswith(f"postjet: {config}: ")
+        assert MISTAKES[text] in line
     assert list(tmp_path.iterdir()) == [config]
 
 
-@pytest.mark.parametrize("command", ["up", "check"])
-async def test_no_such_file(tmp_path: Path, command: str) -> None:
-    line = said_once(await postjet(command, config=tmp_path / "absent.toml"), 78)
-    assert f"{tmp_path}/absent.toml: no such configuration file" in line
-    assert list(tmp_path.iterdir()) == []
+async def test_no_such_file(tmp_path: Path) -> None:
+    absent = tmp_path / "absent.toml"
+    assert await _up_and_check(absent) == [f"postjet: {absent}: no such configuration file"] * 2
+
+
+async def _up_and_check(config: Path) -> list[str]:
+    """What the commands said."""
+    done = await asyncio.gather(postjet("up", config=config), postjet("check", config=config))
+    return [said_once(command, 78) for command in done]

@@ -1,4 +1,4 @@
-"""What is installed is whole: packages, their data, the command. Also run against an ordinary install."""
+"""What is installed is whole: packages, their data, the command. Also run alone, against an ordinary install."""
 
 import configparser
 import importlib
@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def _packages() -> list[str]:
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
-    return setup["options"]["packages"].split("\n")[1:]
+    return setup["options"]["packages"].split()
 
 
 def _postjet(*arguments: str) -> str:
@@ -29,14 +29,13 @@ def _postjet(*arguments: str) -> str:
 
 @pytest.mark.parametrize("package", _packages())
 def test_packages_are_importable(package: str) -> None:
-    if package[0] != "#":
-        assert importlib.import_module(package).__doc__
+    importlib.import_module(package)
 
 
 def test_schema_is_there() -> None:
-    names = [file.name for file in (files("conf") / "clickhouse").iterdir() if file.name.endswith(".sql")]
-    assert names
-    assert all(file.read_text() for file in (files("conf") / "clickhouse").iterdir() if file.name in names)
+    schema = [file for file in (files("conf") / "clickhouse").iterdir() if file.name.endswith(".sql")]
+    assert schema
+    assert all("CREATE TABLE" in file.read_text() for file in schema)
 
 
 def test_command() -> None:

@@ -51,6 +51,8 @@ def test_a_file_and_the_environment_over_it(tmp_path: Path) -> None:
         ("[nats]\nmax_store = 'lots'", "nats.max_store: 'lots' is no size"),
         ("[[listeners]]\nbind = 'here'", "listeners[0].bind: 'here' is not host:port"),
         ("[[listeners]]\n[[listeners]]", "listeners: two of them have the same name"),
+        ("postmaster = 'nobody'", "postmaster: no domain"),
+        ("hostname = 'a b'", "hostname: syntax error in domain"),
         ("hostname = ", "no valid TOML"),
     ],
 )
