@@ -5,6 +5,7 @@ closes one for good (research/nats.md section 9). All replies come to one inbox 
 """
 
 import asyncio
+import contextlib
 import itertools
 import json
 import time
@@ -111,16 +112,12 @@ class Broker:
     # --- connection ---
 
     async def connect(self, timeout: float = 30.0) -> None:
-        """Connect, retrying until ``timeout`` seconds have passed. Raises NoBrokerError."""
-        deadline = time.monotonic() + timeout
-        while True:
-            try:
+        """Connect; nats-py tries again and again until ``timeout`` seconds have passed. Raises NoBrokerError."""
+        try:
+            async with asyncio.timeout(timeout):
                 await self._new_client()
-                break
-            except (OSError, nats.errors.Error, TimeoutError) as error:
-                if time.monotonic() > deadline:
-                    raise NoBrokerError(f"{self.options['servers']}: {error or type(error).__name__}") from None
-                await asyncio.sleep(0.1)
+        except (OSError, nats.errors.Error, TimeoutError) as error:
+            raise NoBrokerError(f"{self.options['servers']}: {error or type(error).__name__}") from None
         self._spawn(self._supervise())
         for callback in self.on_connect:
             await callback()
@@ -132,7 +129,8 @@ class Broker:
             await asyncio.wait(outstanding, timeout=1.0)
         for task in list(self._tasks):
             task.cancel()
-        await self.client.close()
+        with contextlib.suppress(OSError, nats.errors.Error):  # the server may be gone already
+            await self.client.close()
 
     async def subscribe(self, subject: str, handler: Handler) -> None:
         """Call ``handler`` for every message on ``subject``, over every reconnection. It must not block."""
@@ -179,7 +177,8 @@ class Broker:
         self._lost.set()
 
     async def _on_error(self, error: Exception) -> None:
-        log.debug("broker: %s", error or type(error).__name__)
+        if not isinstance(error, OSError):  # the connection's own end is said by others
+            log.warning("broker: %s", error or type(error).__name__)
 
     async def _run_callbacks(self) -> None:
         for callback in self.on_connect:
@@ -192,6 +191,8 @@ class Broker:
             self._lost.clear()
             if self._closing:
                 return
+            if not self.client.is_closed:
+                continue
             log.warning("broker: connection closed; making a new one")
             while True:
                 try:
@@ -206,6 +207,11 @@ class Broker:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    def _check_connected(self) -> None:
+        """Without a connection nats-py would keep what it is given, and send it when nobody wants it any more."""
+        if not self.client.is_connected:
+            raise NoBrokerError("not connected")
+
     # --- request and reply ---
 
     async def _on_reply(self, message: Msg) -> None:
@@ -216,7 +222,8 @@ class Broker:
             future.set_result(message)
 
     async def publish(self, subject: str, body: bytes, reply: str = "") -> None:
-        """Publish without an answer. Raises UnknownOutcomeError while there is no connection."""
+        """Publish without an answer. Raises NoBrokerError, UnknownOutcomeError."""
+        self._check_connected()
         try:
             await self.client.publish(subject, body, reply=reply)
         except (nats.errors.Error, OSError) as error:
@@ -226,6 +233,7 @@ class Broker:
         self, subject: str, body: bytes = b"", headers: dict[str, str] | None = None, timeout: float = TRY_TIMEOUT
     ) -> Msg:
         """One request, one answer. Raises NoBrokerError, UnknownOutcomeError; ValueError when too large."""
+        self._check_connected()
         size = len(body) + (sum(len(k) + len(v) + 4 for k, v in headers.items()) if headers else 0)
         if size + 64 > self.client.max_payload:
             # The server would answer -ERR and nats-py close the client for good.
@@ -260,6 +268,7 @@ class Broker:
 
     async def put_batch(self, messages: list[Message], timeout: float = 2 * TRY_TIMEOUT) -> None:
         """Store all of them or none (ADR-50), one try. Raises BrokerError and what request raises."""
+        self._check_connected()
         batch = NUID().next().decode()
         *first, last = [
             (m.subject, m.body, {**m.headers, "Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(i)})
@@ -320,6 +329,7 @@ class Broker:
         queue: asyncio.Queue[Msg | None] = asyncio.Queue()
         self._pages[token] = queue
         found: list[Stored] = []
+        self._check_connected()
         try:
             async with asyncio.timeout(timeout):
                 await self.client.publish(

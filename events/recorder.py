@@ -23,9 +23,14 @@ log = structlog.get_logger()
 ROWS, PAGE, PAGE_BYTES = 20_000, 500, 4 * 2**20
 #: Seconds between inserts while little happens: ClickHouse likes few and large ones.
 INTERVAL = 0.5
+POISON_PAUSE = 30.0
 _INTENT = "$KV.intents.recorder"
 
 Row = dict[str, Any]
+
+
+class UnreadableEventsError(Exception):
+    """A message of EVENTS that this version cannot read; it stays where it is."""
 
 
 class Recorder:
@@ -33,12 +38,25 @@ class Recorder:
 
     def __init__(self, broker: Broker, store: Store, stopping: asyncio.Event) -> None:
         self.broker, self.store, self.stopping = broker, store, stopping
+        self._revision = 0
 
     async def run(self) -> None:
         """Record; what the broker or ClickHouse do meanwhile is waited out."""
-        next_ = await self._surely(self._resume)
         while True:
-            recorded = await self._surely(lambda after=next_: self._step(after))
+            try:
+                return await self._record_all()
+            except (BrokerError, NoBrokerError, UnknownOutcomeError) as error:
+                log.warning("recorder: broker: %s; trying again", error)
+            except UnreadableEventsError as error:
+                log.error("recorder: %s; nothing is recorded until a version that can read it runs", error)
+                await asyncio.sleep(POISON_PAUSE)
+            await asyncio.sleep(1)
+
+    async def _record_all(self) -> None:
+        """After any failure it begins again with what was under way: an insert may have been the last thing."""
+        next_ = await self._resume()
+        while True:
+            recorded = await self._step(next_)
             if recorded:
                 next_ = recorded + 1
             elif self.stopping.is_set():
@@ -46,18 +64,11 @@ class Recorder:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.stopping.wait(), INTERVAL)
 
-    async def _surely(self, work: Any) -> Any:
-        while True:
-            try:
-                return await work()
-            except (BrokerError, NoBrokerError, UnknownOutcomeError) as error:
-                log.warning("recorder: broker: %s; trying again", error)
-            await asyncio.sleep(1)
-
     async def _resume(self) -> int:
         """Repeat what was under way; the sequence to go on with."""
         stored = await self.broker.last("KV_intents", _INTENT)
         created = await streams.created(self.broker, EVENTS_STREAM)
+        self._revision = stored.sequence if stored else 0
         if stored is None:
             return 1
         intent = json.loads(stored.body)
@@ -75,7 +86,9 @@ class Recorder:
         first, last = messages[0].sequence, messages[-1].sequence
         created = await streams.created(self.broker, EVENTS_STREAM)
         intent = json.dumps({"stream": created, "first": first, "last": last}).encode()
-        await self.broker.put(Message(_INTENT, intent))
+        # fenced: a recorder that lost its lease unnoticed is refused, and looks again
+        headers = {"Nats-Expected-Last-Subject-Sequence": str(self._revision)}
+        self._revision = await self.broker.put(Message(_INTENT, intent, headers))
         await self._record(created, first, last, messages)
         return last
 
@@ -119,6 +132,5 @@ def _rows(stored: Stored) -> list[Row]:
     try:
         rows = event.unpack(stored.body)
     except ValueError as error:
-        log.error("recorder: events message %s is left out: %s", stored.sequence, error)
-        return []
+        raise UnreadableEventsError(f"message {stored.sequence} of {EVENTS_STREAM}: {error}") from error
     return [row | {"stream_sequence": stored.sequence, "row_number": i} for i, row in enumerate(rows)]

@@ -30,6 +30,7 @@ async def main(role: Role) -> None:
     finisher = Finisher(broker, pool, taker)
     taker.on_unreadable = finisher.hold_soon
     lanes = Lanes(broker, pool, role.holder, role.incarnation, taker.read, taker.leave)
+    taker.on_deleted = lanes.look_again
     broker.on_connect.append(lanes.reconnected)
     keys = KeyStore(config.dkim.keys, config.data_dir, config.dkim.cache)
     router = Router(config, Resolver(config.dns.nameservers))
@@ -45,8 +46,11 @@ async def main(role: Role) -> None:
         await together(role.stopping, lanes.keep(), worker.run(), sweeping)
     finally:
         await taker.leave_all()
-        await worker.drain(GRACE)
-        await finisher.flush()
-        await lanes.leave()
+        await lanes.leave(_finish(worker, finisher))
         await sites.close()
         signs_of_life.cancel()
+
+
+async def _finish(worker: Worker, finisher: Finisher) -> None:
+    await worker.drain(GRACE)
+    await finisher.flush()

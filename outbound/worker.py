@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import time
 from collections import Counter, defaultdict
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 
 import structlog
 
@@ -14,7 +14,7 @@ from common.content import CorruptError
 from common.keys import BadKeyError
 from common.queue.bodies import MissingError
 from common.queue.finish import Finisher
-from common.queue.take import Taken, Taker
+from common.queue.take import GoneError, Taken, Taker
 from outbound.budget import Budget
 from outbound.failure import DeliveryFailure, temporary
 from outbound.prepare import Prepared, Preparer, UnsignedError
@@ -62,7 +62,7 @@ class Worker:
         """Take and deliver, for ever."""
         while True:
             await self.finisher.clear.wait()
-            while len(self._tasks) >= MAX_HANDLED or self._parked >= MAX_PARKED:
+            while len(self._tasks) >= MAX_HANDLED or self._is_park_full():
                 self._room.clear()
                 await self._room.wait()
             self._spawn(await self.taker.take())
@@ -109,8 +109,8 @@ class Worker:
         entry = taken.entry
         attempt = Attempt(entry, entry.attempts + 1, self.name, time.time())
         if attempt.started >= entry.expires:
-            taken.begun = True
-            await self.finisher.done(taken, attempt.expired())
+            if taken.begin():
+                await self.finisher.done(taken, attempt.expired())
             return
         try:
             if route is None:
@@ -120,15 +120,22 @@ class Worker:
             result = await self._at_site(taken, route, slot, attempt)
         except DeliveryFailure as failure:
             await self._failed(taken, attempt, failure)
+        except GoneError:
+            await self.finisher.drop(taken)
         except (MissingError, CorruptError) as error:
-            await self.finisher.hold(taken.subject, taken.sequence, entry.pack(), str(error))
-            self.taker.finished(taken)
+            await self.finisher.hold_taken(taken, str(error))
         else:
             if result:
                 await self.finisher.done(taken, attempt.delivered(result))
 
     async def _at_site(self, taken: Taken, route: Route, slot: "_Slot | None", attempt: Attempt) -> Delivered | None:
-        """Deliver, or park where the site has no room (None). Raises DeliveryFailure, MissingError, CorruptError."""
+        """Deliver, or park where the site has no room (None).
+
+        Raises DeliveryFailure, GoneError, MissingError, CorruptError.
+        """
+        await self.finisher.clear.wait()  # nothing goes out while outcomes cannot be stored
+        if taken.dropped:
+            return None
         site = self.sites.get(route.key)
         if down := site.down_failure:
             attempt.number -= 1  # known not to answer: it waits like after a try, without one that counts
@@ -138,9 +145,7 @@ class Worker:
                 self._park_at(taken, route)
                 return None
             slot = _Slot(self, route.key)
-        if taken.dropped:
-            return None
-        taken.begun = True
+        taken.begin()
         try:
             async with self._memory.use(taken.entry.size):
                 prepared = await self._prepare(taken)
@@ -157,7 +162,8 @@ class Worker:
             raise temporary("4.7.0", str(error), phase="content", reason="dkim") from error
 
     async def _failed(self, taken: Taken, attempt: Attempt, failure: DeliveryFailure) -> None:
-        taken.begun = True
+        if not taken.begun and not taken.begin():
+            return
         at = None if failure.permanent else next_attempt(attempt.entry, attempt.number, time.time(), self.delivery)
         if at is None:
             await self.finisher.done(taken, attempt.bounced(failure))
@@ -171,6 +177,15 @@ class Worker:
         self.taker.park(taken)
         heappush(self._park[route.key], (-taken.entry.priority, next(self._order), taken, route))
         self._parked += 1
+
+    def _is_park_full(self) -> bool:
+        if self._parked < MAX_PARKED:
+            return False
+        for key, waiting in list(self._park.items()):  # without those that are not ours any more
+            self._park[key] = [item for item in waiting if not item[2].dropped]
+            heapify(self._park[key])
+        self._parked = sum(len(waiting) for waiting in self._park.values())
+        return self._parked >= MAX_PARKED
 
     def unpark(self, key: str) -> None:
         """Let go who waits for a site, as far as it has room."""

@@ -18,13 +18,14 @@ from common.broker import Broker, BrokerError, Message, NoBrokerError, UnknownOu
 from common.content import SCHEDULED_INLINE_LIMIT, BodyRef
 from common.entry import Entry
 from common.event import Event, Type, pack
-from common.queue.bodies import Bodies, MissingError
-from common.queue.take import Copy, Taken, Taker
+from common.queue.bodies import Bodies
+from common.queue.take import Copy, GoneError, Taken, Taker
 from common.subjects import HELD, READY, SCHEDULED, as_kind, events, queue_stream
 
 log = structlog.get_logger()
 
-GATHER = 0.005
+#: Seconds and outcomes that share one message of rows.
+GATHER, GATHER_MOST = 0.005, 200
 #: Held entries are schedules that never fire (from 2262 on the date overflows and fires at once).
 NEVER = "2200-01-01T00:00:00Z"
 HOLD_REASON = "Postjet-Reason"
@@ -87,9 +88,16 @@ class Finisher:
             delivery=f"{submission}-{number}", reason="unreadable", text=reason,
         )  # fmt: skip
         log.error("queue: %s-%s is held: %s", submission, number, reason)
-        await self._surely(with_id(events(self.pool), pack([row]), f"held.{sequence}"))
+        await self._surely(with_id(events(self.pool), pack([row]), f"{held}.{sequence}"))
         await self._surely(Message(held, body, headers))
         await self.broker.remove(self.stream, sequence)
+
+    async def hold_taken(self, taken: Taken, reason: str) -> None:
+        """``hold`` for an entry that was taken, as it lies in the queue."""
+        stored = await self.broker.at(self.stream, taken.sequence)
+        if stored:
+            await self.hold(taken.subject, taken.sequence, stored.body, reason)
+        self.taker.finished(taken)
 
     def hold_soon(self, subject: str, sequence: int, body: bytes, reason: str) -> None:
         """``hold`` in the background; a crash before it is through finds the entry where it was."""
@@ -107,7 +115,9 @@ class Finisher:
     async def _gather(self, taken: Taken, row: Event, later: Entry | None, at: float) -> None:
         outcome = _Outcome(taken, row, later, at, asyncio.get_running_loop().create_future())
         self._gathered.append(outcome)
-        if self._timer is None:
+        if len(self._gathered) >= GATHER_MOST:
+            self._go()
+        elif self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(GATHER, self._go)
         await outcome.done
 
@@ -126,7 +136,12 @@ class Finisher:
 
     async def _finish(self, outcomes: list[_Outcome]) -> None:
         rows = [outcome.row for outcome in outcomes]
-        await self._surely(with_id(events(self.pool), pack(rows), f"rows.{rows[0].id}"))
+        try:
+            await self._surely(with_id(events(self.pool), pack(rows), f"rows.{rows[0].id}"))
+        except Exception as error:
+            for outcome in outcomes:
+                self._fail(outcome, error)
+            return
         await asyncio.gather(*(self._end(outcome) for outcome in outcomes))
 
     async def _end(self, outcome: _Outcome) -> None:
@@ -138,9 +153,16 @@ class Finisher:
             self.taker.finished(taken)
             if outcome.later is None:
                 await self._release(taken.entry)
-        finally:
-            if not outcome.done.done():
-                outcome.done.set_result(None)
+        except Exception as error:
+            self._fail(outcome, error)
+        if not outcome.done.done():
+            outcome.done.set_result(None)
+
+    def _fail(self, outcome: _Outcome, error: Exception) -> None:
+        """A mistake of ours: the entry is left to be handed out again, its worker is told."""
+        self.taker.finished(outcome.taken)
+        if not outcome.done.done():
+            outcome.done.set_exception(error)
 
     async def _schedule(self, taken: Taken, later: Entry, at: float) -> None:
         """A schedule of the broker's own (ADR-51); one per delivery, a second one replaces the first."""
@@ -168,7 +190,7 @@ class Finisher:
             try:
                 await self.taker.content(taken)
                 return later.but(content=taken.entry.content)
-            except MissingError:
+            except GoneError:
                 return None
             except _UNREACHABLE as error:
                 await self._wait(error)
@@ -213,7 +235,7 @@ class Finisher:
 
     async def _remove(self, copies: list[Copy]) -> None:
         """Remove an entry from the queue, every copy that was handed out of it."""
-        for copy in list(copies):
+        for copy in copies:  # which may grow meanwhile
             await self._remove_copy(copy)
 
     async def _remove_copy(self, copy: Copy) -> None:

@@ -5,9 +5,8 @@ and goes together in the next (docs/decisions/001-group-commit.md).
 """
 
 import asyncio
-import time
 from collections.abc import Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -40,7 +39,6 @@ class _Waiting:
     messages: list[Message]
     row: Event
     done: asyncio.Future[None]
-    since: float = field(default_factory=time.monotonic)
 
     @property
     def bytes(self) -> int:
@@ -80,7 +78,11 @@ class Intake:
             self._waiting.append(waiting)
             if self._step is None or self._step.done():
                 self._step = asyncio.create_task(self._steps())
-            await waiting.done
+            patience = asyncio.get_running_loop().call_later(KNOWN_WITHIN, self._give_up, waiting)
+            try:
+                await waiting.done
+            finally:
+                patience.cancel()
         except (SubmitError, BrokerError, NoBrokerError, UnknownOutcomeError) as error:
             if content_in_body:
                 self._clean(self.bodies.remove_surely(submission_id))
@@ -93,28 +95,28 @@ class Intake:
                 await self._store(step)
             except Exception as error:
                 log.exception("queue: step failed")
-                for waiting in step:
-                    waiting.fail(_refusal(error))
+                self._refuse(step, error)
 
     def _next_step(self) -> list[_Waiting]:
-        """As many as one step may hold; those who waited too long are refused."""
+        """As many as one step may hold."""
         step: list[_Waiting] = []
         messages = size = 0
         while self._waiting:
             first = self._waiting[0]
-            if time.monotonic() - first.since > KNOWN_WITHIN:
-                self._waiting.pop(0).fail(SubmitError.unavailable())
-                continue
             messages, size = messages + len(first.messages), size + first.bytes
             if step and (messages > STEP_MESSAGES or size > STEP_BYTES):
                 break
             step.append(self._waiting.pop(0))
         return step
 
+    def _give_up(self, waiting: _Waiting) -> None:
+        """Not even sent yet: a refusal that is known."""
+        if waiting in self._waiting:
+            self._waiting.remove(waiting)
+            waiting.fail(SubmitError.unavailable())
+
     async def _store(self, step: list[_Waiting]) -> None:
         """Entries first, then their rows: a row must never speak of mail that is not there."""
-        if not step:
-            return
         if len(step) <= SINGLES and all(len(waiting.messages) == 1 for waiting in step):
             groups = [[waiting] for waiting in step]
         else:

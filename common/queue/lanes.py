@@ -1,16 +1,17 @@
 """Which lanes a worker reads, and the consumers that read them.
 
 A pool's 1,024 buckets are spread over lanes; lanes are shared out to the live workers by rendezvous hash.
-A lane has one consumer per band, in the broker's memory. A consumer remembers in its metadata whose
-incarnation created it: who takes over from a dead one creates it anew, which hands out at once what the
-dead one held; from a living one it reads on.
+A lane has one consumer per band, in the broker's memory. A consumer remembers in its metadata which
+incarnation of a worker reads it: who takes over from a dead one creates it anew, which hands out at once
+what the dead one held; from a living one it reads on.
 """
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,15 +67,18 @@ class Lanes:
         slot: str,
         incarnation: str,
         on_consumer: Callable[[Consumer], Awaitable[None]],
-        on_lost: Callable[[str], Awaitable[None]],
+        on_lost: Callable[[str, bool], Awaitable[None]],
     ) -> None:
-        """``on_consumer`` is told of every consumer to read (again), ``on_lost`` of names to leave."""
+        """``on_consumer`` is told of every consumer to read (again), ``on_lost`` of names to leave.
+
+        With the name comes whether what it handed out to us is still ours to give back.
+        """
         self.broker, self.pool = broker, pool
         self.slot, self.incarnation = slot, incarnation
         self._on_consumer, self._on_lost = on_consumer, on_lost
         self._count = 0
         self._mine: set[int] = set()
-        self._connected_at = self._renewed_at = time.monotonic()
+        self._connected_at = self._look_since = self._renewed_at = time.monotonic()
         self._wake = asyncio.Event()
 
     @property
@@ -84,6 +88,11 @@ class Lanes:
     async def reconnected(self) -> None:
         """The broker may have been restarted: look at every consumer again, now."""
         self._connected_at = time.monotonic()
+        self.look_again()
+
+    def look_again(self) -> None:
+        """A consumer may be gone."""
+        self._look_since = time.monotonic()
         self._wake.set()
 
     async def keep(self) -> None:
@@ -91,17 +100,15 @@ class Lanes:
         ensured_at = 0.0
         while True:
             try:
+                asked = time.monotonic()
                 await leases.renew(self.broker, self._key, self.incarnation)
-                if time.monotonic() - self._renewed_at > LEASE:
+                if asked - self._renewed_at > LEASE:
                     await self._drop_all()  # others may have taken over meanwhile
-                self._renewed_at = time.monotonic()
+                self._renewed_at = asked
                 if not self._count:
                     self._count = await lane_count(self.broker, self.pool)
-                alive = await leases.live(self.broker, f"worker.{self.pool}")
-                again = ensured_at < self._connected_at
-                await self._follow(alive, again)
-                if again:
-                    ensured_at = time.monotonic()
+                await self._follow(again=ensured_at < self._look_since)
+                ensured_at = asked
             except (BrokerError, NoBrokerError, UnknownOutcomeError) as error:
                 log.debug("lanes: %s", error)
             self._wake.clear()
@@ -110,42 +117,58 @@ class Lanes:
             except TimeoutError:
                 continue
 
-    async def leave(self) -> None:
-        """Give up the lease, so that others take over at once."""
-        await leases.give_up(self.broker, self._key)
+    async def leave(self, done: Coroutine[Any, Any, None]) -> None:
+        """Let others take over at once, but stay known as alive until ``done``: what we hold stays ours."""
+        leaving = f"leaving.{self.pool}.{self.slot}"
+        work = asyncio.create_task(done)
+        while not work.done():
+            with contextlib.suppress(BrokerError, NoBrokerError, UnknownOutcomeError):
+                await leases.renew(self.broker, leaving, self.incarnation)
+                await leases.give_up(self.broker, self._key)
+            await asyncio.wait([work], timeout=leases.RENEW)
+        await leases.give_up(self.broker, leaving)
+        work.result()
 
     async def _drop_all(self) -> None:
         log.warning("lanes of pool %s: own lease lapsed; taken again", self.pool)
         for lane in self._mine:
             for band in BANDS:
-                await self._on_lost(_name(lane, band))
+                # no NAK: they are not fenced and would hit what a new owner holds
+                await self._on_lost(_name(lane, band), False)
         self._mine = set()
 
-    async def _follow(self, alive: dict[str, str], again: bool) -> None:
-        workers = sorted(key.rpartition(".")[2] for key in alive)
+    async def _follow(self, *, again: bool) -> None:
+        """Leave and take lanes as the live workers demand; with ``again`` look at every consumer."""
+        working = await leases.live(self.broker, f"worker.{self.pool}")
+        leaving = await leases.live(self.broker, f"leaving.{self.pool}")
+        workers = sorted(key.rpartition(".")[2] for key in working)
+        if self.slot not in workers:
+            raise UnknownOutcomeError("own lease lapsed between renewing and asking")
         mine = {lane for lane in range(self._count) if owner_of(lane, workers) == self.slot}
         if self._mine and time.monotonic() - self._connected_at < LEASE:
-            mine = self._mine  # after a broker restart the others' leases take a while to come back
-        for lane in self._mine - mine:
-            for band in BANDS:
-                await self._on_lost(_name(lane, band))
-        for lane in mine if again else mine - self._mine:
-            for band in BANDS:
-                await self._on_consumer(await self._ensure(lane, band, set(alive.values())))
-        if mine != self._mine:
+            mine = set(self._mine)  # after a broker restart the others' leases take a while to come back
+        if changed := mine != self._mine:
             log.info("lanes of pool %s: %s of %s", self.pool, len(mine), self._count)
-        self._mine = mine
+        for lane in self._mine - mine if changed else ():
+            for band in BANDS:
+                await self._on_lost(_name(lane, band), True)
+            self._mine.discard(lane)
+        alive = {*working.values(), *leaving.values()}
+        for lane in sorted(mine if again else mine - self._mine):
+            for band in BANDS:
+                await self._on_consumer(await self._ensure(lane, band, alive))
+            self._mine.add(lane)
 
     async def _ensure(self, lane: int, band: str, alive: set[str]) -> Consumer:
         stream, name = queue_stream(self.pool), _name(lane, band)
         try:
             info = await self.broker.api(f"CONSUMER.INFO.{stream}.{name}")
-            if info["config"].get("metadata", {}).get(_OWNER) in alive:
-                return Consumer(name, info["created"])
-            await self.broker.api(f"CONSUMER.DELETE.{stream}.{name}")
+            if info["config"].get("metadata", {}).get(_OWNER) not in alive:
+                await self.broker.api(f"CONSUMER.DELETE.{stream}.{name}")
         except BrokerError as error:
             if error.code not in BrokerError.NOT_FOUND:
                 raise
+        # of one that is there only the metadata changes: from now on it is ours
         info = await self.broker.api(f"CONSUMER.CREATE.{stream}.{name}", self._definition(lane, band))
         return Consumer(name, info["created"])
 

@@ -3,8 +3,12 @@
 import asyncio
 from typing import Any
 
+import structlog
+
 from common.broker import Broker, BrokerError, NoBrokerError, UnknownOutcomeError
 from common.subjects import BODY_STREAM, EVENTS_STREAM, queue_stream
+
+log = structlog.get_logger()
 
 #: How long a repeat of a message is recognised; longer than any repeat (Broker.store).
 DUPLICATE_WINDOW = 120
@@ -66,11 +70,17 @@ async def ensure(broker: Broker, pools: list[str], max_store: int) -> None:
 
 async def ensure_surely(broker: Broker, pools: list[str], max_store: int) -> None:
     """``ensure`` once JetStream answers; after a restart of the broker the streams in memory are gone."""
+    said = ""
     while True:
         try:
             return await ensure(broker, pools, max_store)
-        except (BrokerError, NoBrokerError, UnknownOutcomeError):
-            await asyncio.sleep(0.2)
+        except BrokerError as error:
+            if said != str(error):
+                log.warning("broker: streams cannot be made: %s; trying again", error)
+            said = str(error)
+        except (NoBrokerError, UnknownOutcomeError):
+            log.debug("broker: JetStream is not up yet")
+        await asyncio.sleep(0.2)
 
 
 async def created(broker: Broker, stream: str) -> str:

@@ -1,14 +1,12 @@
 """What a crash or a full disk left behind, put right by whoever holds the sweeper's lease."""
 
 import asyncio
-import contextlib
 import time
 from datetime import datetime
 
 import structlog
 
-from common.broker import Broker, BrokerError, Message, NoBrokerError, Stored, UnknownOutcomeError
-from common.ids import SUBMISSION, id_time
+from common.broker import Broker, BrokerError, Message, Stored
 from common.queue.bodies import Bodies
 from common.queue.listing import walk
 from common.subjects import BODY_STREAM, SCHEDULED, body, queue_stream
@@ -20,27 +18,31 @@ OVERDUE = 60.0
 
 
 class Sweeper:
-    """Sweeps one pool. ``every`` and ``orphan_age`` in seconds."""
+    """Sweeps one pool. ``every`` and ``orphan_age`` in seconds; a round reads the whole backlog."""
 
-    def __init__(self, broker: Broker, pool: str, every: float = 60.0, orphan_age: float = 3600.0) -> None:
+    def __init__(self, broker: Broker, pool: str, every: float = 600.0, orphan_age: float = 3600.0) -> None:
         self.broker, self.pool = broker, pool
         self.bodies = Bodies(broker, pool)
         self.every, self.orphan_age = every, orphan_age
+        self._next_orphans = 0.0
 
     async def run(self) -> None:
-        """Sweep for ever."""
+        """Sweep for ever; what goes wrong is tried again in the next round."""
         while True:
             try:
                 await self.sweep()
-            except (BrokerError, NoBrokerError, UnknownOutcomeError) as error:
-                log.debug("sweeper: %s", error)
+            except Exception as error:
+                log.warning("sweeper: %s", error)
             await asyncio.sleep(self.every)
 
     async def sweep(self) -> tuple[int, int]:
         """One round; how many schedules were published again and how many contents removed."""
         now = time.time()
         fired = await self._fire_overdue(now)
-        removed = await self._remove_orphans(now)
+        removed = 0
+        if now >= self._next_orphans:
+            self._next_orphans = now + self.orphan_age
+            removed = await self._remove_orphans(now)
         if fired or removed:
             log.info("sweeper: %s overdue schedules sent again, %s contents without entries removed", fired, removed)
         return fired, removed
@@ -70,8 +72,9 @@ class Sweeper:
     async def _remove_orphans(self, now: float) -> int:
         count = 0
         subjects = await self.broker.subjects(BODY_STREAM, f"{body(self.pool, '>')}")
-        for submission in {subject.split(".")[2] for subject in subjects}:
-            if SUBMISSION.fullmatch(submission) and id_time(submission) < now - self.orphan_age:
-                with contextlib.suppress(UnknownOutcomeError):
-                    count += await self.bodies.release(submission)
+        # one subject of each submission will do; of chunks the last is the youngest
+        for submission, subject in {subject.split(".")[2]: subject for subject in sorted(subjects)}.items():
+            stored = await self.broker.last(BODY_STREAM, subject)
+            if stored and datetime.fromisoformat(stored.time).timestamp() < now - self.orphan_age:
+                count += await self.bodies.release(submission)
         return count

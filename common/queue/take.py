@@ -16,10 +16,10 @@ from heapq import heappop, heappush
 import structlog
 from nats.aio.msg import Msg
 
-from common.broker import Broker, UnknownOutcomeError
+from common.broker import Broker, NoBrokerError, UnknownOutcomeError
 from common.content import BodyRef
 from common.entry import Entry, UnreadableError
-from common.queue.bodies import Bodies, MissingError
+from common.queue.bodies import Bodies
 from common.queue.lanes import Consumer
 from common.subjects import SCHEDULED, as_kind, queue_stream
 
@@ -29,6 +29,10 @@ PULL, PULL_BYTES, PULL_EXPIRES = 8, 2 * 2**20, 30.0
 IN_PROGRESS_EVERY = 10.0
 #: Bands a:b:c about 8:3:1, so that nothing starves.
 _TURNS = "aabaaabaabac"
+
+
+class GoneError(Exception):
+    """The entry itself was removed meanwhile: purged or finished by somebody else."""
 
 
 @dataclass(eq=False)
@@ -74,6 +78,11 @@ class Taken:
     dropped: bool = False
     """Not ours any more; the broker hands it out again."""
 
+    def begin(self) -> bool:
+        """Begin its attempt, unless it is not ours any more."""
+        self.begun = not self.dropped
+        return self.begun
+
     @property
     def sequence(self) -> int:
         """The latest copy's place in the stream."""
@@ -89,6 +98,8 @@ class Taker:
         self.bodies = Bodies(broker, pool)
         self.on_unreadable: Callable[[str, int, bytes, str], None] = _say
         """Told subject, sequence, body and reason of what cannot be read."""
+        self.on_deleted: Callable[[], None] = lambda: None
+        """Told that a consumer was deleted under us."""
         self._inbox = broker.new_inbox()
         self._readers: dict[str, _Reader] = {}
         self._ready: dict[str, list[tuple[int, int, Taken]]] = {band: [] for band in "abc"}
@@ -112,15 +123,15 @@ class Taker:
         reader.asked = 0
         await self._pull(reader)
 
-    async def leave(self, name: str) -> None:
-        """Stop reading a consumer; what has not begun goes back to the broker at once."""
-        for taken in self._drop(name):
-            with contextlib.suppress(UnknownOutcomeError):
-                for copy in taken.copies:
-                    await self.broker.publish(copy.reply, b"-NAK")
+    async def leave(self, name: str, give_back: bool = True) -> None:
+        """Stop reading a consumer; what has not begun goes back to the broker, at once where it is ours to give."""
+        gone = self._drop(name)
         reader = self._readers.pop(name, None)
         if reader and reader.watchdog:
             reader.watchdog.cancel()
+        for copy in (copy for taken in gone for copy in taken.copies) if give_back else ():
+            with contextlib.suppress(NoBrokerError, UnknownOutcomeError):
+                await self.broker.publish(copy.reply, b"-NAK")
 
     async def leave_all(self) -> None:
         """Stop reading."""
@@ -140,6 +151,7 @@ class Taker:
     async def take(self) -> Taken:
         """The next entry by band and priority; waits for one."""
         while True:
+            self._arrived.clear()
             for band in (next(self._turns), "a", "b", "c"):
                 heap = self._ready[band]
                 while heap:
@@ -149,7 +161,6 @@ class Taker:
                     await self._refill(reader)
                     if not taken.dropped:
                         return taken
-            self._arrived.clear()
             await self._arrived.wait()
 
     async def is_current(self, taken: Taken) -> bool:
@@ -166,7 +177,7 @@ class Taker:
         return latest is not None and latest.sequence == taken.sequence
 
     async def content(self, taken: Taken) -> bytes:
-        """The stored content of an entry, wherever it lies. Raises MissingError and what bodies raise."""
+        """The stored content of an entry, wherever it lies. Raises GoneError and what bodies raise."""
         entry = taken.entry
         if isinstance(entry.content, bytes):
             return entry.content
@@ -174,7 +185,7 @@ class Taker:
             return await self.bodies.get(entry.submission, entry.content)
         stored = await self.broker.at(self.stream, taken.sequence)
         if stored is None:
-            raise MissingError(f"entry {entry.id} is not in the queue any more")
+            raise GoneError(f"entry {entry.id} is not in the queue any more")
         taken.entry = Entry.unpack(stored.body)
         return await self.content(taken)
 
@@ -201,7 +212,7 @@ class Taker:
         """Say every 10 s that everything held, buffered and parked too, is being worked on; for ever."""
         while True:
             await asyncio.sleep(IN_PROGRESS_EVERY)
-            with contextlib.suppress(UnknownOutcomeError):
+            with contextlib.suppress(NoBrokerError, UnknownOutcomeError):
                 for taken in list(self._held.values()):
                     await self.broker.publish(taken.copies[-1].reply, b"+WPI")
 
@@ -217,7 +228,7 @@ class Taker:
         if batch > 0:
             request = {"batch": batch, "max_bytes": PULL_BYTES, "expires": int(PULL_EXPIRES * 1e9)}
             subject = f"$JS.API.CONSUMER.MSG.NEXT.{self.stream}.{name}"
-            with contextlib.suppress(UnknownOutcomeError):
+            with contextlib.suppress(NoBrokerError, UnknownOutcomeError):
                 reader.asked += batch
                 await self.broker.publish(subject, json.dumps(request).encode(), reply=f"{self._inbox}.{name}")
         if reader.watchdog:
@@ -236,7 +247,7 @@ class Taker:
             return
         reader = self._readers.get(message.metadata.consumer)
         if reader is None:
-            with contextlib.suppress(UnknownOutcomeError):
+            with contextlib.suppress(NoBrokerError, UnknownOutcomeError):
                 await self.broker.publish(message.reply, b"-NAK")
             return
         reader.asked -= 1
@@ -249,8 +260,12 @@ class Taker:
         status = headers.get("Status", "")
         if reader is None or status == "100":
             return
-        if status == "503" or "Deleted" in headers.get("Description", ""):
-            return  # lanes has it created again, or the watchdog asks again
+        if "Deleted" in headers.get("Description", ""):
+            await self.leave(name, give_back=False)
+            self.on_deleted()
+            return
+        if status == "503":
+            return  # after the reconnection lanes looks at every consumer
         reader.asked = max(0, reader.asked - int(headers.get("Nats-Pending-Messages", reader.asked)))
         await self._refill(reader)
 
