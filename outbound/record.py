@@ -6,6 +6,7 @@ from typing import Any
 
 import structlog
 
+from common.codes import printable
 from common.entry import Entry
 from common.event import Event, Status, Type
 from outbound.failure import DeliveryFailure
@@ -113,9 +114,14 @@ def log_line(row: Event) -> str:
     ``delays``: in the queue, finding the way, connecting, transferring (seconds).
     """
     relay = f"{row.mx_host}[{row.mx_address}]" if row.mx_host else "none"
-    delays = "/".join(f"{part:.2g}" for part in (row.time_queue, row.time_dns, row.time_connect, row.time_transfer))
+    delays = "/".join(map(_seconds, (row.time_queue, row.time_dns, row.time_connect, row.time_transfer)))
     said = " ".join(str(part) for part in (row.code or "", row.enhanced_code, row.text) if part)
-    return (
-        f"{row.delivery}: to=<{row.recipient}>, relay={relay}, delay={row.time_total:.2g}, delays={delays}, "
+    return printable(
+        f"{row.delivery}: to=<{row.recipient}>, relay={relay}, delay={_seconds(row.time_total)}, delays={delays}, "
         f"dsn={row.enhanced_code}, status={_WORDS[row.type]} ({said})"
     )
+
+
+def _seconds(value: float) -> str:
+    """Hundredths below ten seconds, then whole ones; no exponents: programs read these lines."""
+    return f"{value:.2f}".rstrip("0").rstrip(".") if value < 10 else f"{value:.0f}"

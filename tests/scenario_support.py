@@ -16,7 +16,7 @@ from common import instance
 from common.broker import Broker
 from common.role import connected
 from events.store import RefusedError, Store
-from master.demo.generator import Mail, Outcome, make_message, send_all
+from master.demo.generator import Outcome, make_message, send_all
 from master.demo.sink import Sink
 from master.demo.world import World
 

@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import dkim
@@ -83,7 +84,8 @@ async def _swaks(world: World, file: Path) -> str:
     return reply.rpartition(" ")[2]
 
 
-def _lookup(world: World):  # type: ignore[no-untyped-def]
+def _lookup(world: World) -> Callable[..., bytes]:
+    """DNS as dkimpy wants to ask it."""
     resolver = dns.resolver.Resolver(configure=False)
     resolver.nameservers = [Do53Nameserver(world.dns.host, world.dns.port)]
 

@@ -12,12 +12,11 @@ MAILS = 60
 
 async def test_connection_limits(tmp_path: Path) -> None:
     settings = {"delivery": {"connections": 3, "messages_per_connection": 5}}
-    async with World(tmp_path, sinks=1, settings=settings) as world:
-        async with mx(world, "127.0.1.1", "busy.test", "busy-too.test") as sink:
-            sink.rules.append(Rule(phase="dot", wait=0.02))
-            for domain in ("busy.test", "busy-too.test"):  # domains with the same hosts are one site
-                await send(world, f"a@{domain}", mails=MAILS // 2, sessions=10)
-            await sink.wait_for(MAILS, 30)
-            assert sink.max_open == 3
-            assert max(sink.transactions.values()) == 5
-            assert sink.connections >= MAILS / 5
+    domains = ("busy.test", "busy-too.test")  # with the same hosts: one site
+    async with World(tmp_path, sinks=1, settings=settings) as world, mx(world, "127.0.1.1", *domains) as sink:
+        sink.rules.append(Rule(phase="dot", wait=0.02))
+        for domain in domains:
+            await send(world, f"a@{domain}", mails=MAILS // 2, sessions=10)
+        await sink.wait_for(MAILS, 30)
+        assert sink.max_open == 3
+        assert max(sink.transactions.values()) == 5

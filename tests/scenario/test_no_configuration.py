@@ -5,7 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from scenario_support import SENDER, environment, ids, postjet, until
+from scenario_support import SENDER, environment, ids, postjet
+from support import until
 
 from master.demo.generator import make_message, send_all
 from master.sockets import free_port

@@ -3,7 +3,8 @@
 import signal
 from pathlib import Path
 
-from scenario_support import mx, processes, queue, send, story, types, until
+from scenario_support import mx, processes, queue, send, story, types
+from support import until
 
 from master.demo.sink_script import Rule
 from master.demo.world import World
@@ -12,7 +13,8 @@ MAILS = 30
 
 
 async def test_parent_killed(tmp_path: Path) -> None:
-    async with World(tmp_path, sinks=1, settings={"delivery": {"retry_max": "1s"}}) as world, mx(world, "127.0.1.1", "later.test") as sink:
+    settings = {"delivery": {"retry_max": "1s"}}
+    async with World(tmp_path, sinks=1, settings=settings) as world, mx(world, "127.0.1.1", "later.test") as sink:
         sink.rules.append(Rule(phase="rcpt", reply="451 4.3.0 Later"))
         submissions = await send(world, "a@later.test", mails=MAILS, sessions=5)
         assert await world.down(signal.SIGKILL) == -signal.SIGKILL

@@ -4,7 +4,8 @@ import asyncio
 from collections import Counter
 
 import pytest
-from scenario_support import broker, mx, send, story, until
+from scenario_support import broker, mx, send, story
+from support import until
 
 from common.content import BodyRef
 from common.entry import Entry

@@ -3,7 +3,8 @@
 import re
 from pathlib import Path
 
-from scenario_support import send, until
+from scenario_support import send
+from support import until
 
 from master.demo.world import World
 

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from scenario_support import mx, query, send, until
+from scenario_support import mx, query, send
+from support import until
 
 from master.demo.sink_script import Rule
 from master.demo.world import World

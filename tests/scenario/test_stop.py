@@ -3,7 +3,8 @@
 import asyncio
 from pathlib import Path
 
-from scenario_support import processes, send, until
+from scenario_support import processes, send
+from support import until
 
 from master.demo.sink_script import Rule
 from master.demo.world import World
