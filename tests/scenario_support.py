@@ -14,6 +14,7 @@ from support import until
 
 from common import instance
 from common.broker import Broker
+from common.keys import KeyStore, public_record
 from common.role import connected
 from events.store import RefusedError, Store
 from master.demo.generator import Outcome, make_message, send_all
@@ -130,3 +131,16 @@ def processes(folder: Path) -> dict[int, list[str]]:
                     found[int(entry.name)] = words
     return found
 
+
+
+async def send_as(world: World, sender: str, *recipients: str) -> list[str]:
+    """``send`` with a sender, who stands in From too."""
+    content = make_message(1000, sender=sender, recipient=recipients[0])
+    return ids(await send_all([(sender, recipients, content)], "127.0.0.1", world.smtp_port))
+
+
+def sign_for(world: World, domain: str) -> None:
+    """Make a DKIM key for a domain and publish its record."""
+    config = world.config
+    key = KeyStore(config.dkim.keys, config.data_dir).create(domain, "s1", "rsa").load()
+    world.dns.zone.add(key.record_name, "TXT", public_record(key))

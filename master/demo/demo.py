@@ -8,8 +8,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import dkim
-import dns.resolver
-from dns.nameserver import Do53Nameserver
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
@@ -141,14 +139,7 @@ def _print_trace(store: Store, console: Console) -> None:
 
 async def _print_dkim(world: World, console: Console) -> None:
     content = next(mail.content for sink in world.sinks for mail in sink.received)
-    resolver = dns.resolver.Resolver(configure=False)
-    resolver.nameservers = [Do53Nameserver(world.dns.host, world.dns.port)]
-
-    def lookup(name: bytes, timeout: int = 5) -> bytes:
-        answer = resolver.resolve(name.decode(), "TXT", lifetime=timeout)
-        return b"".join(part for record in answer for part in record.strings)
-
-    good = await asyncio.to_thread(dkim.verify, content, dnsfunc=lookup)
+    good = await asyncio.to_thread(dkim.verify, content, dnsfunc=world.look_up_txt)
     signature = next(line.strip() for line in content.decode().splitlines() if " d=" in line)
     console.print(f"\nDKIM of a received mail, {signature}: {'[green]pass[/green]' if good else '[red]fail[/red]'}")
 

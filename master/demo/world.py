@@ -13,6 +13,9 @@ import sys
 from pathlib import Path
 from typing import Any, Self
 
+import dns.resolver
+from dns.nameserver import Do53Nameserver
+
 from common.config import Config
 from common.config_file import load
 from common.errors import UnavailableError
@@ -117,6 +120,13 @@ class World:
         """Mail for ``domain`` goes to these sinks, the preferred first (all of them: the first sink)."""
         names = [f"{10 * i} {sink.hostname}." for i, sink in enumerate(sinks or self.sinks[:1], 1)]
         self.dns.zone.add(domain, "MX", *names)
+
+    def look_up_txt(self, name: bytes, timeout: int = 5) -> bytes:
+        """What dkimpy asks for: a TXT record from our DNS server. Blocks, so not in the server's thread."""
+        resolver = dns.resolver.Resolver(configure=False)
+        resolver.nameservers = [Do53Nameserver(self.dns.host, self.dns.port)]
+        answer = resolver.resolve(name.decode(), "TXT", lifetime=timeout)
+        return b"".join(part for record in answer for part in record.strings)
 
     def _toml(self) -> str:
         tables: dict[str, dict[str, Any]] = {
