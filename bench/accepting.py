@@ -15,7 +15,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +41,8 @@ from tests.support import PASSWORD, Nats, make_entry
 MAX_STORE = 2 * 10**9
 CONTENT = os.urandom(4096)
 SESSIONS = (1, 5, 20, 60)
-ROUNDS, SECONDS = 5, 0.6
+#: Rounds enough that each variant is first, second … as often as the others.
+ROUNDS, SECONDS = 8, 0.5
 GATHER = 0.002
 
 
@@ -199,7 +201,7 @@ async def rounds(server: Nats, number: int) -> dict[Case, list[Round]]:
             worker = [sys.executable, "-m", "bench.accepting", str(server.port)]
             drainer = subprocess.Popen(worker) if situation.drained else None
             try:
-                for case in [(s, name) for _ in range(number) for s in SESSIONS for name in VARIANTS]:
+                for case in _cases(number):
                     found.setdefault((situation, *case), []).append(await measure(server, broker, situation, *case))
             finally:
                 if drainer:
@@ -211,6 +213,14 @@ async def rounds(server: Nats, number: int) -> dict[Case, list[Round]]:
         server.process.terminate()
         server.process.wait()
     return found
+
+
+def _cases(number: int) -> Iterator[tuple[int, str]]:
+    """Sessions and variant, round by round; each round begins with another variant."""
+    names = deque(VARIANTS)
+    for _ in range(number):
+        yield from ((sessions, name) for sessions in SESSIONS for name in tuple(names))
+        names.rotate()
 
 
 async def run(folder: Path) -> None:

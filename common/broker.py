@@ -117,7 +117,7 @@ class Broker:
             async with asyncio.timeout(timeout):
                 await self._new_client()
         except (OSError, nats.errors.Error, TimeoutError) as error:
-            raise NoBrokerError(f"{self.options['servers']}: {error or type(error).__name__}") from None
+            raise NoBrokerError(str(error) or type(error).__name__) from None
         self._spawn(self._supervise())
         for callback in self.on_connect:
             await callback()

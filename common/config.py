@@ -5,6 +5,7 @@ asks for what a later version brings is refused by name, never silently ignored.
 """
 
 import ipaddress
+import re
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -39,6 +40,11 @@ Bind = Annotated[str, AfterValidator(_bind)]
 def written(text: str, description: str | None = None) -> Any:
     """A default as people write it; the reference page shows it so."""
     return Field(text, description=description)
+
+
+def without_password(url: str) -> str:
+    """A URL fit to be shown."""
+    return re.sub(r"//[^/@]*@", "//***@", url)
 
 
 class Section(BaseModel):

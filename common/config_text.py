@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from common.config import Config, Listener, Pool, Section
+from common.config import Config, Listener, Pool, Section, without_password
 
 #: Tables that may be written several times, and what stands for one of them.
 _REPEATED: dict[str, tuple[str, type[Section]]] = {
@@ -75,11 +75,17 @@ def _keys(section: type[Section]) -> list[tuple[str, FieldInfo]]:
 
 def _table(values: dict[str, Any], prefix: str) -> list[str]:
     plain = {name: value for name, value in values.items() if not isinstance(value, dict)}
-    lines = [f"{name} = {_value('***' if name in _SECRET and value else value)}" for name, value in plain.items()]
+    lines = [f"{name} = {_value(_shown(name, value))}" for name, value in plain.items()]
     for name, value in values.items():
         if isinstance(value, dict):
             lines += ["", f"[{prefix}{name}]", *_table(value, f"{prefix}{name}.")]
     return lines
+
+
+def _shown(name: str, value: Any) -> Any:
+    if name in _SECRET and value:
+        return "***"
+    return without_password(value) if name == "url" else value
 
 
 def _assignment(name: str, field: FieldInfo) -> str:

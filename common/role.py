@@ -13,7 +13,7 @@ import uvloop
 
 from common import instance, log
 from common.broker import Broker, NoBrokerError
-from common.config import Config
+from common.config import Config, without_password
 from common.errors import UnavailableError
 from common.ids import new_id
 from common.queue import streams
@@ -80,7 +80,7 @@ async def connected(servers: instance.Instance, pools: list[str], name: str) -> 
             await streams.ensure_surely(broker, pools, servers.max_store)
     except (NoBrokerError, TimeoutError) as error:
         await broker.close()
-        raise UnavailableError(f"the broker {servers.nats_url} does not answer: {error}") from None
+        raise UnavailableError(f"the broker {without_password(servers.nats_url)} does not answer: {error}") from None
     broker.on_connect.append(lambda: streams.ensure_surely(broker, pools, servers.max_store))
     try:
         yield broker

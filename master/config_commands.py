@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from common import config_text
+from common.config import without_password
 from common.config_file import load
 from common.errors import ConfigError
 from common.keys import BadKeyError, KeyStore
@@ -64,7 +65,7 @@ def check(
     print(f"configuration  {file or 'defaults (no file)'}")
     print(f"hostname       {config.hostname}{short}")
     print(f"data folder    {path}, {format_size(free)} free")
-    print(f"broker         {config.nats.url or 'embedded nats-server'}")
+    print(f"broker         {without_password(config.nats.url) or 'embedded nats-server'}")
     print(f"events         {'external ClickHouse' if config.clickhouse.url else 'embedded ClickHouse'}")
     for listener in config.listeners:
         print(f"listener       {listener.name} on {listener.bind}, relays for {', '.join(listener.networks) or 'none'}")

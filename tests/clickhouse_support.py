@@ -47,6 +47,9 @@ class ClickHouse:
 
     def store(self, database: str = "") -> Store:
         """A store on a database, a new one if none is named."""
-        database = database or f"test_{next(_numbers)}"
+        return Store(self.database_url(database or f"test_{next(_numbers)}"))
+
+    def database_url(self, database: str) -> str:
+        """As ``clickhouse.url`` has it."""
         password = PASSWORD.replace(":", "%3A").replace("/", "%2F")
-        return Store(f"http://{clickhouse_server.USER}:{password}@127.0.0.1:{self.port}/{database}")
+        return f"http://{clickhouse_server.USER}:{password}@127.0.0.1:{self.port}/{database}"

@@ -110,6 +110,7 @@ class Lanes:
                 await self._follow(again=ensured_at < self._look_since)
                 ensured_at = asked
             except (BrokerError, NoBrokerError, UnknownOutcomeError) as error:
+                ensured_at = 0.0  # some may have been ensured and some not
                 log.debug("lanes: %s", error)
             self._wake.clear()
             try:
@@ -155,9 +156,9 @@ class Lanes:
             self._mine.discard(lane)
         alive = {*working.values(), *leaving.values()}
         for lane in sorted(mine if again else mine - self._mine):
+            self._mine.add(lane)
             for band in BANDS:
                 await self._on_consumer(await self._ensure(lane, band, alive))
-            self._mine.add(lane)
 
     async def _ensure(self, lane: int, band: str, alive: set[str]) -> Consumer:
         stream, name = queue_stream(self.pool), _name(lane, band)

@@ -49,10 +49,11 @@ class Sweeper:
 
     async def _fire_overdue(self, now: float) -> int:
         count = 0
-        stream = queue_stream(self.pool)
-        async for stored in walk(self.broker, stream, f"{SCHEDULED}.{self.pool}.>"):
+        seen: set[str] = set()  # what is sent again and has not fired yet comes up again at the end
+        async for stored in walk(self.broker, queue_stream(self.pool), f"{SCHEDULED}.{self.pool}.>"):
             due = stored.headers.get("Nats-Schedule", "").removeprefix("@at ")
-            if due and datetime.fromisoformat(due).timestamp() < now - OVERDUE:
+            if due and datetime.fromisoformat(due).timestamp() < now - OVERDUE and stored.subject not in seen:
+                seen.add(stored.subject)
                 count += await self._fire(stored)
         return count
 

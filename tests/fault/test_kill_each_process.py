@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from nats.aio.msg import Msg
 from scenario_support import SENDER, broker, ids, query
 from support import until
 
@@ -32,13 +33,13 @@ VICTIMS = {
     "ingress": "smtpd_ingress", "worker": "outbound", "recorder": "events", "nats-server": "nats.conf",
     "ClickHouse": "events.embedded",
 }  # fmt: skip
+#: Seconds that an insert takes, from the recorder's intent to what it purges.
+INSERT = 0.05
 DOMAINS = [f"domain{number}.test" for number in range(10)]
 #: Seconds in which everything arrives: schedules that the broker forgot are sent again after one or two minutes.
 SETTLING = 150.0
 _MESSAGE_ID = re.compile(rb"^Message-ID: (\S+)", re.MULTILINE)
 _QUEUED_AS = re.compile(rb"with ESMTP id (\w+)")
-
-Kill = tuple[float, str]
 
 
 @pytest.mark.timeout(120 + 300 * ROUNDS)
@@ -46,15 +47,17 @@ async def test_kill_each_process(tmp_path: Path) -> None:
     print(f"\nFAULT_SEED={SEED} FAULT_ROUNDS={ROUNDS} FAULT_MAILS={MAILS}")
     started, chance = time.monotonic(), random.Random(SEED)
     mails = [_mail(chance) for _ in range(MAILS)]
-    async with World(tmp_path) as world:
+    async with World(tmp_path) as world, broker(world) as connection:
         _prepare(world)
-        outcomes, kills = await _send(world, mails, chance)
+        killer = Killer(world, connection, chance)
+        await killer.watch()
+        outcomes = await _send(world, mails, killer)
         submissions = ids(outcomes)
         await until(lambda: _expected(mails) <= set(_arrived(world)), SETTLING)
         arriving = time.monotonic()
-        orphans = await _nothing_is_left(world)
+        orphans = await _nothing_is_left(connection)
         told = await _told_once(world, mails, submissions)
-    again, by_client = _repeated(world, kills)
+    again, by_client = _repeated(world, killer.kills)
     print(
         f"{len(_arrived(world))} deliveries of {MAILS} mails in {arriving - started:.0f} s; arrived again: {again}, "
         f"and {by_client} that the client sent again in {sum(o.tries - 1 for o in outcomes)} more tries; "
@@ -62,7 +65,7 @@ async def test_kill_each_process(tmp_path: Path) -> None:
     )
 
 
-def _repeated(world: World, kills: list[Kill]) -> tuple[int, int]:
+def _repeated(world: World, kills: list[tuple[float, str]]) -> tuple[int, int]:
     """How many copies too many arrived: of the same submission, and of another that the client sent again."""
     again = by_client = 0
     for copies in _arrived(world).values():
@@ -91,19 +94,17 @@ def _prepare(world: World) -> None:
         sink.rules.append(Rule(phase="taken", wait=0.01))  # who is killed here does not learn that it was taken
 
 
-async def _send(world: World, mails: list[Mail], chance: random.Random) -> tuple[list[Outcome], list[Kill]]:
+async def _send(world: World, mails: list[Mail], killer: "Killer") -> list[Outcome]:
     """Send in as many waves as there are kills, each of which falls into its wave."""
-    victims = [victim for _ in range(ROUNDS) for victim in chance.sample(list(VICTIMS), len(VICTIMS))]
-    outcomes, kills = list[Outcome](), list[Kill]()
-    for number, victim in enumerate(victims):
-        wave = mails[number * MAILS // len(victims) : (number + 1) * MAILS // len(victims)]
+    outcomes = list[Outcome]()
+    for number, victim in enumerate(killer.victims):
+        wave = mails[number * MAILS // len(killer.victims) : (number + 1) * MAILS // len(killer.victims)]
         due = asyncio.Event()
-        sending = asyncio.create_task(_send_wave(world, wave, chance.randrange(1, len(wave) // 2), due))
+        sending = asyncio.create_task(_send_wave(world, wave, killer.chance.randrange(1, len(wave) // 2), due))
         await due.wait()
-        kills.append((time.time(), victim))
-        await _kill(world, victim)
+        await killer.kill(victim)
         outcomes += await sending
-    return outcomes, kills
+    return outcomes
 
 
 async def _send_wave(world: World, mails: list[Mail], left: int, due: asyncio.Event) -> list[Outcome]:
@@ -118,26 +119,47 @@ async def _send_wave(world: World, mails: list[Mail], left: int, due: asyncio.Ev
     return await send_all(mails, "127.0.0.1", world.smtp_port, SESSIONS, retry=True, deadline=120, progress=progress)
 
 
-async def _kill(world: World, victim: str) -> None:
-    """Kill a process and wait until the parent has started it again."""
-    [pid] = _children(world, VICTIMS[victim])
-    print(f"killing {victim}, pid {pid}")
-    os.kill(pid, signal.SIGKILL)
-    await until(lambda: _children(world, VICTIMS[victim]) not in ([pid], []))
+class Killer:
+    """Kills processes of a world with -9."""
 
+    def __init__(self, world: World, connection: Broker, chance: random.Random) -> None:
+        self.world, self.connection, self.chance = world, connection, chance
+        self.victims = [victim for _ in range(ROUNDS) for victim in chance.sample(list(VICTIMS), len(VICTIMS))]
+        self.kills: list[tuple[float, str]] = []
+        self._inserting = asyncio.Event()
 
-def _children(world: World, word: str) -> list[int]:
-    """The parent's children with a word in their command line, or a path that ends in it."""
-    assert world.process
-    found = []
-    for entry in Path("/proc").iterdir():
-        try:
-            status, words = (entry / "status").read_text(), (entry / "cmdline").read_text().split("\0")
-        except OSError:
-            continue
-        if f"\nPPid:\t{world.process.pid}\n" in status and any(w == word or w.endswith(f"/{word}") for w in words):
-            found.append(int(entry.name))
-    return found
+    async def watch(self) -> None:
+        """Notice when the recorder is about to insert."""
+        await self.connection.subscribe("$KV.intents.recorder", self._on_intent)
+
+    async def _on_intent(self, _: Msg) -> None:
+        self._inserting.set()
+
+    async def kill(self, victim: str) -> None:
+        """Kill a process and wait until the parent has started it again; who writes events, during an insert."""
+        [pid] = self._children(victim)
+        if victim in ("recorder", "ClickHouse"):
+            self._inserting.clear()
+            await self._inserting.wait()
+            await asyncio.sleep(self.chance.uniform(0, INSERT))
+        print(f"killing {victim}, pid {pid}")
+        self.kills.append((time.time(), victim))
+        os.kill(pid, signal.SIGKILL)
+        await until(lambda: self._children(victim) not in ([pid], []))
+
+    def _children(self, victim: str) -> list[int]:
+        """The parent's children with the victim's word in their command line, or a path that ends in it."""
+        assert self.world.process
+        word, found = VICTIMS[victim], []
+        for entry in Path("/proc").iterdir():
+            try:
+                status, words = (entry / "status").read_text(), (entry / "cmdline").read_text().split("\0")
+            except OSError:
+                continue
+            ours = f"\nPPid:\t{self.world.process.pid}\n" in status
+            if ours and any(w == word or w.endswith(f"/{word}") for w in words):
+                found.append(int(entry.name))
+        return found
 
 
 def _expected(mails: list[Mail]) -> set[tuple[str, str]]:
@@ -162,14 +184,13 @@ def _arrived(world: World) -> dict[tuple[str, str], dict[bytes, list[float]]]:
     return arrived
 
 
-async def _nothing_is_left(world: World) -> int:
+async def _nothing_is_left(connection: Broker) -> int:
     """The streams run empty, but for content that a crash left to the sweeper; how many."""
-    async with broker(world) as connection:
-        for stream in (queue_stream("default"), EVENTS_STREAM):
-            await until(lambda stream=stream: _is_empty(connection, stream), SETTLING)
-        _, orphans = await Sweeper(connection, "default", orphan_age=0).sweep()
-        assert await _is_empty(connection, BODY_STREAM)
-        return orphans
+    for stream in (queue_stream("default"), EVENTS_STREAM):
+        await until(lambda stream=stream: _is_empty(connection, stream), SETTLING)
+    _, orphans = await Sweeper(connection, "default", orphan_age=0).sweep()
+    assert await _is_empty(connection, BODY_STREAM)
+    return orphans
 
 
 async def _is_empty(connection: Broker, stream: str) -> bool:

@@ -77,7 +77,8 @@ def test_the_default_file_changes_nothing_when_uncommented(tmp_path: Path) -> No
 
 
 def test_what_is_in_force_can_be_read_back(tmp_path: Path) -> None:
-    config = read(tmp_path, "[delivery]\nsmarthost = 'mx.example:25'\nusername = 'u'\npassword = 'secret'")
+    file = "[delivery]\nsmarthost = 'mx.example:25'\nusername = 'u'\npassword = 'secret'\n"
+    config = read(tmp_path, file + "[nats]\nurl = 'nats://u:secret@127.0.0.1:4222'")
     text = config_text.in_force(config)
     assert "secret" not in text
     assert read(tmp_path, text).delivery.smarthost == "mx.example:25"

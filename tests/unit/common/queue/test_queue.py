@@ -1,54 +1,21 @@
 """The queue's verbs against the real nats-server."""
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 
 import pytest
+from queue_support import CONTENT, Outlet, batch, connected, intake_of, kinds, left, open_outlet, row, rows, submit
 from support import Nats, make_entry, until
 
 from common import subjects
 from common.broker import Broker, Message
 from common.content import load, store
 from common.entry import Entry
-from common.event import Event, Type, unpack
-from common.ids import new_id
+from common.event import Type
 from common.queue import listing
-from common.queue.finish import Finisher
-from common.queue.intake import Intake
-from common.queue.lanes import Lanes
-from common.queue.room import Room
-from common.queue.take import Taker
 from common.submit_error import SubmitError
-
-CONTENT = store(b"Subject: x\r\n\r\nhello\r\n")
-
-
-@dataclass
-class Outlet:
-    """A worker's side of the queue."""
-
-    broker: Broker
-    taker: Taker
-    finisher: Finisher
-    task: asyncio.Task[None]
-
-    async def close(self) -> None:
-        self.task.cancel()
-        await asyncio.gather(self.task, return_exceptions=True)
-        await self.finisher.flush()
-        await self.taker.leave_all()
-
-
-async def open_outlet(broker: Broker, slot: str = "w0") -> Outlet:
-    taker = Taker(broker, "default")
-    finisher = Finisher(broker, "default", taker)
-    taker.on_unreadable = finisher.hold_soon
-    lanes = Lanes(broker, "default", slot, new_id(), taker.read, taker.leave)
-    broker.on_connect.append(lanes.reconnected)
-    await taker.start()
-    return Outlet(broker, taker, finisher, asyncio.create_task(lanes.keep()))
 
 
 @pytest.fixture
@@ -58,40 +25,11 @@ async def outlet(broker: Broker) -> AsyncIterator[Outlet]:
     await outlet.close()
 
 
-def intake_of(broker: Broker) -> Intake:
-    return Intake(broker, Room(broker, 10**9))
-
-
-def row(of: Entry, type_: Type = Type.ACCEPTED) -> Event:
-    return Event(time=time.time(), type=type_, submission=of.submission, delivery=of.id)
-
-
-async def submit(broker: Broker, *entries: Entry, content: bytes = CONTENT) -> None:
-    await intake_of(broker).submit(list(entries), content, row(entries[0]))
-
-
-def batch(count: int) -> list[Entry]:
-    submission = new_id()
-    return [make_entry(f"r{i}@d{i % 3}.example", submission=submission, number=i + 1) for i in range(count)]
-
-
-async def left(broker: Broker, stream: str = "MQ_default", filter_: str = ">") -> dict[str, int]:
-    return await broker.subjects(stream, filter_)
-
-
-async def rows(broker: Broker) -> list[str]:
-    return [r["type"] async for stored in listing.walk(broker, "EVENTS", "e.>") for r in unpack(stored.body)]
-
-
-async def take(outlet: Outlet) -> object:
-    return await asyncio.wait_for(outlet.taker.take(), 20)
-
-
 async def test_one_small_mail_rides_in_its_entry(broker: Broker, outlet: Outlet) -> None:
     entry = make_entry()
     await submit(broker, entry)
     assert await left(broker, "BODY") == {}
-    taken = await asyncio.wait_for(outlet.taker.take(), 20)
+    taken = await outlet.take()
     assert load(await outlet.taker.content(taken)).endswith(b"hello\r\n")
     await outlet.finisher.done(taken, row(entry, Type.DELIVERED))
     assert await left(broker) == {}
@@ -102,19 +40,17 @@ async def test_content_of_twenty_is_stored_once_and_goes_with_the_last(broker: B
     await submit(broker, *batch(20))
     assert list((await left(broker, "BODY")).values()) == [1]
     for remaining in range(19, -1, -1):
-        taken = await asyncio.wait_for(outlet.taker.take(), 20)
+        taken = await outlet.take()
         await outlet.finisher.done(taken, row(taken.entry, Type.DELIVERED))
         assert len(await left(broker)) == remaining
         assert bool(await left(broker, "BODY")) == bool(remaining)
 
 
 async def test_large_content_is_stored_in_chunks(broker: Broker, outlet: Outlet) -> None:
-    import os
-
     message = os.urandom(20_000_000)
     await submit(broker, make_entry(), content=store(message))
     assert len(await left(broker, "BODY")) == 3
-    taken = await asyncio.wait_for(outlet.taker.take(), 20)
+    taken = await outlet.take()
     assert load(await outlet.taker.content(taken)) == message
     await outlet.finisher.done(taken, row(taken.entry))
     assert await left(broker, "BODY") == {}
@@ -122,11 +58,11 @@ async def test_large_content_is_stored_in_chunks(broker: Broker, outlet: Outlet)
 
 async def test_deferred_comes_back_with_what_the_attempt_changed(broker: Broker, outlet: Outlet) -> None:
     await submit(broker, make_entry(), content=store(bytes(range(256)) * 40))
-    taken = await asyncio.wait_for(outlet.taker.take(), 20)
+    taken = await outlet.take()
     later = taken.entry.but(attempts=1, last_reply="451 later")
     await outlet.finisher.defer(taken, row(later, Type.DEFERRED), later, time.time() + 1)
-    assert [s[0] for s in await left(broker)] == ["s"]
-    again = await asyncio.wait_for(outlet.taker.take(), 20)
+    assert await kinds(broker) == ["s"]
+    again = await outlet.take()
     assert (again.entry.attempts, again.entry.last_reply) == (1, "451 later")
     await outlet.finisher.done(again, row(again.entry, Type.DELIVERED))
     assert await left(broker) == {}
@@ -134,7 +70,7 @@ async def test_deferred_comes_back_with_what_the_attempt_changed(broker: Broker,
 
 async def test_parked_content_is_fetched_again(broker: Broker, outlet: Outlet) -> None:
     await submit(broker, make_entry())
-    taken = await asyncio.wait_for(outlet.taker.take(), 20)
+    taken = await outlet.take()
     outlet.taker.park(taken)
     assert taken.entry.content is None
     assert await outlet.taker.content(taken) == CONTENT
@@ -142,10 +78,10 @@ async def test_parked_content_is_fetched_again(broker: Broker, outlet: Outlet) -
 
 async def test_deferring_a_parked_entry_keeps_its_content(broker: Broker, outlet: Outlet) -> None:
     await submit(broker, make_entry())
-    taken = await asyncio.wait_for(outlet.taker.take(), 20)
+    taken = await outlet.take()
     outlet.taker.park(taken)
     await outlet.finisher.defer(taken, row(taken.entry), taken.entry.but(attempts=1), time.time() + 0.5)
-    again = await asyncio.wait_for(outlet.taker.take(), 20)
+    again = await outlet.take()
     assert await outlet.taker.content(again) == CONTENT
 
 
@@ -155,7 +91,7 @@ async def test_higher_priority_goes_first(broker: Broker) -> None:
     outlet = await open_outlet(broker)
     try:
         await until(lambda: outlet.taker.held == 5)
-        order = [(await asyncio.wait_for(outlet.taker.take(), 20)).entry.priority for _ in range(5)]
+        order = [(await outlet.take()).entry.priority for _ in range(5)]
         assert order[:2] == [9, 7]
         assert order.index(5) < order.index(4)
     finally:
@@ -193,18 +129,16 @@ async def test_a_broker_restart_hands_out_again_what_was_not_finished(nats: Nats
     try:
         for _ in range(3):
             await submit(broker, make_entry())
-        begun = await asyncio.wait_for(outlet.taker.take(), 20)
+        begun = await outlet.take()
         begun.begun = True
-        waiting = await asyncio.wait_for(outlet.taker.take(), 20)
+        waiting = await outlet.take()
         nats.kill()
         nats.start()
         await until(lambda: waiting.dropped)
         await outlet.finisher.done(begun, row(begun.entry, Type.DELIVERED))
         ids = set()
         for _ in range(2):
-            taken = await asyncio.wait_for(outlet.taker.take(), 20)
-            while taken.dropped:
-                taken = await asyncio.wait_for(outlet.taker.take(), 20)
+            taken = await outlet.take()
             assert await outlet.taker.is_current(taken)
             ids.add(taken.entry.id)
             await outlet.finisher.done(taken, row(taken.entry, Type.DELIVERED))
@@ -218,23 +152,19 @@ async def test_a_broker_restart_hands_out_again_what_was_not_finished(nats: Nats
 async def test_a_worker_that_comes_back_takes_over_at_once(nats: Nats, broker: Broker) -> None:
     await submit(broker, make_entry())
     dead = await open_outlet(broker)
-    await asyncio.wait_for(dead.taker.take(), 20)
+    await dead.take()
     dead.task.cancel()  # it never acks, as if killed
-    other = nats.broker()
-    await other.connect()
-    alive = await open_outlet(other)
-    try:
-        taken = await asyncio.wait_for(alive.taker.take(), 10)
+    async with connected(nats) as other:
+        alive = await open_outlet(other)
+        taken = await alive.take()
         assert taken.maybe_tried
         assert await alive.taker.is_current(taken)
-    finally:
         await alive.close()
-        await other.close()
 
 
 async def test_an_entry_with_a_schedule_is_old(broker: Broker, outlet: Outlet) -> None:
     await submit(broker, make_entry())
-    taken = await asyncio.wait_for(outlet.taker.take(), 20)
+    taken = await outlet.take()
     taken.maybe_tried = True
     assert await outlet.taker.is_current(taken)
     twin = subjects.as_kind("s", taken.subject)
@@ -242,13 +172,13 @@ async def test_an_entry_with_a_schedule_is_old(broker: Broker, outlet: Outlet) -
     await broker.put(Message(twin, taken.entry.pack(), headers))
     assert not await outlet.taker.is_current(taken)
     await outlet.finisher.drop(taken)
-    assert [s[0] for s in await left(broker)] == ["s"]
+    assert await kinds(broker) == ["s"]
 
 
 async def test_what_cannot_be_read_is_held_with_its_reason(broker: Broker, outlet: Outlet) -> None:
     subject = subjects.entry("q", make_entry())
     await broker.put(Message(subject, b"\xc1 no entry"))
-    await until(lambda: _kinds(broker, "h"))
+    await until(lambda: _is_held(broker))
     (held,) = [listed async for listed in listing.entries(broker, "default")]
     assert held.kind == "h"
     assert "not a queue entry" in held.reason
@@ -256,5 +186,5 @@ async def test_what_cannot_be_read_is_held_with_its_reason(broker: Broker, outle
     assert await rows(broker) == ["held"]
 
 
-async def _kinds(broker: Broker, kind: str) -> bool:
-    return [s[0] for s in await left(broker)] == [kind]
+async def _is_held(broker: Broker) -> bool:
+    return await kinds(broker) == ["h"]
