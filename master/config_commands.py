@@ -11,7 +11,8 @@ from common import config_text
 from common.config import without_password
 from common.config_file import load
 from common.errors import ConfigError
-from common.keys import BadKeyError, KeyStore
+from common.key_store import KeyStore
+from common.keys import BadKeyError
 from common.units import format_size
 from master import data_dir, nats_server
 

@@ -15,16 +15,8 @@ from rich.table import Table
 from common import config_file
 from common.config import Config, split_host_port
 from common.errors import NotFoundError
-from common.keys import (
-    BadKeyError,
-    KeyFile,
-    KeyStore,
-    KeyType,
-    SigningKey,
-    default_selector,
-    public_record,
-    signing_domain,
-)
+from common.key_store import KeyStore
+from common.keys import BadKeyError, KeyFile, KeyType, SigningKey, default_selector, public_record, signing_domain
 
 _LOOKUP_SECONDS = 10
 

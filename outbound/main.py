@@ -4,7 +4,7 @@ import asyncio
 
 import structlog
 
-from common.keys import KeyStore
+from common.key_store import KeyStore
 from common.queue import leases
 from common.queue.finish import Finisher
 from common.queue.lanes import Lanes

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from common import content
 from common.content import BodyRef
-from common.keys import KeyStore
-from common.queue.take import Taken, Taker
+from common.key_store import KeyStore
+from common.queue.take import Taker
+from common.queue.taken import Taken
 from outbound.normalise import normalise
 from outbound.sign import from_domain, sign
 

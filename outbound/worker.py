@@ -14,7 +14,8 @@ from common.content import CorruptError
 from common.keys import BadKeyError
 from common.queue.bodies import MissingError
 from common.queue.finish import Finisher
-from common.queue.take import GoneError, Taken, Taker
+from common.queue.take import GoneError, Taker
+from common.queue.taken import Taken
 from outbound.budget import Budget
 from outbound.failure import DeliveryFailure, temporary
 from outbound.prepare import Prepared, Preparer, UnsignedError

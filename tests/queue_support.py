@@ -18,12 +18,13 @@ from common.queue.finish import Finisher
 from common.queue.intake import Intake
 from common.queue.lanes import Lanes
 from common.queue.room import Room
-from common.queue.take import Taken, Taker
+from common.queue.take import Taker
+from common.queue.taken import Taken
 
 CONTENT = store(b"Subject: x\r\n\r\nhello\r\n")
 
 
-@dataclass
+@dataclass(eq=False)
 class Outlet:
     """A worker's side of the queue, put together as ``outbound.main`` does."""
 
@@ -69,8 +70,10 @@ async def connected(nats: Nats) -> AsyncIterator[Broker]:
     broker = nats.broker()
     await broker.connect()
     broker.on_connect.append(lambda: streams.ensure_surely(broker, ["default"], 10**9))
-    yield broker
-    await broker.close()
+    try:
+        yield broker
+    finally:
+        await broker.close()
 
 
 def intake_of(broker: Broker) -> Intake:

@@ -14,7 +14,8 @@ from support import until
 
 from common import instance
 from common.broker import Broker
-from common.keys import KeyStore, public_record
+from common.key_store import KeyStore
+from common.keys import public_record
 from common.role import connected
 from events.store import RefusedError, Store
 from master.demo.generator import Outcome, make_message, send_all

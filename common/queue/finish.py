@@ -19,7 +19,8 @@ from common.content import SCHEDULED_INLINE_LIMIT, BodyRef
 from common.entry import Entry
 from common.event import Event, Type, pack
 from common.queue.bodies import Bodies
-from common.queue.take import Copy, GoneError, Taken, Taker
+from common.queue.take import GoneError, Taker
+from common.queue.taken import Copy, Taken
 from common.subjects import HELD, READY, SCHEDULED, as_kind, events, queue_stream
 
 log = structlog.get_logger()

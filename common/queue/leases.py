@@ -93,6 +93,7 @@ async def _work(
                 held_until = loop.time() + LEASE
             except BrokerError as error:
                 log.warning("lease %s lost: %s", key, error)
+                revision = 0
                 break
             except (NoBrokerError, UnknownOutcomeError):
                 continue
@@ -101,6 +102,7 @@ async def _work(
             task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
-        await give_up(broker, key)
+        if revision:  # else it is somebody else's
+            await give_up(broker, key)
 
 

@@ -9,8 +9,6 @@ import contextlib
 import itertools
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
 from heapq import heappop, heappush
 
 import structlog
@@ -21,6 +19,7 @@ from common.content import BodyRef
 from common.entry import Entry, UnreadableError
 from common.queue.bodies import Bodies
 from common.queue.lanes import Consumer
+from common.queue.taken import Copy, Reader, Taken
 from common.subjects import SCHEDULED, as_kind, queue_stream
 
 log = structlog.get_logger()
@@ -35,60 +34,6 @@ class GoneError(Exception):
     """The entry itself was removed meanwhile: purged or finished by somebody else."""
 
 
-@dataclass(eq=False)
-class _Reader:
-    """One consumer being read."""
-
-    consumer: Consumer
-    asked: int = 0
-    """Messages that standing pulls may still bring."""
-    buffered: int = 0
-    """Messages that were brought and not taken yet."""
-    watchdog: asyncio.TimerHandle | None = None
-
-    @property
-    def created(self) -> float:
-        """When the consumer was created, seconds since 1970, rounded up to what floats and nats-py keep."""
-        return datetime.fromisoformat(self.consumer.created).timestamp() + 0.001
-
-
-@dataclass(frozen=True, slots=True)
-class Copy:
-    """One handing out of an entry: the sequence it has in the stream and where to ack it."""
-
-    sequence: int
-    reply: str
-    reader: _Reader
-
-
-@dataclass(eq=False, slots=True)
-class Taken:
-    """An entry that this worker holds: unacked in the broker until it is finished."""
-
-    subject: str
-    entry: Entry
-    copies: list[Copy]
-    """One, and one more for each time it was handed out again; all of them are acked."""
-    maybe_tried: bool
-    """Redelivered, or older than its consumer: ``Taker.is_current`` tells whether it still counts."""
-    begun: bool = False
-    """Whether its attempt has begun: from here on it is finished, whatever happens to its consumer."""
-    deferring: bool = False
-    """Its schedule is being stored: a copy with another sequence is the next try, not this one."""
-    dropped: bool = False
-    """Not ours any more; the broker hands it out again."""
-
-    def begin(self) -> bool:
-        """Begin its attempt, unless it is not ours any more."""
-        self.begun = not self.dropped
-        return self.begun
-
-    @property
-    def sequence(self) -> int:
-        """The latest copy's place in the stream."""
-        return max(copy.sequence for copy in self.copies)
-
-
 class Taker:
     """The entries of a worker's lanes."""
 
@@ -101,7 +46,7 @@ class Taker:
         self.on_deleted: Callable[[], None] = lambda: None
         """Told that a consumer was deleted under us."""
         self._inbox = broker.new_inbox()
-        self._readers: dict[str, _Reader] = {}
+        self._readers: dict[str, Reader] = {}
         self._ready: dict[str, list[tuple[int, int, Taken]]] = {band: [] for band in "abc"}
         self._held: dict[str, Taken] = {}
         self._arrived = asyncio.Event()
@@ -119,7 +64,7 @@ class Taker:
         reader = self._readers.get(consumer.name)
         if reader is None or reader.consumer != consumer:
             self._drop(consumer.name)
-            reader = self._readers[consumer.name] = _Reader(consumer)
+            reader = self._readers[consumer.name] = Reader(consumer)
         reader.asked = 0
         await self._pull(reader)
 
@@ -218,11 +163,11 @@ class Taker:
 
     # --- pulling ---
 
-    async def _refill(self, reader: _Reader) -> None:
+    async def _refill(self, reader: Reader) -> None:
         if reader.asked + reader.buffered <= PULL // 2 and self._readers.get(reader.consumer.name) is reader:
             await self._pull(reader)
 
-    async def _pull(self, reader: _Reader) -> None:
+    async def _pull(self, reader: Reader) -> None:
         name = reader.consumer.name
         batch = PULL - reader.asked - reader.buffered
         if batch > 0:
@@ -235,7 +180,7 @@ class Taker:
             reader.watchdog.cancel()
         reader.watchdog = asyncio.get_running_loop().call_later(PULL_EXPIRES + 2, self._ask_again, reader)
 
-    def _ask_again(self, reader: _Reader) -> None:
+    def _ask_again(self, reader: Reader) -> None:
         """No word for longer than a pull lives: whatever was asked for will not come."""
         if self._readers.get(reader.consumer.name) is reader:
             reader.asked = 0
@@ -269,7 +214,7 @@ class Taker:
         reader.asked = max(0, reader.asked - int(headers.get("Nats-Pending-Messages", reader.asked)))
         await self._refill(reader)
 
-    def _on_entry(self, reader: _Reader, message: Msg) -> None:
+    def _on_entry(self, reader: Reader, message: Msg) -> None:
         metadata = message.metadata
         copy = Copy(metadata.sequence.stream, message.reply, reader)
         try:

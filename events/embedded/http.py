@@ -94,7 +94,9 @@ class Body(io.RawIOBase):
         return len(data)
 
     def _next_chunk(self) -> None:
-        self._left = int(self._source.readline().split(b";")[0], 16)
+        if not (size := self._source.readline()).endswith(b"\n"):
+            raise ConnectionAbortedError("the client went away within its request")
+        self._left = int(size.split(b";")[0], 16)
         if not self._left:
             self._chunked = False
             while self._source.readline().strip():

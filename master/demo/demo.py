@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from common.keys import KeyStore, default_selector, public_record
+from common.key_store import KeyStore
+from common.keys import default_selector, public_record
 from events import story
 from events.store import Store
 from master.demo.generator import Mail, make_message, send_all

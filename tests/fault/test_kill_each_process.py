@@ -57,6 +57,7 @@ async def test_kill_each_process(tmp_path: Path) -> None:
         arriving = time.monotonic()
         orphans = await _nothing_is_left(connection)
         told = await _told_once(world, mails, submissions)
+    assert "Traceback" not in world.log_file.read_text()
     again, by_client = _repeated(world, killer.kills)
     print(
         f"{len(_arrived(world))} deliveries of {MAILS} mails in {arriving - started:.0f} s; arrived again: {again}, "
@@ -95,7 +96,7 @@ def _prepare(world: World) -> None:
 
 
 async def _send(world: World, mails: list[Mail], killer: "Killer") -> list[Outcome]:
-    """Send in as many waves as there are kills, each of which falls into its wave."""
+    """Send in as many waves as there are kills, each of which begins within its wave."""
     outcomes = list[Outcome]()
     for number, victim in enumerate(killer.victims):
         wave = mails[number * MAILS // len(killer.victims) : (number + 1) * MAILS // len(killer.victims)]

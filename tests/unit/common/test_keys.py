@@ -10,7 +10,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from common.errors import CannotCreateError, ConfigError, UsageError
-from common.keys import STALE, BadKeyError, KeyStore, default_selector, parents, public_record, signing_domain
+from common.key_store import STALE, KeyStore
+from common.keys import BadKeyError, default_selector, parents, public_record, signing_domain
 
 FLAT = "file://{data_dir}/dkim/{domain}.{selector}.pem"
 FOLDERS = "file://{data_dir}/dkim/{domain}/{selector}.pem"

@@ -1,0 +1,124 @@
+"""250 means stored; anything else means that nothing of it will be delivered."""
+
+import asyncio
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from queue_support import CONTENT, batch, intake_of, left, row, rows, submit
+from support import Nats, make_entry, until
+
+from common.broker import Broker
+from common.entry import Entry
+from common.queue import intake as intake_module
+from common.queue.intake import Intake
+from common.submit_error import SubmitError
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Known refusals come after half a second."""
+    monkeypatch.setattr(intake_module, "KNOWN_WITHIN", 0.5)
+    monkeypatch.setitem(Broker.store.__kwdefaults__, "known", 0.5)
+    monkeypatch.setitem(Broker.store.__kwdefaults__, "unknown", 5.0)
+
+
+async def reply(intake: Intake, entries: list[Entry]) -> SubmitError | None:
+    """What a submission is refused with."""
+    try:
+        await intake.submit(entries, CONTENT, row(entries[0]))
+    except SubmitError as error:
+        return error
+    return None
+
+
+async def clean(broker: Broker, intake: Intake) -> None:
+    """Nothing is left, and the queue works."""
+    await until(lambda: broker.client.is_connected)
+    await until(lambda: not intake._cleaning)
+    assert [await left(broker, stream) for stream in ("MQ_default", "EVENTS", "BODY")] == [{}, {}, {}]
+    await submit(broker, make_entry())
+
+
+@pytest.mark.parametrize(
+    "submissions",
+    [lambda: [[make_entry()]], lambda: [[make_entry()] for _ in range(8)], lambda: [batch(3)]],
+    ids=["one", "many together", "several recipients"],
+)
+@pytest.mark.usefixtures("impatient")
+async def test_broker_down_is_a_known_refusal(
+    nats: Nats, broker: Broker, submissions: Callable[[], list[list[Entry]]]
+) -> None:
+    nats.kill()
+    await until(lambda: not broker.client.is_connected)
+    intake = intake_of(broker)
+    replies = await asyncio.gather(*(reply(intake, entries) for entries in submissions()))
+    assert {str(refused) for refused in replies} == {"451 4.3.0 Queue not available, try again later"}
+    nats.start()
+    await clean(broker, intake)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_an_atomic_batch_that_was_not_sent_is_not_sent_later(nats: Nats, broker: Broker) -> None:
+    intake = intake_of(broker)
+    put = intake.bodies.put
+
+    async def put_and_die(submission: str, stored: bytes) -> object:
+        placed = await put(submission, stored)
+        nats.kill()
+        await until(lambda: not broker.client.is_connected)
+        return placed
+
+    intake.bodies.put = put_and_die  # type: ignore[method-assign,assignment]
+    refused = await reply(intake, batch(3))
+    assert str(refused) == "451 4.3.0 Queue not available, try again later"
+    nats.start()
+    await clean(broker, intake)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_who_waits_behind_a_step_that_hangs_is_refused_in_its_own_time(nats: Nats, broker: Broker) -> None:
+    intake = intake_of(broker)
+    assert nats.process
+    nats.process.send_signal(signal.SIGSTOP)
+    first = asyncio.create_task(reply(intake, [make_entry()]))
+    await until(lambda: intake._step)
+    refused = await reply(intake, [make_entry()])
+    assert str(refused) == "451 4.3.0 Queue not available, try again later"
+    assert not first.done()
+    nats.process.send_signal(signal.SIGCONT)
+    assert await first is None
+    assert await rows(broker) == ["accepted"]
+    assert len(await left(broker)) == 1
+
+
+@pytest.mark.parametrize("recipients", [1, 3])
+async def test_a_mistake_of_ours_purges_what_may_be_stored(broker: Broker, recipients: int) -> None:
+    intake = intake_of(broker)
+    entries = batch(recipients)
+    unpackable = replace(row(entries[0]), text=object())  # type: ignore[arg-type]
+    with pytest.raises(SubmitError) as refused:
+        await intake.submit(entries, CONTENT, unpackable)
+    assert refused.value.code == 451
+    await clean(broker, intake)
+
+
+@pytest.mark.parametrize("recipients", [1, 3])
+async def test_a_row_that_finds_no_room_takes_its_entries_back(broker: Broker, recipients: int) -> None:
+    config = (await broker.api("STREAM.INFO.EVENTS"))["config"]
+    await broker.api("STREAM.UPDATE.EVENTS", config | {"max_bytes": 1})
+    intake = intake_of(broker)
+    refused = await reply(intake, batch(recipients))
+    assert str(refused) == "452 4.3.1 Insufficient system storage, try again later"
+    await broker.api("STREAM.UPDATE.EVENTS", config)
+    await clean(broker, intake)
+
+
+async def test_many_at_once_go_in_few_steps_and_all_arrive(broker: Broker) -> None:
+    intake = intake_of(broker)
+    mails = [batch(3) if number % 10 == 0 else [make_entry()] for number in range(100)]
+    assert await asyncio.gather(*(reply(intake, entries) for entries in mails)) == [None] * 100
+    assert len(await left(broker)) == 120
+    assert await rows(broker) == ["accepted"] * 100
+    assert (await left(broker, "EVENTS"))["e.default"] < 30

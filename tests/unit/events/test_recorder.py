@@ -1,0 +1,275 @@
+"""Every row exactly once, whatever fails or is killed between intent, insert and purge."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from queue_support import connected
+from structlog.testing import capture_logs
+from support import Nats, until
+
+from common import event
+from common.broker import Broker, Message, UnknownOutcomeError
+from common.event import Event, Type, pack
+from common.queue import streams
+from events import recorder as recorder_module
+from events.recorder import Recorder
+from events.store import NotReachableError, RefusedError, Row, Store
+
+
+class KilledError(Exception):
+    """Stands for the end of a recorder's process."""
+
+
+class Failing:
+    """A store that fails before or after it inserts, once."""
+
+    def __init__(self, store: Store, *, before: Exception | None = None, after: Exception | None = None) -> None:
+        self.store, self.before, self.after = store, before, after
+
+    def insert(self, rows: Sequence[Row], token: str) -> None:
+        before, self.before = self.before, None
+        if before:
+            raise before
+        self.store.insert(rows, token)
+        after, self.after = self.after, None
+        if after:
+            raise after
+
+
+async def happen(broker: Broker, count: int) -> list[str]:
+    """So many events, two to a message but the last; their ids."""
+    events = [Event(time=1_790_000_000 + i, type=Type.DELIVERED) for i in range(count)]
+    for first in range(0, count, 2):
+        await broker.put(Message("e.default", pack(events[first : first + 2])))
+    return [event.id for event in events]
+
+
+def recorder(broker: Broker, store: Any) -> Recorder:
+    """One that ends when nothing is left."""
+    stopping = asyncio.Event()
+    stopping.set()
+    return Recorder(broker, store, stopping)
+
+
+def recorded(store: Store) -> list[str]:
+    return [row["id"] for row in store.query("SELECT id FROM events ORDER BY stream_sequence, row_number", {})]
+
+
+async def left(broker: Broker) -> int:
+    return sum((await broker.subjects("EVENTS", ">")).values())
+
+
+def failing_once(broker: Broker, verb: str, error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next request of this verb fails before it is sent."""
+    api = broker.api
+
+    async def fails(asked: str, *args: Any) -> Any:
+        if asked.startswith(verb):
+            monkeypatch.setattr(broker, "api", api)
+            raise error
+        return await api(asked, *args)
+
+    monkeypatch.setattr(broker, "api", fails)
+
+
+async def test_recorded_in_order_with_place_and_purged(broker: Broker, store: Store) -> None:
+    ids = await happen(broker, 5)
+    await recorder(broker, store).run()
+    assert recorded(store) == ids
+    places = store.query("SELECT stream_sequence AS s, row_number AS r FROM events ORDER BY s, r", {})
+    assert [(place["s"], place["r"]) for place in places] == [(1, 0), (1, 1), (2, 0), (2, 1), (3, 0)]
+    assert await left(broker) == 0
+
+
+async def test_a_backlog_goes_in_several_inserts(
+    broker: Broker, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder_module, "PAGE", 3)
+    monkeypatch.setattr(recorder_module, "ROWS", 1)
+    ids = await happen(broker, 40)
+    await recorder(broker, store).run()
+    assert recorded(store) == ids
+
+
+async def test_once_although_the_purge_after_an_insert_fails(
+    broker: Broker, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = await happen(broker, 3)
+    api, failed = broker.api, asyncio.Event()
+
+    async def fails_once(verb: str, *args: Any) -> Any:
+        if verb.startswith("STREAM.PURGE.EVENTS") and not failed.is_set():
+            ids.extend(await happen(broker, 3))  # so that the next range would be another one
+            failed.set()
+            raise UnknownOutcomeError("lost")
+        return await api(verb, *args)
+
+    monkeypatch.setattr(broker, "api", fails_once)
+    await recorder(broker, store).run()
+    assert failed.is_set()
+    assert recorded(store) == ids
+    assert await left(broker) == 0
+
+
+async def test_once_although_killed_between_intent_and_insert(broker: Broker, store: Store) -> None:
+    ids = await happen(broker, 3)
+    with pytest.raises(KilledError):
+        await recorder(broker, Failing(store, before=KilledError())).run()
+    ids += await happen(broker, 3)
+    await recorder(broker, store).run()
+    assert recorded(store) == ids
+
+
+async def test_once_although_killed_between_insert_and_purge(
+    broker: Broker, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = await happen(broker, 3)
+    failing_once(broker, "STREAM.PURGE.EVENTS", KilledError(), monkeypatch)
+    with pytest.raises(KilledError):
+        await recorder(broker, store).run()
+    assert recorded(store) == ids
+    ids += await happen(broker, 3)
+    await recorder(broker, store).run()
+    assert recorded(store) == ids
+    assert await left(broker) == 0
+
+
+@pytest.mark.parametrize("error", [NotReachableError("gone"), RefusedError("no")])
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_once_although_an_insert_fails(broker: Broker, store: Store, when: str, error: Exception) -> None:
+    ids = await happen(broker, 3)
+    await recorder(broker, Failing(store, **{when: error})).run()  # type: ignore[arg-type]
+    assert recorded(store) == ids
+
+
+async def test_once_although_the_broker_is_killed_during_an_insert(
+    nats: Nats, broker: Broker, store: Store
+) -> None:
+    ids = await happen(broker, 3)
+
+    class Killing:
+        def insert(self, rows: Sequence[Row], token: str) -> None:
+            store.insert(rows, token)
+            if len(recorded(store)) == 3:
+                nats.kill()
+                nats.start()
+
+    stopping = asyncio.Event()
+    recording = asyncio.create_task(Recorder(broker, Killing(), stopping).run())  # type: ignore[arg-type]
+    await until(lambda: recorded(store))
+    await until(lambda: _happened(broker, ids))
+    stopping.set()
+    await recording
+    assert recorded(store) == ids
+
+
+async def _happened(broker: Broker, ids: list[str]) -> bool:
+    """More events as soon as the broker takes them: the next range is another one."""
+    if broker.client.is_connected and len(ids) == 3:
+        await until(lambda: _has_jetstream(broker))
+        ids.extend(await happen(broker, 3))
+    return len(ids) == 6
+
+
+async def _has_jetstream(broker: Broker) -> bool:
+    try:
+        return bool(await broker.api("INFO"))
+    except Exception:
+        return False
+
+
+async def test_one_that_lost_its_lease_before_its_intent_does_not_double(
+    nats: Nats, broker: Broker, store: Store
+) -> None:
+    ids = await happen(broker, 3)
+    async with connected(nats) as other:
+        put, go_on, reached = other.put, asyncio.Event(), asyncio.Event()
+
+        async def late(message: Message) -> int:
+            reached.set()
+            await go_on.wait()
+            return await put(message)
+
+        other.put = late  # type: ignore[method-assign,assignment]
+        slow = asyncio.create_task(recorder(other, store).run())
+        await reached.wait()  # it has read its range
+        ids += await happen(broker, 3)
+        await recorder(broker, store).run()
+        assert recorded(store) == ids
+        go_on.set()
+        await slow
+    assert recorded(store) == ids
+
+
+async def test_one_that_lost_its_lease_before_its_insert_does_not_double(
+    nats: Nats, broker: Broker, store: Store
+) -> None:
+    ids = await happen(broker, 3)
+    go_on, reached = threading.Event(), threading.Event()
+
+    class Late:
+        def insert(self, rows: Sequence[Row], token: str) -> None:
+            reached.set()
+            go_on.wait()
+            store.insert(rows, token)
+
+    async with connected(nats) as other:
+        slow = asyncio.create_task(recorder(other, Late()).run())
+        await until(reached.is_set)
+        ids += await happen(broker, 3)
+        await recorder(broker, store).run()
+        go_on.set()
+        await slow
+    assert recorded(store) == ids
+    assert await left(broker) == 0
+
+
+async def test_what_cannot_be_read_stops_recording_loudly_and_nothing_is_lost(
+    broker: Broker, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder_module, "POISON_PAUSE", 0.1, raising=False)
+    before = await happen(broker, 1)
+    await broker.put(Message("e.default", b"of a later version"))
+    after = await happen(broker, 1)
+    with capture_logs() as logged:
+        recording = asyncio.create_task(recorder(broker, store).run())
+        await until(lambda: recording.done() or len(_errors(logged)) >= 2)
+    assert not recording.done()
+    assert "message 2 of EVENTS" in str(_errors(logged)[0])
+    assert await left(broker) == 3
+    assert recorded(store) == []
+    monkeypatch.setattr(event, "unpack", _later_version(event.unpack))
+    await recording
+    assert recorded(store) == [*before, "later", *after]
+
+
+def _errors(logged: Sequence[Any]) -> list[Any]:
+    return [entry for entry in logged if entry["log_level"] == "error"]
+
+
+def _later_version(unpack: Callable[[bytes], list[Row]]) -> Callable[[bytes], list[Row]]:
+    return lambda body: [{"id": "later", "time": 1.0, "type": "held"}] if body.startswith(b"of") else unpack(body)
+
+
+async def test_a_new_store_begins_again_at_one(broker: Broker, store: Store) -> None:
+    ids = await happen(broker, 3)
+    await recorder(broker, store).run()
+    await broker.api("STREAM.DELETE.EVENTS")
+    await streams.ensure(broker, ["default"], 10**9)
+    ids += await happen(broker, 3)
+    await recorder(broker, store).run()
+    assert sorted(recorded(store)) == sorted(ids)
+
+
+async def test_stopping_records_what_is_there_first(broker: Broker, store: Store) -> None:
+    stopping = asyncio.Event()
+    recording = asyncio.create_task(Recorder(broker, store, stopping).run())
+    ids = await happen(broker, 1)
+    await until(lambda: recorded(store) == ids)
+    ids += await happen(broker, 6)
+    stopping.set()
+    await recording
+    assert recorded(store) == ids
