@@ -4,7 +4,7 @@ PYTHON ?= python3
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint docs bench interop clean
+.PHONY: help run test lint docs faults bench clean
 
 help:             ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -30,6 +30,9 @@ lint: $(STAMP)    ## ruff, mypy, import rules, generated pages
 
 docs: $(STAMP)    ## write the generated pages again
 	$(VENV)/bin/postjet config reference > docs/configuration.md
+
+faults: $(STAMP)  ## kill -9 of each process in turn: three rounds of 1,000 mails (FAULT_SEED=n repeats one)
+	FAULT_ROUNDS=3 FAULT_MAILS=1000 $(VENV)/bin/python -m pytest tests/fault -s
 
 bench: $(STAMP)   ## signatures a second against dkimpy
 	$(VENV)/bin/python -m bench.dkim

@@ -30,7 +30,8 @@ def setup(config: Log, hostname: str, role: str) -> None:
     )
     # what libraries say goes the same way, from warnings up
     logging.basicConfig(level=logging.WARNING, format=f"{role}: %(name)s: %(message)s", stream=sys.stderr)
-    logging.getLogger("mail.log").setLevel(logging.ERROR)  # aiosmtpd's own; ours says the same better
+    for name in ("mail.log", "urllib3"):  # aiosmtpd's and clickhouse-connect's; ours says the same better
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def _nothing(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -17,7 +17,7 @@ from common.errors import UsageError
 from common.event import Event, Type
 from common.ids import DELIVERY, SUBMISSION, id_time
 from common.units import format_duration, format_size
-from events.store import TIMES, Store
+from events.store import TIMES, RefusedError, Store
 
 #: Where a row lay in the stream; rows that are recorded later lie further on.
 Position = tuple[int, int]
@@ -60,7 +60,7 @@ def trace(store: Store, what: str, limit: int = 1000) -> list[Event]:
     if "submission" in parameters:  # the id says when: older days need not be looked at
         condition += " AND time >= fromUnixTimestamp64Milli({since:Int64})"
         parameters |= {"since": int(id_time(parameters["submission"]) * 1000) - 86_400_000}
-    rows = store.query(_SELECT + condition + _NEWEST, parameters)
+    rows = _ask(store, condition + _NEWEST, parameters)
     return [_event(row) for row in reversed(rows)]
 
 
@@ -89,9 +89,18 @@ def recent(
         conditions.append("stream_sequence >= {sequence:UInt64}")  # alone it lets parts be skipped
         conditions.append("(stream_sequence, row_number) > ({sequence:UInt64}, {row:UInt32})")
         parameters |= {"sequence": after[0], "row": after[1]}
-    rows = store.query(_SELECT + " AND ".join(conditions) + (_NEWEST if after is None else _OLDEST), parameters)
+    rows = _ask(store, " AND ".join(conditions) + (_NEWEST if after is None else _OLDEST), parameters)
     rows.sort(key=_position)
     return [_event(row) for row in rows], _position(rows[-1]) if rows else after or (0, 0)
+
+
+def _ask(store: Store, conditions: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
+    try:
+        return store.query(_SELECT + conditions, parameters)
+    except RefusedError as error:
+        if "UNKNOWN_TABLE" in str(error):  # in the first second of an instance: nothing is recorded yet
+            return []
+        raise
 
 
 def _position(row: Mapping[str, Any]) -> Position:
