@@ -17,8 +17,8 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -202,16 +202,9 @@ async def rounds(server: Nats) -> dict[Case, list[Round]]:
         await broker.connect()
         await streams.ensure_surely(broker, ["default"], MAX_STORE)
         for situation in SITUATIONS:
-            worker = [sys.executable, "-m", "bench.accepting", str(server.port)]
-            drainer = subprocess.Popen(worker) if situation.drained else None
-            try:
-                await until(lambda: not drainer or _is_read(broker))
+            async with _drainer(server, broker) if situation.drained else nullcontext():
                 for case in _cases():
                     found.setdefault((situation, *case), []).append(await measure(server, broker, situation, *case))
-            finally:
-                if drainer:
-                    drainer.kill()
-                    drainer.wait()
     finally:
         await broker.close()
         assert server.process
@@ -220,9 +213,18 @@ async def rounds(server: Nats) -> dict[Case, list[Round]]:
     return found
 
 
-async def _is_read(broker: Broker) -> bool:
-    info = await broker.api("STREAM.INFO.MQ_default")
-    return bool(info["state"]["consumer_count"])
+@asynccontextmanager
+async def _drainer(server: Nats, broker: Broker) -> AsyncIterator[None]:
+    async def reads() -> bool:
+        return bool((await broker.api("STREAM.INFO.MQ_default"))["state"]["consumer_count"])
+
+    process = subprocess.Popen([sys.executable, "-m", "bench.accepting", str(server.port)])
+    try:
+        await until(reads)
+        yield
+    finally:
+        process.kill()
+        process.wait()
 
 
 def _cases() -> Iterator[tuple[int, str]]:

@@ -48,10 +48,13 @@ class Parent:
                 for number in range(settings.workers):
                     self._add("outbound", f"{pool}.{number}", ["--pool", pool])
             self._add("events", "0")
+            for _, bound in listening:
+                for sock in bound:
+                    sock.listen(1024)  # from now on clients wait for a child instead of being refused
             for name in ("events", "outbound", "smtpd_ingress"):
                 for child in self.roles[name]:
                     await child.start()
-            for listener in self.config.listeners:
+            for listener, _ in listening:
                 log.info("listener %s takes mail on %s", listener.name, listener.bind)
             await stopping.wait()
         finally:
@@ -80,7 +83,9 @@ class Parent:
             port = sockets.free_port()
             clickhouse_url = f"http://{clickhouse_server.USER}:{password}@127.0.0.1:{port}/postjet"
             self.servers.append(clickhouse_server.child(path, port, password, lock_fd))
-        await asyncio.gather(*(server.start() for server in self.servers))
+        for failure in await asyncio.gather(*(server.start() for server in self.servers), return_exceptions=True):
+            if failure:
+                raise failure
         instance.Instance(
             pid=os.getpid(),
             nats_url=nats_url,
