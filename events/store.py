@@ -33,7 +33,12 @@ class RefusedError(PostjetError):
     exit_code = 65  # EX_DATAERR
 
 
+class NoTableError(RefusedError):
+    """The tables are not made yet: nothing is recorded, in the first second of an instance."""
+
+
 #: ClickHouse errors that lie in the data or the query; unknown ones are worth another try.
+_UNKNOWN_TABLE = 60
 _REFUSED = {6, 16, 26, 27, 33, 38, 41, 43, 46, 47, 53, 60, 62, 69, 70, 72, 117, 131, 164, 349, 457}
 
 
@@ -43,6 +48,8 @@ def translated() -> Iterator[None]:
     try:
         yield
     except ClickHouseError as error:
+        if getattr(error, "code", None) == _UNKNOWN_TABLE:
+            raise NoTableError(f"ClickHouse: {error}") from error
         if getattr(error, "code", None) in _REFUSED or isinstance(error, DataError):
             raise RefusedError(f"ClickHouse: {error}") from error
         cause = getattr(error.__cause__, "reason", None) or error.__cause__ or error  # urllib3's, without the URL

@@ -17,7 +17,7 @@ from common.errors import UsageError
 from common.event import Event, Type
 from common.ids import DELIVERY, SUBMISSION, id_time
 from common.units import format_duration, format_size
-from events.store import TIMES, RefusedError, Store
+from events.store import TIMES, NoTableError, Store
 
 #: Where a row lay in the stream; rows that are recorded later lie further on.
 Position = tuple[int, int]
@@ -97,10 +97,8 @@ def recent(
 def _ask(store: Store, conditions: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
     try:
         return store.query(_SELECT + conditions, parameters)
-    except RefusedError as error:
-        if "UNKNOWN_TABLE" in str(error):  # in the first second of an instance: nothing is recorded yet
-            return []
-        raise
+    except NoTableError:
+        return []
 
 
 def _position(row: Mapping[str, Any]) -> Position:

@@ -94,6 +94,8 @@ def main(argv: list[str] | None = None) -> None:
         sys.stdout.flush()
         print(f"postjet: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except SystemExit as ended:
+        sys.exit(os.EX_USAGE if ended.code == 2 else ended.code)  # the library's word for a wrong command line
     except BrokenPipeError:  # the reader of a pipe had enough
         sys.stderr.close()
         sys.exit(0)

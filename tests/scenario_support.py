@@ -17,7 +17,7 @@ from common.broker import Broker
 from common.key_store import KeyStore
 from common.keys import public_record
 from common.role import connected
-from events.store import RefusedError, Store
+from events.store import NoTableError, Store
 from master.demo.generator import Outcome, make_message, send_all
 from master.demo.sink import Sink
 from master.demo.world import World
@@ -54,9 +54,7 @@ async def query(world: World, sql: str, **parameters: Any) -> list[dict[str, Any
     store = Store(world.instance["clickhouse_url"])
     try:
         return await asyncio.to_thread(store.query, sql, parameters)
-    except RefusedError as error:
-        if "UNKNOWN_TABLE" not in str(error):
-            raise
+    except NoTableError:
         return []
     finally:
         store.close()

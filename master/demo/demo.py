@@ -1,6 +1,7 @@
 """``postjet demo``: 200 mails through a real Postjet on loopback, and what became of them."""
 
 import asyncio
+import contextlib
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -12,10 +13,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
+from common.errors import UnavailableError
 from common.key_store import KeyStore
 from common.keys import default_selector, public_record
 from events import story
-from events.store import Store
+from events.store import NoTableError, Store
 from master.demo.generator import Mail, make_message, send_all
 from master.demo.sink_script import Rule
 from master.demo.world import World
@@ -105,14 +107,18 @@ async def _send(world: World, mails: list[Mail], console: Console) -> None:
 
 async def _outcomes(store: Store, console: Console) -> None:
     """Wait until every mail has its end."""
-    query = "SELECT count() FROM events WHERE status IN ('delivered', 'undeliverable')"
+    query = "SELECT count() AS ended FROM events WHERE status IN ('delivered', 'undeliverable')"
     deadline = time.monotonic() + TIMEOUT
     with _progress(console) as progress:
         task = progress.add_task("finished", total=MAILS)
-        while (ended := store.query(query, {})[0]["count()"]) < MAILS and time.monotonic() < deadline:
-            progress.update(task, completed=ended)
+        ended = 0
+        while ended < MAILS and time.monotonic() < deadline:
             await asyncio.sleep(0.2)  # nothing announces a row in another process's table
-        progress.update(task, completed=ended)
+            with contextlib.suppress(NoTableError):
+                ended = store.query(query, {})[0]["ended"]
+            progress.update(task, completed=ended)
+    if ended < MAILS:
+        raise UnavailableError(f"only {ended} of {MAILS} mails ended within {TIMEOUT:.0f} s; see the log named above")
 
 
 def _print_domains(store: Store, console: Console) -> None:

@@ -1,0 +1,315 @@
+"""The worker: what it takes ends once, and what is not its own any more is left alone."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from queue_support import Outlet, batch, connected, kinds, left, open_outlet, rows, submit
+from support import Nats, make_entry, until
+
+from common import subjects
+from common.broker import Broker
+from common.config import Delivery
+from common.content import store
+from common.key_store import KeyStore
+from common.queue import listing
+from outbound import worker as worker_module
+from outbound.failure import DeliveryFailure, temporary
+from outbound.prepare import Preparer
+from outbound.routing import Route
+from outbound.site import Delivered
+from outbound.smtp import Envelope
+from outbound.worker import Worker
+
+DELIVERED = Delivered(
+    code=250, enhanced="2.0.0", text="ok", mx_host="mx", mx_address="192.0.2.1", tls_version="", tls_cipher="",
+    time_connect=0, time_transfer=0, reused=False,
+)  # fmt: skip
+
+
+@dataclass
+class Site:
+    """A site that answers when its gate is open."""
+
+    limit: int = 1
+    down_failure: DeliveryFailure | None = None
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    asked: list[str] = field(default_factory=list)
+    """Recipients whose mail is or was under way."""
+
+    async def deliver(self, _route: Route, envelope: Envelope, _message: bytes) -> Delivered:
+        self.asked.append(envelope.recipient)
+        await self.gate.wait()
+        return DELIVERED
+
+
+class World:
+    """Router and sites: each domain has a site of its own; names are found when the gate is open."""
+
+    def __init__(self) -> None:
+        self.found = asyncio.Event()
+        self.found.set()
+        self.failure: DeliveryFailure | None = None
+        self.asked = 0
+        self.sites: defaultdict[str, Site] = defaultdict(Site)
+
+    async def route(self, domain: str) -> Route:
+        self.asked += 1
+        found, failure = self.found, self.failure
+        await found.wait()
+        if failure:
+            raise failure
+        return Route(domain, (), 25)
+
+    def get(self, key: str) -> Site:
+        return self.sites[key]
+
+
+@dataclass
+class Working:
+    """A worker at work."""
+
+    worker: Worker
+    outlet: Outlet
+    world: World
+    task: asyncio.Task[None]
+
+    async def close(self) -> None:
+        self.task.cancel()
+        self.world.found.set()
+        for site in self.world.sites.values():
+            site.gate.set()
+        await self.worker.drain(5)
+        await self.outlet.close()
+
+
+async def start(broker: Broker, folder: Path, slot: str = "w0", **delivery: Any) -> Working:
+    outlet, world = await open_outlet(broker, slot), World()
+    keys = KeyStore("file://{data_dir}/{domain}.{selector}.pem", str(folder))
+    preparer = Preparer(outlet.taker, keys, signature_required=False)
+    parts: tuple[Any, Any] = world, world
+    worker = Worker(slot, Delivery(**delivery), outlet.taker, outlet.finisher, preparer, *parts)
+    return Working(worker, outlet, world, asyncio.create_task(worker.run()))
+
+
+@pytest.fixture
+async def working(broker: Broker, tmp_path: Path) -> AsyncIterator[Working]:
+    working = await start(broker, tmp_path)
+    yield working
+    await working.close()
+
+
+async def finished(broker: Broker) -> bool:
+    return not await left(broker)
+
+
+async def test_what_is_delivered_is_told_and_gone(broker: Broker, working: Working) -> None:
+    for domain in ("a.example", "b.example"):
+        working.world.sites[domain].gate.set()
+        await submit(broker, *batch(3), make_entry(f"x@{domain}", number=9))
+    for i in range(3):
+        working.world.sites[f"d{i}.example"].gate.set()
+    await until(lambda: finished(broker))
+    await until(lambda: not working.worker._tasks)
+    assert sorted(await rows(broker)) == ["accepted"] * 2 + ["delivered"] * 8
+    assert not working.worker._in_use
+    assert not working.worker._parked
+
+
+async def test_dropped_during_its_lookup_leaks_no_slot(broker: Broker, working: Working) -> None:
+    world, site = working.world, working.world.sites["a.example"]
+    world.found.clear()
+    await submit(broker, make_entry("x@a.example"))
+    await until(lambda: world.asked == 1)
+    await working.outlet.hand_out_again()
+    await until(lambda: world.asked == 2)
+    site.gate.set()
+    world.found.set()
+    await until(lambda: finished(broker))
+    await until(lambda: not working.worker._tasks)
+    assert site.asked == ["x@a.example"]
+    assert not working.worker._in_use
+    assert await rows(broker) == ["accepted", "delivered"]
+
+
+@pytest.mark.parametrize("permanent", [False, True])
+async def test_dropped_during_a_lookup_that_fails_is_neither_deferred_nor_bounced(
+    broker: Broker, working: Working, permanent: bool
+) -> None:
+    world = working.world
+    world.found.clear()
+    world.failure = temporary("4.4.3", "no answer", phase="dns", reason="dns")
+    world.failure.permanent = permanent
+    await submit(broker, make_entry())
+    await until(lambda: world.asked == 1)
+    await working.outlet.taker.leave_all()
+    world.found.set()
+    await until(lambda: not working.worker._tasks)
+    assert await kinds(broker) == ["q"]
+    assert await rows(broker) == ["accepted"]
+
+
+async def test_parked_mail_does_not_go_out_while_outcomes_cannot_be_stored(broker: Broker, working: Working) -> None:
+    site = working.world.sites["a.example"]
+    for i in range(3):
+        await submit(broker, make_entry(f"r{i}@a.example"))
+    await until(lambda: working.worker._parked == 2)
+    working.outlet.finisher.clear.clear()
+    site.gate.set()
+    await until(lambda: _is_left(broker, 2))  # the first has gone, so there is room at the site
+    await until(lambda: working.worker._parked == 1)
+    assert site.asked == ["r0@a.example"]
+    working.outlet.finisher.clear.set()
+    await until(lambda: finished(broker))
+    assert site.asked == [f"r{i}@a.example" for i in range(3)]
+
+
+async def test_a_broker_away_stops_the_worker_and_lets_it_go_on(nats: Nats, broker: Broker, working: Working) -> None:
+    site = working.world.sites["a.example"]
+    entries = [make_entry(f"r{i}@a.example") for i in range(6)]
+    for entry in entries:
+        await submit(broker, entry)
+    await until(lambda: working.worker._parked == 5)
+    nats.kill()
+    site.gate.set()  # the one under way ends, and its outcome cannot be stored
+    await until(lambda: not working.outlet.finisher.clear.is_set())
+    nats.start()
+    await until(lambda: broker.client.is_connected)
+    await until(lambda: working.outlet.finisher.clear.is_set())
+    await until(lambda: finished(broker))
+    assert sorted(site.asked) == sorted(entry.recipient for entry in entries)
+    assert sorted(await rows(broker)) == ["accepted"] * 6 + ["delivered"] * 6
+
+
+async def test_a_full_park_has_room_again_when_what_it_holds_is_dropped(
+    broker: Broker, working: Working, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "MAX_PARKED", 2)
+    other = working.world.sites["b.example"]
+    await submit(broker, make_entry("x@b.example"))
+    await until(lambda: other.asked)
+    parked = [make_entry(f"r{i}@a.example") for i in range(3)]
+    for entry in parked:
+        await submit(broker, entry)
+    await until(lambda: working.worker._parked == 2)  # and one is under way to a site that hangs
+    for entry in parked[1:]:
+        await broker.purge("MQ_default", subjects.submission("default", entry.submission))
+    await working.outlet.hand_out_again()
+    working.world.sites["c.example"].gate.set()
+    await submit(broker, make_entry("x@c.example"))
+    other.gate.set()
+    await until(lambda: working.world.sites["c.example"].asked)
+    assert working.world.sites["a.example"].asked == ["r0@a.example"]
+
+
+async def test_priority_goes_first_in_the_park(broker: Broker, working: Working) -> None:
+    site = working.world.sites["a.example"]
+    await submit(broker, make_entry("first@a.example"))
+    await until(lambda: site.asked)
+    for priority in (4, 6, 5):
+        await submit(broker, make_entry(f"p{priority}@a.example", priority=priority))
+    await until(lambda: working.worker._parked == 3)
+    site.gate.set()
+    await until(lambda: finished(broker))
+    assert site.asked == [f"{who}@a.example" for who in ("first", "p6", "p5", "p4")]
+
+
+async def test_content_that_cannot_be_read_is_held_as_it_is_though_it_was_parked(
+    broker: Broker, working: Working
+) -> None:
+    site = working.world.sites["a.example"]
+    await submit(broker, make_entry("x@a.example"))
+    await until(lambda: site.asked)
+    await submit(broker, make_entry("y@a.example"), content=b"\x02of a later version")
+    await until(lambda: working.worker._parked == 1)
+    site.gate.set()
+    await until(lambda: _is_held(broker))
+    (held,) = [listed async for listed in listing.entries(broker, "default")]
+    assert held.entry
+    assert held.entry.content == b"\x02of a later version"
+    assert "schema version 2" in held.reason
+    assert not working.worker._in_use
+
+
+async def test_shared_content_that_is_missing_is_held(broker: Broker, working: Working) -> None:
+    working.world.found.clear()
+    await submit(broker, *batch(2))
+    await broker.purge("BODY", "b.>")
+    working.world.found.set()
+    await until(lambda: _is_held(broker, 2))
+    assert sorted(await rows(broker)) == ["accepted", "held", "held"]
+
+
+async def test_what_was_purged_while_it_was_parked_is_forgotten(broker: Broker, working: Working) -> None:
+    site = working.world.sites["a.example"]
+    await submit(broker, make_entry("x@a.example"))
+    await until(lambda: site.asked)
+    refused = make_entry("y@a.example")
+    await submit(broker, refused)
+    await until(lambda: working.worker._parked == 1)
+    await broker.purge("MQ_default", subjects.submission("default", refused.submission))
+    site.gate.set()
+    await until(lambda: working.outlet.taker.held == 0)
+    assert site.asked == ["x@a.example"]
+    assert await left(broker) == {}
+    assert await rows(broker) == ["accepted", "accepted", "delivered"]
+
+
+async def test_an_expired_entry_ends(broker: Broker, working: Working) -> None:
+    await submit(broker, make_entry(expires=1.0))
+    await until(lambda: finished(broker))
+    assert await rows(broker) == ["accepted", "expired"]
+    assert not working.world.asked
+
+
+async def test_a_site_that_is_down_defers_without_counting(broker: Broker, working: Working) -> None:
+    site = working.world.sites["a.example"]
+    site.down_failure = temporary("4.4.1", "no answer", phase="connect", reason="connect")
+    await submit(broker, make_entry("x@a.example", attempts=3))
+    await until(lambda: _is(broker, ["s"]))
+    (deferred,) = [listed async for listed in listing.entries(broker, "default")]
+    assert deferred.entry
+    assert deferred.entry.attempts == 3
+    assert site.asked == []
+
+
+async def test_two_workers_of_which_one_is_told_to_stop(nats: Nats, broker: Broker, tmp_path: Path) -> None:
+    """What it has begun is its own to the end; what it has not begun is the other's."""
+    leaving = await start(broker, tmp_path, "w1")
+    running, waiting = make_entry("running@a.example"), make_entry("waiting@a.example")
+    await submit(broker, running)
+    await until(lambda: leaving.world.sites["a.example"].asked)
+    await submit(broker, waiting)
+    await until(lambda: leaving.worker._parked == 1)
+    async with connected(nats) as other:
+        staying = await start(other, tmp_path, "w2")
+        staying.world.sites["a.example"].gate.set()
+        await until(lambda: staying.outlet.lanes._mine)
+        leaving.task.cancel()  # from here on as outbound.main does when told to stop
+        leaving.outlet.task.cancel()
+        await leaving.outlet.taker.leave_all()
+        left_ = asyncio.create_task(leaving.outlet.lanes.leave(leaving.worker.drain(30)))
+        await until(lambda: staying.world.sites["a.example"].asked)
+        leaving.world.sites["a.example"].gate.set()
+        await left_
+        assert await left(broker) == {}
+        assert leaving.world.sites["a.example"].asked == [running.recipient]
+        assert staying.world.sites["a.example"].asked == [waiting.recipient]
+        assert await rows(broker) == ["accepted", "accepted", "delivered", "delivered"]
+        await staying.close()
+
+
+async def _is_left(broker: Broker, count: int) -> bool:
+    return len(await left(broker)) == count
+
+
+async def _is_held(broker: Broker, count: int = 1) -> bool:
+    return (await kinds(broker)).count("h") == count == len(await left(broker))
+
+
+async def _is(broker: Broker, expected: list[str]) -> bool:
+    return await kinds(broker) == expected
