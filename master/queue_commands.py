@@ -56,7 +56,8 @@ def queue(
             size += listed.entry.size if listed.entry else 0
             print(json.dumps(_as_json(listed)) if as_json else _as_text(listed))
         if not as_json:
-            print(f"-- {format_size(size)} in {count} deliveries" if count else "Mail queue is empty")
+            noun = "delivery" if count == 1 else "deliveries"
+            print(f"-- {format_size(size)} in {count} {noun}" if count else "Mail queue is empty")
 
     with_broker(config, work)
 

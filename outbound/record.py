@@ -26,6 +26,8 @@ class Attempt:
     site: str = ""
     signatures: tuple[str, ...] = ()
     time_dns: float = 0
+    sent: float = 0
+    """When the site was turned to; 0: it was not."""
 
     def delivered(self, result: Delivered) -> Event:
         """The row of a delivery that the next hop took over."""
@@ -59,6 +61,8 @@ class Attempt:
         )
 
     def _failed(self, type_: Type, status: Status, failure: DeliveryFailure, **more: Any) -> Event:
+        took = time.time() - self.sent if self.sent else 0.0
+        more["time_connect" if failure.phase in _OPENING else "time_transfer"] = took
         return self._row(
             type_,
             status,
@@ -105,6 +109,8 @@ class Attempt:
         return row
 
 
+#: Phases before the first message; what comes after counts as transfer.
+_OPENING = ("connect", "banner", "ehlo", "starttls", "auth")
 _WORDS = {Type.DELIVERED: "sent", Type.DEFERRED: "deferred", Type.BOUNCED: "bounced", Type.EXPIRED: "expired"}
 
 

@@ -151,6 +151,7 @@ class Worker:
             async with self._memory.use(taken.entry.size):
                 prepared = await self._prepare(taken)
                 attempt.signatures = prepared.signatures
+                attempt.sent = time.time()
                 envelope = Envelope(taken.entry.sender, taken.entry.recipient, taken.entry.smtputf8)
                 return await site.deliver(route, envelope, prepared.message)
         finally:

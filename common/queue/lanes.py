@@ -99,6 +99,7 @@ class Lanes:
         """Renew the lease and follow what changes, for ever."""
         ensured_at = 0.0
         while True:
+            self._wake.clear()
             try:
                 asked = time.monotonic()
                 await leases.renew(self.broker, self._key, self.incarnation)
@@ -112,7 +113,6 @@ class Lanes:
             except (BrokerError, NoBrokerError, UnknownOutcomeError) as error:
                 ensured_at = 0.0  # some may have been ensured and some not
                 log.debug("lanes: %s", error)
-            self._wake.clear()
             try:
                 await asyncio.wait_for(self._wake.wait(), leases.RENEW if ensured_at else 0.2)
             except TimeoutError:

@@ -19,6 +19,9 @@ from events.recorder import Recorder
 from events.store import NotReachableError, RefusedError, Row, Store
 
 
+Unpack = Callable[[bytes], list[dict[str, Any]]]
+
+
 class KilledError(Exception):
     """Stands for the end of a recorder's process."""
 
@@ -236,7 +239,7 @@ def _errors(logged: Sequence[Any]) -> list[Any]:
     return [entry for entry in logged if entry["log_level"] == "error"]
 
 
-def _later_version(unpack: Callable[[bytes], list[Row]]) -> Callable[[bytes], list[Row]]:
+def _later_version(unpack: Unpack) -> Unpack:
     return lambda body: [{"id": "later", "time": 1.0, "type": "held"}] if body.startswith(b"of") else unpack(body)
 
 

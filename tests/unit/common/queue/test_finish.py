@@ -1,10 +1,10 @@
 """Row, schedule, ack: always in this order, and each until it is stored."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
-import time
 
 import pytest
 from queue_support import CONTENT, Outlet, batch, kinds, left, open_outlet, row, rows, submit

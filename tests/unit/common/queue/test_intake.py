@@ -20,8 +20,7 @@ from common.submit_error import SubmitError
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Known refusals come after half a second."""
     monkeypatch.setattr(intake_module, "KNOWN_WITHIN", 0.5)
-    monkeypatch.setitem(Broker.store.__kwdefaults__, "known", 0.5)
-    monkeypatch.setitem(Broker.store.__kwdefaults__, "unknown", 5.0)
+    monkeypatch.setattr(Broker.store, "__kwdefaults__", {"known": 0.5, "unknown": 5.0})
 
 
 async def reply(intake: Intake, entries: list[Entry]) -> SubmitError | None:
