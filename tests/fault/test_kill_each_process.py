@@ -36,7 +36,7 @@ VICTIMS = {
 #: Seconds that an insert takes, from the recorder's intent to what it purges.
 INSERT = 0.05
 DOMAINS = [f"domain{number}.test" for number in range(10)]
-#: Seconds in which everything arrives: schedules that the broker forgot are sent again by the sweeper, every ten minutes.
+#: Seconds in which everything arrives.
 SETTLING = 150.0
 _MESSAGE_ID = re.compile(rb"^Message-ID: (\S+)", re.MULTILINE)
 _QUEUED_AS = re.compile(rb"with ESMTP id (\w+)")
