@@ -7,6 +7,8 @@ import zstandard
 
 VERSION = 1
 LEVEL = 3
+#: Messages up to this many bytes are compressed in one go.
+WHOLE = 256 * 1024
 #: Content up to this many compressed bytes rides in a single recipient's entry.
 INLINE_LIMIT = 128 * 1024
 #: Content in an entry moves to BODY before the entry is scheduled if it is larger:
@@ -36,12 +38,17 @@ class BodyRef:
         return cls(int(size), int(chunks), bytes(digest))
 
 
-class CorruptError(ValueError):
-    """Stored content that cannot be read back."""
-
-
 def _compressor() -> zstandard.ZstdCompressor:
     return zstandard.ZstdCompressor(level=LEVEL, write_checksum=True)
+
+
+_PREFIX = bytes([VERSION])
+#: Used for one call at a time; not for streams, which would share its state.
+_WHOLE_COMPRESSOR, _DECOMPRESSOR = _compressor(), zstandard.ZstdDecompressor()
+
+
+class CorruptError(ValueError):
+    """Stored content that cannot be read back."""
 
 
 def digest(stored: bytes) -> bytes:
@@ -50,39 +57,52 @@ def digest(stored: bytes) -> bytes:
 
 
 class Compressor:
-    """Takes a message piece by piece, gives its stored form at the end; the message is never whole in memory."""
+    """Takes a message piece by piece, gives its stored form at the end; a large one is never whole in memory.
+
+    Up to WHOLE bytes are compressed in one go: a stream's context costs more than a small message
+    (docs/performance.md).
+    """
 
     def __init__(self) -> None:
-        self._compress = _compressor().compressobj()
-        self._parts = [bytes([VERSION])]
+        self._parts: list[bytes] = []
+        self._stream: zstandard.ZstdCompressionObj | None = None
         self.size = 0
 
     def feed(self, data: bytes) -> None:
         """Add the next bytes of the message."""
         self.size += len(data)
-        if part := self._compress.compress(data):
-            self._parts.append(part)
+        if self._stream:
+            self._parts.append(self._stream.compress(data))
+            return
+        self._parts.append(data)
+        if self.size > WHOLE:
+            self._stream = _compressor().compressobj()
+            self._parts = [_PREFIX, *map(self._stream.compress, self._parts)]
 
     def finish(self) -> bytes:
         """The stored form of everything fed."""
-        self._parts.append(self._compress.flush())
-        return b"".join(self._parts)
+        if self._stream:
+            return b"".join([*self._parts, self._stream.flush()])
+        return store(b"".join(self._parts))
 
 
 def store(message: bytes) -> bytes:
     """The stored form of a whole message."""
-    return bytes([VERSION]) + _compressor().compress(message)
+    return _PREFIX + _WHOLE_COMPRESSOR.compress(message)
 
 
 def load(stored: bytes) -> bytes:
     """The message behind its stored form. Raises CorruptError."""
     if not stored or stored[0] != VERSION:
         raise CorruptError(f"content of schema version {stored[0] if stored else 'none'}; this is version {VERSION}")
-    frame = zstandard.ZstdDecompressor().decompressobj()
+    frame = stored[1:]
     try:
-        message = frame.decompress(stored[1:])
+        if zstandard.frame_content_size(frame) >= 0:
+            return _DECOMPRESSOR.decompress(frame, allow_extra_data=False)
+        stream = zstandard.ZstdDecompressor().decompressobj()
+        message = stream.decompress(frame)
     except zstandard.ZstdError as error:
         raise CorruptError(f"content does not decompress: {error}") from error
-    if not frame.eof or frame.unused_data:
+    if not stream.eof or stream.unused_data:
         raise CorruptError("content is not one whole frame")
     return message
