@@ -1,6 +1,7 @@
 """The worker: takes entries, finds their site, delivers or parks them, and finishes what has an outcome."""
 
 import asyncio
+import contextlib
 import itertools
 import time
 from collections import Counter, defaultdict
@@ -65,7 +66,8 @@ class Worker:
             await self.finisher.clear.wait()
             while len(self._tasks) >= MAX_HANDLED or self._is_park_full():
                 self._room.clear()
-                await self._room.wait()
+                with contextlib.suppress(TimeoutError):  # entries that are dropped make room without a word
+                    await asyncio.wait_for(self._room.wait(), 1)
             self._spawn(await self.taker.take())
 
     async def drain(self, timeout: float) -> None:

@@ -1,7 +1,9 @@
 """Real servers and plausible values for tests; servers on loopback and random ports, ended by their ids."""
 
 import asyncio
+import contextlib
 import itertools
+import socket
 import subprocess
 import time
 from dataclasses import dataclass
@@ -33,6 +35,10 @@ class Nats:
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         child = nats_server.child(self.folder, self.port, PASSWORD, 2 * 10**9, 0)
         self.process = subprocess.Popen(child.argv, env=child.environment, stdin=subprocess.DEVNULL)
+        while True:  # else nats-py would find nobody, and wait before it tries again
+            with contextlib.suppress(ConnectionRefusedError):
+                return socket.create_connection(("127.0.0.1", self.port)).close()
+            time.sleep(0.005)
 
     def kill(self) -> None:
         assert self.process

@@ -74,8 +74,14 @@ class Sweeper:
         count = 0
         subjects = await self.broker.subjects(BODY_STREAM, f"{body(self.pool, '>')}")
         # one subject of each submission will do; of chunks the last is the youngest
-        for submission, subject in {subject.split(".")[2]: subject for subject in sorted(subjects)}.items():
+        for submission, subject in {subject.split(".")[2]: subject for subject in sorted(subjects, key=_chunk)}.items():
             stored = await self.broker.last(BODY_STREAM, subject)
             if stored and datetime.fromisoformat(stored.time).timestamp() < now - self.orphan_age:
                 count += await self.bodies.release(submission)
         return count
+
+
+def _chunk(subject: str) -> int:
+    """The number of a chunk; content in one message has none."""
+    last = subject.rpartition(".")[2]
+    return int(last) if last.isdigit() else 0

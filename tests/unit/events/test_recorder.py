@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,7 +18,6 @@ from common.queue import streams
 from events import recorder as recorder_module
 from events.recorder import Recorder
 from events.store import NotReachableError, RefusedError, Row, Store
-
 
 Unpack = Callable[[bytes], list[dict[str, Any]]]
 
@@ -44,7 +44,7 @@ class Failing:
 
 async def happen(broker: Broker, count: int) -> list[str]:
     """So many events, two to a message but the last; their ids."""
-    events = [Event(time=1_790_000_000 + i, type=Type.DELIVERED) for i in range(count)]
+    events = [Event(time=time.time(), type=Type.DELIVERED) for i in range(count)]
     for first in range(0, count, 2):
         await broker.put(Message("e.default", pack(events[first : first + 2])))
     return [event.id for event in events]
@@ -162,7 +162,7 @@ async def test_once_although_the_broker_is_killed_during_an_insert(
     stopping = asyncio.Event()
     recording = asyncio.create_task(Recorder(broker, Killing(), stopping).run())  # type: ignore[arg-type]
     await until(killed.is_set)
-    more = Event(time=1_790_000_009, type=Type.DELIVERED)  # so that the next range would be another one
+    more = Event(time=time.time(), type=Type.DELIVERED)  # so that the next range would be another one
     nats.start()
     await broker.store([with_id("e.default", pack([more]), "more")])
     stopping.set()
@@ -240,7 +240,10 @@ def _errors(logged: Sequence[Any]) -> list[Any]:
 
 
 def _later_version(unpack: Unpack) -> Unpack:
-    return lambda body: [{"id": "later", "time": 1.0, "type": "held"}] if body.startswith(b"of") else unpack(body)
+    def either(body: bytes) -> list[dict[str, Any]]:
+        return [{"id": "later", "time": time.time(), "type": "held"}] if body.startswith(b"of") else unpack(body)
+
+    return either
 
 
 async def test_a_new_store_begins_again_at_one(broker: Broker, store: Store) -> None:

@@ -205,6 +205,26 @@ async def test_lanes_taken_by_halves_are_taken_whole_in_the_next_round(
     await outlet.close()
 
 
+async def test_what_happens_during_a_round_is_looked_at_at_once(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live, rounds = leases.live, 0
+
+    async def meanwhile(broker: Broker, prefix: str) -> dict[str, str]:
+        nonlocal rounds
+        if prefix == "worker.default":
+            rounds += 1
+            if rounds == 1:
+                outlet.lanes.look_again()
+        return await live(broker, prefix)
+
+    monkeypatch.setattr(leases, "RENEW", 3600)
+    monkeypatch.setattr(leases, "live", meanwhile)
+    outlet = await open_outlet(broker)
+    await until(lambda: rounds == 2)
+    await outlet.close()
+
+
 async def _unreachable(*_: Any) -> None:
     raise UnknownOutcomeError("lost")
 
