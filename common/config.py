@@ -86,7 +86,13 @@ class ClickHouse(Section):
 class Events(Section):
     """What happened."""
 
-    keep: Duration = written("90d", description="how long rows stay in ClickHouse")
+    keep: Duration = written("90d", description="how long rows stay in ClickHouse, 10000d at most")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.keep > 10_000 * 86_400:  # ClickHouse's DateTime ends in 2106; a sum beyond it would lie in the past
+            raise ValueError("keep: 10000d is the most")
+        return self
 
 
 class Dns(Section):

@@ -47,6 +47,7 @@ def test_a_file_and_the_environment_over_it(tmp_path: Path) -> None:
         ("[feedback]\ndomain = 'b.example'", "feedback.domain: only '' works in this version"),
         ("[dkim]\nkeys = 'store'", "dkim.keys: only file://"),
         ("[delivery]\ntls = 'dane'", "delivery.tls: "),
+        ("[events]\nkeep = '20000d'", "events.keep: 10000d is the most"),
         ("[delivery]\nexpire = 'soon'", "delivery.expire: 'soon' is no duration"),
         ("[nats]\nmax_store = 'lots'", "nats.max_store: 'lots' is no size"),
         ("[[listeners]]\nbind = 'here'", "listeners[0].bind: 'here' is not host:port"),

@@ -39,6 +39,7 @@ def test_how_long_rows_are_kept_changes_only_when_told(store: Store) -> None:
         query = "SELECT metadata_modification_time, create_table_query FROM system.tables"
         return store.query(f"{query} WHERE database = currentDatabase() AND name = 'events'", {})
 
+    schema.migrate(store.client, 90 * DAY)
     before = altered()
     assert "toIntervalSecond(7776000)" in str(before)
     schema.migrate(store.client, 90 * DAY)
