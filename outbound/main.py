@@ -8,6 +8,7 @@ from common.key_store import KeyStore
 from common.queue import leases
 from common.queue.finish import Finisher
 from common.queue.lanes import Lanes
+from common.queue.strikes import Strikes
 from common.queue.sweep import Sweeper
 from common.queue.take import Taker
 from common.role import Role, together
@@ -36,8 +37,10 @@ async def main(role: Role) -> None:
     router = Router(config, Resolver(config.dns.nameservers))
     sites = Sites(router, config.hostname, config.delivery)
     preparer = Preparer(taker, keys, signature_required=config.dkim.required)
-    worker = Worker(f"{role.name}-{role.slot}", config.delivery, taker, finisher, preparer, router, sites)
+    strikes = Strikes(broker, pool, role.holder)
+    worker = Worker(f"{role.name}-{role.slot}", config.delivery, taker, finisher, preparer, router, sites, strikes)
     await taker.start()
+    await strikes.start()
     sweeping = leases.while_alone(
         broker, f"sweeper.{pool}", role.holder, Sweeper(broker, pool).run, role.stopping
     )
@@ -47,6 +50,7 @@ async def main(role: Role) -> None:
     finally:
         await taker.leave_all()
         await lanes.leave(_finish(worker, finisher))
+        await strikes.stop()
         await sites.close()
         signs_of_life.cancel()
 

@@ -15,6 +15,7 @@ from common.content import CorruptError
 from common.keys import BadKeyError
 from common.queue.bodies import MissingError
 from common.queue.finish import Finisher
+from common.queue.strikes import PoisonError, Strikes
 from common.queue.take import GoneError, Taker
 from common.queue.taken import Taken
 from outbound.budget import Budget
@@ -48,10 +49,11 @@ class Worker:
         preparer: Preparer,
         router: Router,
         sites: Sites,
+        strikes: Strikes,
     ) -> None:
         self.name, self.delivery = name, delivery
         self.taker, self.finisher, self.preparer = taker, finisher, preparer
-        self.router, self.sites = router, sites
+        self.router, self.sites, self.strikes = router, sites, strikes
         self._tasks: set[asyncio.Task[None]] = set()
         self._memory = Budget(MAX_LARGE_BYTES, LARGE)
         self._in_use: Counter[str] = Counter()
@@ -127,6 +129,8 @@ class Worker:
             await self.finisher.drop(taken)
         except (MissingError, CorruptError) as error:
             await self.finisher.hold_taken(taken, str(error))
+        except PoisonError as error:
+            await self.finisher.hold_taken(taken, str(error), "poison")
         else:
             if result:
                 await self.finisher.done(taken, attempt.delivered(result))
@@ -134,7 +138,7 @@ class Worker:
     async def _at_site(self, taken: Taken, route: Route, slot: "_Slot | None", attempt: Attempt) -> Delivered | None:
         """Deliver, or park where the site has no room (None).
 
-        Raises DeliveryFailure, GoneError, MissingError, CorruptError.
+        Raises DeliveryFailure, GoneError, MissingError, CorruptError, PoisonError.
         """
         await self.finisher.clear.wait()  # nothing goes out while outcomes cannot be stored
         if taken.dropped:
@@ -150,7 +154,7 @@ class Worker:
             slot = _Slot(self, route.key)
         taken.begin()
         try:
-            async with self._memory.use(taken.entry.size):
+            async with self.strikes.around(taken.entry), self._memory.use(taken.entry.size):
                 prepared = await self._prepare(taken)
                 attempt.signatures = prepared.signatures
                 attempt.sent = time.time()

@@ -74,7 +74,7 @@ class Finisher:
         await self._remove(taken.copies)
         await self._release(taken.entry)
 
-    async def hold(self, subject: str, sequence: int, body: bytes, reason: str) -> None:
+    async def hold(self, subject: str, sequence: int, body: bytes, reason: str, word: str = "unreadable") -> None:
         """Set an entry aside that cannot be worked on, until a person looks at it. Nothing is lost."""
         held = as_kind(HELD, subject)
         headers = {
@@ -86,18 +86,18 @@ class Finisher:
         *_, submission, number = subject.split(".")
         row = Event(
             time=time.time(), type=Type.HELD, pool=self.pool, submission=submission,
-            delivery=f"{submission}-{number}", reason="unreadable", text=reason,
+            delivery=f"{submission}-{number}", reason=word, text=reason,
         )  # fmt: skip
         log.error("queue: %s-%s is held: %s", submission, number, reason)
         await self._surely(with_id(events(self.pool), pack([row]), f"{held}.{sequence}"))
         await self._surely(Message(held, body, headers))
         await self.broker.remove(self.stream, sequence)
 
-    async def hold_taken(self, taken: Taken, reason: str) -> None:
+    async def hold_taken(self, taken: Taken, reason: str, word: str = "unreadable") -> None:
         """``hold`` for an entry that was taken, as it lies in the queue."""
         stored = await self.broker.at(self.stream, taken.sequence)
         if stored:
-            await self.hold(taken.subject, taken.sequence, stored.body, reason)
+            await self.hold(taken.subject, taken.sequence, stored.body, reason, word)
         self.taker.finished(taken)
 
     def hold_soon(self, subject: str, sequence: int, body: bytes, reason: str) -> None:

@@ -14,6 +14,8 @@ log = structlog.get_logger()
 DUPLICATE_WINDOW = 120
 #: A lease that is not renewed for so many seconds has lapsed.
 LEASE = 10
+#: A strike counts for so many seconds (``strikes``).
+STRIKE = 3600
 
 _SECOND = 1_000_000_000
 _NAME_IN_USE = 10058
@@ -43,16 +45,17 @@ def _definitions(pools: list[str], max_store: int, replicas: int) -> list[dict[s
         {**common, **content, "name": EVENTS_STREAM, "subjects": ["e.>"], "max_bytes": max_store // 5},
         {**common, **bucket, "name": "KV_pools", "subjects": ["$KV.pools.>"]},
         {**common, **bucket, "name": "KV_intents", "subjects": ["$KV.intents.>"]},
-        {
-            **common,
-            **bucket,
-            "name": "KV_leases",
-            "subjects": ["$KV.leases.>"],
-            "storage": "memory",
-            "max_age": LEASE * _SECOND,
-            "duplicate_window": LEASE * _SECOND,
-        },
+        {**common, **bucket, **_in_memory(LEASE), "name": "KV_leases", "subjects": ["$KV.leases.>"]},
+        {**common, **bucket, **_in_memory(STRIKE), "name": "KV_strikes", "subjects": ["$KV.strikes.>"]},
     ]
+
+
+def _in_memory(max_age: int) -> dict[str, Any]:
+    return {
+        "storage": "memory",
+        "max_age": max_age * _SECOND,
+        "duplicate_window": min(max_age, DUPLICATE_WINDOW) * _SECOND,
+    }
 
 
 async def ensure(broker: Broker, pools: list[str], max_store: int) -> None:

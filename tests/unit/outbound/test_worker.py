@@ -16,6 +16,7 @@ from common.broker import Broker
 from common.config import Delivery
 from common.key_store import KeyStore
 from common.queue import listing
+from common.queue.strikes import Strikes
 from outbound import worker as worker_module
 from outbound.failure import DeliveryFailure, temporary
 from outbound.prepare import Preparer
@@ -91,7 +92,8 @@ async def start(broker: Broker, folder: Path, slot: str = "w0", **delivery: Any)
     keys = KeyStore("file://{data_dir}/{domain}.{selector}.pem", str(folder))
     preparer = Preparer(outlet.taker, keys, signature_required=False)
     parts: tuple[Any, Any] = world, world
-    worker = Worker(slot, Delivery(**delivery), outlet.taker, outlet.finisher, preparer, *parts)
+    strikes = Strikes(broker, "default", slot)
+    worker = Worker(slot, Delivery(**delivery), outlet.taker, outlet.finisher, preparer, *parts, strikes)
     return Working(worker, outlet, world, asyncio.create_task(worker.run()))
 
 

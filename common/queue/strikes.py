@@ -1,0 +1,61 @@
+"""Poison: an entry whose attempts end with the worker's death is held after five of them.
+
+The broker's count of deliveries starts again with every consumer. So a worker that finds the mark of a
+predecessor that did not end by itself writes a strike for each attempt of its first minute and takes it back
+afterwards: what killed the one before comes to it at once. All of it lies in the broker's memory.
+"""
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+
+from common.broker import Broker, BrokerError, Message, NoBrokerError, UnknownOutcomeError
+from common.entry import Entry
+
+LIMIT = 5
+#: Seconds from the start in which strikes are written.
+WATCH = 60.0
+_STREAM = "KV_strikes"
+
+
+class PoisonError(Exception):
+    """Enough workers died of it."""
+
+
+class Strikes:
+    """The strikes of one worker's attempts. ``slot`` names it over restarts, ``clock`` gives seconds."""
+
+    def __init__(self, broker: Broker, pool: str, slot: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self.broker, self._clock = broker, clock
+        self._mark = f"$KV.strikes.{pool}.running.{slot}"
+        self._until = 0.0
+
+    async def start(self) -> None:
+        """Leave a mark; the one of a predecessor means that it died."""
+        if await self.broker.last(_STREAM, self._mark):
+            self._until = self._clock() + WATCH
+        await self.broker.put(Message(self._mark, b""))
+
+    async def stop(self) -> None:
+        """End by oneself."""
+        with suppress(BrokerError, NoBrokerError, UnknownOutcomeError):
+            await self.broker.purge(_STREAM, self._mark)
+
+    @asynccontextmanager
+    async def around(self, entry: Entry) -> AsyncIterator[None]:
+        """An attempt at ``entry``. Raises PoisonError, and what the broker raises, before it begins."""
+        if self._clock() >= self._until:
+            yield
+            return
+        subject = f"$KV.strikes.{entry.pool}.{entry.submission}.{entry.number}"
+        stored = await self.broker.last(_STREAM, subject)
+        count = int(stored.body) if stored else 0
+        if count >= LIMIT:
+            await self.broker.purge(_STREAM, subject)  # whoever releases it gives it new chances
+            raise PoisonError(f"the worker died during {count} attempts at it")
+        await self.broker.put(Message(subject, str(count + 1).encode()))
+        try:
+            yield
+        finally:
+            with suppress(BrokerError, NoBrokerError, UnknownOutcomeError):
+                await self.broker.purge(_STREAM, subject)
