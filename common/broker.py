@@ -11,15 +11,24 @@ import nats.errors
 from nats.aio.msg import Msg
 from nats.nuid import NUID
 
-from common.nats_connection import TRY_TIMEOUT, Connection, NoBrokerError, UnknownOutcomeError
+from common.nats_connection import TRY_TIMEOUT, BrokerFailure, Connection, NoBrokerError, UnknownOutcomeError
 
-__all__ = ["Broker", "BrokerError", "Message", "NoBrokerError", "Stored", "UnknownOutcomeError", "with_id"]
+__all__ = [
+    "Broker",
+    "BrokerError",
+    "BrokerFailure",
+    "Message",
+    "NoBrokerError",
+    "Stored",
+    "UnknownOutcomeError",
+    "with_id",
+]
 
 #: Room in max_payload for what nats-server adds.
 HEADER_RESERVE = 64 * 1024
 
 
-class BrokerError(Exception):
+class BrokerError(BrokerFailure):
     """JetStream refused: a known outcome, nothing was stored. ``code`` is its err_code."""
 
     #: Codes that say the store is full: 10002, 10023 resources, 10047 storage, 10077 stream limits.
@@ -154,7 +163,7 @@ class Broker(Connection):
         try:
             await self.api(f"STREAM.MSG.DELETE.{stream}", {"seq": sequence, "no_erase": True})
         except BrokerError as error:
-            if error.code not in (BrokerError.NO_MESSAGE, *BrokerError.NOT_FOUND) and "not found" not in str(error):
+            if error.code not in (BrokerError.NO_MESSAGE, *BrokerError.NOT_FOUND):
                 raise
 
     async def purge(self, stream: str, filter_: str) -> int:

@@ -25,11 +25,15 @@ TRY_TIMEOUT = 5.0
 Handler = Callable[[Msg], Awaitable[None]]
 
 
-class NoBrokerError(Exception):
+class BrokerFailure(Exception):
+    """A request to the broker came to nothing; what is known of its outcome is in the classes below."""
+
+
+class NoBrokerError(BrokerFailure):
     """Nobody answers for the subject: JetStream is down. A known outcome, nothing was stored."""
 
 
-class UnknownOutcomeError(Exception):
+class UnknownOutcomeError(BrokerFailure):
     """No answer: stored or not, nobody can tell yet."""
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 
 from common import event
-from common.broker import Broker, BrokerError, Message, NoBrokerError, Stored, UnknownOutcomeError
+from common.broker import Broker, BrokerFailure, Message, Stored
 from common.queue import streams
 from common.subjects import EVENTS_STREAM
 from events.store import NotReachableError, RefusedError, Store
@@ -45,7 +45,7 @@ class Recorder:
         while True:
             try:
                 return await self._record_all()
-            except (BrokerError, NoBrokerError, UnknownOutcomeError) as error:
+            except BrokerFailure as error:
                 log.warning("recorder: broker: %s; trying again", error)
             except UnreadableEventsError as error:
                 log.error("recorder: %s; nothing is recorded until a version that can read it runs", error)
@@ -98,12 +98,7 @@ class Recorder:
         rows = 0
         while last is not None or rows < ROWS:
             query = {"seq": first, "batch": PAGE, "max_bytes": PAGE_BYTES, "next_by_subj": "e.>"}
-            try:
-                page = await self.broker.page(EVENTS_STREAM, query)
-            except BrokerError as error:
-                if error.code == 404:
-                    break
-                raise
+            page = await self.broker.page(EVENTS_STREAM, query)
             wanted = [stored for stored in page if last is None or stored.sequence <= last]
             found += wanted
             rows += sum(len(stored.body) for stored in wanted) // 300  # a row is about so many bytes

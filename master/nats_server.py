@@ -9,7 +9,7 @@ from pathlib import Path
 
 import structlog
 
-from common.broker import Broker, BrokerError, NoBrokerError, UnknownOutcomeError
+from common.broker import Broker, BrokerFailure, NoBrokerError
 from common.errors import ConfigError, UnavailableError
 from master.child import Child
 
@@ -88,7 +88,7 @@ async def verify_synced(url: str, password: str, log_file: Path) -> None:
                     jetstream = answer["data"].get("jetstream") or {}
                     if jetstream.get("config"):
                         break
-                except (BrokerError, NoBrokerError, UnknownOutcomeError):
+                except BrokerFailure:
                     log.debug("nats-server: JetStream is not up yet")
                 await asyncio.sleep(0.05)
     except (TimeoutError, NoBrokerError) as error:

@@ -9,7 +9,7 @@ from heapq import heapify, heappop, heappush
 
 import structlog
 
-from common.broker import BrokerError, NoBrokerError, UnknownOutcomeError
+from common.broker import BrokerFailure
 from common.config import Delivery
 from common.content import CorruptError
 from common.keys import BadKeyError
@@ -100,7 +100,7 @@ class Worker:
                 await self._deliver(taken, route, slot)
             else:
                 await self.finisher.drop(taken)
-        except (BrokerError, NoBrokerError, UnknownOutcomeError) as error:
+        except BrokerFailure as error:
             log.warning("%s: %s; waits until it is handed out again", taken.entry.id, error)
             self.taker.finished(taken)
         except BaseException:

@@ -6,7 +6,7 @@ import time
 
 import structlog
 
-from common.broker import Broker, BrokerError, NoBrokerError, UnknownOutcomeError, with_id
+from common.broker import Broker, BrokerFailure, with_id
 from common.event import Event, Type, pack
 from common.subjects import events
 from smtpd_ingress.rejection import Rejection
@@ -53,7 +53,7 @@ class Rejections:
         if dropped:
             rows.append(Event(time=now, type=Type.REJECTED, reason="more than could be listed", count=dropped))
         if rows:
-            with contextlib.suppress(BrokerError, NoBrokerError, UnknownOutcomeError):
+            with contextlib.suppress(BrokerFailure):
                 await self._broker.put(with_id(events("default"), pack(rows), f"rejected.{rows[0].id}"))
 
 

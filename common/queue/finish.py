@@ -1,7 +1,7 @@
 """Finishing: the outcome's row is stored, then a deferral's schedule, then the entry goes. Always in that order.
 
 Rows of 5 ms or less share one message of EVENTS. Whatever the broker does meanwhile, an outcome is
-repeated until it is stored; until then ``blocked`` tells the worker to begin nothing new.
+repeated until it is stored; until then ``clear`` is not set, and the worker begins nothing new.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from typing import Any
 
 import structlog
 
-from common.broker import Broker, BrokerError, Message, NoBrokerError, UnknownOutcomeError, with_id
+from common.broker import Broker, BrokerFailure, Message, with_id
 from common.content import SCHEDULED_INLINE_LIMIT, BodyRef
 from common.entry import Entry
 from common.event import Event, Type, pack
@@ -30,7 +30,6 @@ GATHER, GATHER_MOST = 0.005, 200
 #: Held entries are schedules that never fire (from 2262 on the date overflows and fires at once).
 NEVER = "2200-01-01T00:00:00Z"
 HOLD_REASON = "Postjet-Reason"
-_UNREACHABLE = (BrokerError, NoBrokerError, UnknownOutcomeError)
 
 
 @dataclass(eq=False)
@@ -91,7 +90,7 @@ class Finisher:
         log.error("queue: %s-%s is held: %s", submission, number, reason)
         await self._surely(with_id(events(self.pool), pack([row]), f"{held}.{sequence}"))
         await self._surely(Message(held, body, headers))
-        await self.broker.remove(self.stream, sequence)
+        await self._remove_surely(sequence)
 
     async def hold_taken(self, taken: Taken, reason: str, word: str = "unreadable") -> None:
         """``hold`` for an entry that was taken, as it lies in the queue."""
@@ -193,7 +192,7 @@ class Finisher:
                 return later.but(content=taken.entry.content)
             except GoneError:
                 return None
-            except _UNREACHABLE as error:
+            except BrokerFailure as error:
                 await self._wait(error)
 
     async def _move_content(self, entry: Entry) -> BodyRef:
@@ -201,7 +200,7 @@ class Finisher:
         while True:
             try:
                 return await self.bodies.put(entry.submission, entry.content)
-            except _UNREACHABLE as error:
+            except BrokerFailure as error:
                 await self._wait(error)
 
     async def _surely(self, message: Message) -> None:
@@ -212,7 +211,7 @@ class Finisher:
                 try:
                     await self.broker.put(message)
                     return
-                except _UNREACHABLE as error:
+                except BrokerFailure as error:
                     tries += 1
                     if tries == 1:
                         self._block()
@@ -241,16 +240,18 @@ class Finisher:
 
     async def _remove_copy(self, copy: Copy) -> None:
         """Ack and wait for the answer; through a consumer that is gone, acks are answered but remove nothing."""
+        if self.taker.is_read(copy):
+            with contextlib.suppress(BrokerFailure):
+                await self.broker.request(copy.reply, b"+ACK", timeout=2.0)
+                return
+        await self._remove_surely(copy.sequence)
+
+    async def _remove_surely(self, sequence: int) -> None:
         while True:
             try:
-                if self.taker.is_read(copy):
-                    with contextlib.suppress(NoBrokerError, UnknownOutcomeError):
-                        await self.broker.request(copy.reply, b"+ACK", timeout=2.0)
-                        return
-                await self.broker.remove(self.stream, copy.sequence)
-                return
-            except _UNREACHABLE as error:
-                log.warning("queue: entry %s could not be removed yet: %s", copy.sequence, error)
+                return await self.broker.remove(self.stream, sequence)
+            except BrokerFailure as error:
+                log.warning("queue: entry %s could not be removed yet: %s", sequence, error)
                 await asyncio.sleep(1)
 
     async def _release(self, entry: Entry) -> None:
@@ -258,7 +259,5 @@ class Finisher:
         if isinstance(entry.content, BodyRef):
             try:
                 await self.bodies.release(entry.submission)
-            except _UNREACHABLE as error:
+            except BrokerFailure as error:
                 log.debug("queue: content of %s left to the sweeper: %s", entry.submission, error)
-
-

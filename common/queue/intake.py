@@ -13,7 +13,7 @@ from typing import Any
 
 import structlog
 
-from common.broker import Broker, BrokerError, Message, NoBrokerError, UnknownOutcomeError, with_id
+from common.broker import Broker, BrokerError, BrokerFailure, Message, NoBrokerError, UnknownOutcomeError, with_id
 from common.content import INLINE_LIMIT
 from common.entry import Entry
 from common.event import Event, pack
@@ -91,7 +91,7 @@ class Intake:
                 await waiting.done
             finally:
                 patience.cancel()
-        except (SubmitError, BrokerError, NoBrokerError, UnknownOutcomeError) as error:
+        except (SubmitError, BrokerFailure) as error:
             if content_in_body:
                 self._clean(self.bodies.remove_surely(submission_id))
             raise _refusal(error) from error
@@ -144,7 +144,7 @@ class Intake:
         rows = [waiting.row for waiting in stored]
         try:
             await self.broker.store([with_id(events(self.pool), pack(rows), f"accepted.{rows[0].id}")])
-        except (BrokerError, NoBrokerError, UnknownOutcomeError) as error:
+        except BrokerFailure as error:
             self._refuse(stored, error)
         else:
             for waiting in stored:

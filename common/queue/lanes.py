@@ -17,7 +17,7 @@ from typing import Any
 
 import structlog
 
-from common.broker import Broker, BrokerError, Message, NoBrokerError, UnknownOutcomeError
+from common.broker import Broker, BrokerError, BrokerFailure, Message, UnknownOutcomeError
 from common.queue import leases
 from common.queue.streams import LEASE
 from common.subjects import BANDS, lane_filters, queue_stream
@@ -110,7 +110,7 @@ class Lanes:
                     self._count = await lane_count(self.broker, self.pool)
                 await self._follow(again=ensured_at < self._look_since)
                 ensured_at = asked
-            except (BrokerError, NoBrokerError, UnknownOutcomeError) as error:
+            except BrokerFailure as error:
                 ensured_at = 0.0  # some may have been ensured and some not
                 log.debug("lanes: %s", error)
             try:
@@ -123,7 +123,7 @@ class Lanes:
         leaving = f"leaving.{self.pool}.{self.slot}"
         work = asyncio.create_task(done)
         while not work.done():
-            with contextlib.suppress(BrokerError, NoBrokerError, UnknownOutcomeError):
+            with contextlib.suppress(BrokerFailure):
                 await leases.renew(self.broker, leaving, self.incarnation)
                 await leases.give_up(self.broker, self._key)
             await asyncio.wait([work], timeout=leases.RENEW)

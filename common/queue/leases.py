@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from common.broker import Broker, BrokerError, Message, NoBrokerError, UnknownOutcomeError
+from common.broker import Broker, BrokerError, BrokerFailure, Message, NoBrokerError, UnknownOutcomeError
 from common.queue.streams import LEASE
 
 log = structlog.get_logger()
@@ -26,19 +26,13 @@ async def renew(broker: Broker, key: str, holder: str) -> None:
 
 async def give_up(broker: Broker, key: str) -> None:
     """End a lease of our own at once."""
-    with contextlib.suppress(BrokerError, NoBrokerError, UnknownOutcomeError):
+    with contextlib.suppress(BrokerFailure):
         await broker.purge(_STREAM, _subject(key))
 
 
 async def live(broker: Broker, prefix: str) -> dict[str, str]:
     """Key to holder of every lease under ``<prefix>.`` that has not lapsed."""
-    query = {"multi_last": [f"{_subject(prefix)}.>"]}
-    try:
-        found = await broker.page(_STREAM, query)
-    except BrokerError as error:
-        if error.code == 404:
-            return {}
-        raise
+    found = await broker.page(_STREAM, {"multi_last": [f"{_subject(prefix)}.>"]})
     return {stored.subject.removeprefix("$KV.leases."): stored.body.decode() for stored in found}
 
 
@@ -53,7 +47,7 @@ async def while_alone(
     while not stopping.is_set():
         revision = await _create(broker, key, holder)
         if revision:
-            await _work(broker, key, holder, revision, work, stopping)
+            await _work(broker, key, holder, revision, work)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stopping.wait(), RENEW)
 
@@ -65,7 +59,7 @@ async def _create(broker: Broker, key: str, holder: str) -> int:
         if stored and stored.body.decode() != holder:
             return 0
         return await _write(broker, key, holder, stored.sequence if stored else 0)
-    except (BrokerError, NoBrokerError, UnknownOutcomeError):
+    except BrokerFailure:
         return 0
 
 
@@ -75,12 +69,7 @@ async def _write(broker: Broker, key: str, holder: str, last: int) -> int:
 
 
 async def _work(
-    broker: Broker,
-    key: str,
-    holder: str,
-    revision: int,
-    work: Callable[[], Awaitable[None]],
-    stopping: asyncio.Event,
+    broker: Broker, key: str, holder: str, revision: int, work: Callable[[], Awaitable[None]]
 ) -> None:
     task = asyncio.ensure_future(work())
     loop = asyncio.get_running_loop()
@@ -104,5 +93,3 @@ async def _work(
             await task
         if revision:  # else it is somebody else's
             await give_up(broker, key)
-
-

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from common.broker import Broker, BrokerError, Stored
+from common.broker import Broker, Stored
 from common.entry import Entry, UnreadableError
 from common.queue.finish import HOLD_REASON
 from common.subjects import HELD, READY, SCHEDULED, Kind, queue_stream
@@ -42,12 +42,7 @@ async def walk(broker: Broker, stream: str, filter_: str) -> AsyncIterator[Store
     """Every message of a stream on the subjects of a filter, a page at a time."""
     sequence = 1
     while True:
-        try:
-            page = await broker.page(stream, {"seq": sequence, "batch": PAGE, "next_by_subj": filter_})
-        except BrokerError as error:
-            if error.code == 404:
-                return
-            raise
+        page = await broker.page(stream, {"seq": sequence, "batch": PAGE, "next_by_subj": filter_})
         for stored in page:
             yield stored
         if not page:

@@ -4,7 +4,7 @@ import asyncio
 
 import structlog
 
-from common.broker import Broker, BrokerError, NoBrokerError, UnknownOutcomeError
+from common.broker import Broker, BrokerFailure
 from common.subjects import EVENTS_STREAM
 from common.units import format_size
 
@@ -27,7 +27,7 @@ class Room:
         while True:
             try:
                 self._judge(*await self._look())
-            except (BrokerError, NoBrokerError, UnknownOutcomeError):
+            except BrokerFailure:
                 log.debug("room: broker does not answer")
             await asyncio.sleep(INTERVAL)
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
-from common.broker import Broker, BrokerError, Message, NoBrokerError, UnknownOutcomeError
+from common.broker import Broker, BrokerFailure, Message
 from common.entry import Entry
 
 LIMIT = 5
@@ -38,7 +38,7 @@ class Strikes:
 
     async def stop(self) -> None:
         """End by oneself."""
-        with suppress(BrokerError, NoBrokerError, UnknownOutcomeError):
+        with suppress(BrokerFailure):
             await self.broker.purge(_STREAM, self._mark)
 
     @asynccontextmanager
@@ -57,5 +57,5 @@ class Strikes:
         try:
             yield
         finally:
-            with suppress(BrokerError, NoBrokerError, UnknownOutcomeError):
+            with suppress(BrokerFailure):
                 await self.broker.purge(_STREAM, subject)

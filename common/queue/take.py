@@ -14,7 +14,7 @@ from heapq import heappop, heappush
 import structlog
 from nats.aio.msg import Msg
 
-from common.broker import Broker, NoBrokerError, UnknownOutcomeError
+from common.broker import Broker, BrokerFailure
 from common.content import BodyRef
 from common.entry import Entry, UnreadableError
 from common.queue.bodies import Bodies
@@ -75,7 +75,7 @@ class Taker:
         if reader and reader.watchdog:
             reader.watchdog.cancel()
         for copy in (copy for taken in gone for copy in taken.copies) if give_back else ():
-            with contextlib.suppress(NoBrokerError, UnknownOutcomeError):
+            with contextlib.suppress(BrokerFailure):
                 await self.broker.publish(copy.reply, b"-NAK")
 
     async def leave_all(self) -> None:
@@ -157,7 +157,7 @@ class Taker:
         """Say every 10 s that everything held, buffered and parked too, is being worked on; for ever."""
         while True:
             await asyncio.sleep(IN_PROGRESS_EVERY)
-            with contextlib.suppress(NoBrokerError, UnknownOutcomeError):
+            with contextlib.suppress(BrokerFailure):
                 for taken in list(self._held.values()):
                     await self.broker.publish(taken.copies[-1].reply, b"+WPI")
 
@@ -173,7 +173,7 @@ class Taker:
         if batch > 0:
             request = {"batch": batch, "max_bytes": PULL_BYTES, "expires": int(PULL_EXPIRES * 1e9)}
             subject = f"$JS.API.CONSUMER.MSG.NEXT.{self.stream}.{name}"
-            with contextlib.suppress(NoBrokerError, UnknownOutcomeError):
+            with contextlib.suppress(BrokerFailure):
                 reader.asked += batch
                 await self.broker.publish(subject, json.dumps(request).encode(), reply=f"{self._inbox}.{name}")
         if reader.watchdog:
@@ -192,7 +192,7 @@ class Taker:
             return
         reader = self._readers.get(message.metadata.consumer)
         if reader is None:
-            with contextlib.suppress(NoBrokerError, UnknownOutcomeError):
+            with contextlib.suppress(BrokerFailure):
                 await self.broker.publish(message.reply, b"-NAK")
             return
         reader.asked -= 1
