@@ -25,7 +25,6 @@ class Type(StrEnum):
     BOUNCED = "bounced"
     EXPIRED = "expired"
     HELD = "held"
-    ADMIN = "admin"
 
 
 class Status(StrEnum):
