@@ -74,7 +74,8 @@ def demo(
     """Show Postjet at work: 200 mails to 40 domains of a small internet on loopback."""
     from master.demo import demo as demonstration  # its DNS server and sinks are no part of a mail server
 
-    with tempfile.TemporaryDirectory(prefix="postjet-demo-") as folder, contextlib.suppress(KeyboardInterrupt):
+    told_to_end = contextlib.suppress(KeyboardInterrupt, asyncio.CancelledError)
+    with tempfile.TemporaryDirectory(prefix="postjet-demo-") as folder, told_to_end:
         asyncio.run(demonstration.run(Path(folder), stay=stay))
 
 

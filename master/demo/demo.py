@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import signal
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -31,6 +32,8 @@ TIMEOUT = 60.0
 
 async def run(folder: Path, *, stay: bool) -> None:
     """Run the demo in an empty folder. Raises PostjetError."""
+    if task := asyncio.current_task():  # told to end, it stops what it started
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     console = Console(highlight=False, soft_wrap=True)
     world = World(folder, settings={"delivery": {"expire": "6s"}})
     async with _opened(world, console):
