@@ -36,7 +36,7 @@ class Status(StrEnum):
     UNDELIVERABLE = "undeliverable"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # not frozen: with so many fields that takes twice the time to make
 class Event:
     """One row. Times are seconds since 1970, durations seconds, sizes bytes; ``""`` and 0 mean none."""
 

@@ -16,7 +16,7 @@ DELIVERY = re.compile(rf"({SUBMISSION.pattern})-(\d{{1,4}})")
 
 def base32(number: int, width: int) -> str:
     """The low ``5 * width`` bits of ``number`` as ``width`` characters."""
-    return "".join(_ALPHABET[(number >> (5 * i)) & 31] for i in range(width - 1, -1, -1))
+    return "".join([_ALPHABET[(number >> shift) & 31] for shift in range(5 * (width - 1), -1, -5)])
 
 
 def new_id(now: float | None = None) -> str:

@@ -4,6 +4,7 @@ import base64
 import re
 import time
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -52,7 +53,7 @@ def default_selector(kind: KeyType, now: float | None = None) -> str:
     return f"pj{time.strftime('%Y%m', time.gmtime(now))}{kind[0]}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SigningKey:
     """A private key and the name its public half is published under."""
 
@@ -60,7 +61,7 @@ class SigningKey:
     selector: str
     private: RSAPrivateKey | Ed25519PrivateKey
 
-    @property
+    @cached_property
     def type(self) -> KeyType:
         """The ``k=`` tag of its record."""
         return "rsa" if isinstance(self.private, RSAPrivateKey) else "ed25519"

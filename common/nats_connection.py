@@ -116,8 +116,7 @@ class Connection:
     async def _on_disconnected(self) -> None:
         """What was asked over this connection will not be answered."""
         for future in self._replies.values():
-            if not future.done():
-                future.set_exception(UnknownOutcomeError("connection lost"))
+            _fail(future, UnknownOutcomeError("connection lost"))
         for page in self._pages.values():
             page.put_nowait(None)
 
@@ -191,16 +190,17 @@ class Connection:
             # The server would answer -ERR and nats-py close the client for good.
             raise ValueError(f"{subject}: {size} bytes are over the broker's max_payload {self.client.max_payload}")
         token = str(next(self._numbers))
-        future = self._replies[token] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        future = self._replies[token] = loop.create_future()
+        silence = UnknownOutcomeError(f"{subject}: no answer within {timeout:g} s")
+        patience = loop.call_later(timeout, _fail, future, silence)  # a fourth of what asyncio.timeout costs
         try:
-            async with asyncio.timeout(timeout):
-                await self.client.publish(subject, body, reply=f"{self._inbox}.{token}", headers=headers)
-                message: Msg = await future
-        except TimeoutError:
-            raise UnknownOutcomeError(f"{subject}: no answer within {timeout:g} s") from None
+            await self.client.publish(subject, body, reply=f"{self._inbox}.{token}", headers=headers)
+            message: Msg = await future
         except (nats.errors.Error, OSError) as error:
             raise UnknownOutcomeError(f"{subject}: {error or type(error).__name__}") from error
         finally:
+            patience.cancel()
             self._replies.pop(token, None)
         if not message.data and message.headers and message.headers.get("Status") == "503":
             raise NoBrokerError(f"{subject}: no responders")
@@ -224,3 +224,8 @@ class Connection:
         finally:
             del self._pages[token]
         raise UnknownOutcomeError(f"{subject}: connection lost")
+
+
+def _fail(future: asyncio.Future[Msg], error: Exception) -> None:
+    if not future.done():
+        future.set_exception(error)

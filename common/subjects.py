@@ -6,6 +6,7 @@ recipient. Tokens are hashed or base32, never an address.
 """
 
 import hashlib
+from functools import lru_cache
 from typing import Literal
 
 from common.entry import Entry
@@ -26,6 +27,7 @@ def queue_stream(pool: str) -> str:
     return f"MQ_{pool}"
 
 
+@lru_cache(maxsize=10_000)
 def bucket(domain: str) -> int:
     """hash(recipient domain) mod 1024."""
     return int.from_bytes(hashlib.blake2b(domain.encode(), digest_size=4).digest(), "big") % BUCKETS

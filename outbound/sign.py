@@ -5,6 +5,7 @@ import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Iterable
+from functools import lru_cache
 
 from common.addresses import AddressError, normal_domain
 from common.keys import SigningKey
@@ -55,7 +56,12 @@ def from_domain(message: bytes) -> str:
     What stands in angle brackets is the address, also behind a display name with an unquoted ``@``.
     """
     field = _FROM.search(message, 0, _header_end(message))
-    text = field[1][:_FROM_LIMIT].decode(errors="replace") if field else ""
+    return _first_domain(field[1][:_FROM_LIMIT]) if field else ""
+
+
+@lru_cache(maxsize=1000)
+def _first_domain(value: bytes) -> str:
+    text = value.decode(errors="replace")
     for _ in range(_COMMENT_DEPTH):  # the innermost comments go first
         text = _QUOTED_OR_COMMENT.sub(" ", text)
     for mailbox in _MAILBOX.finditer(text):
@@ -76,7 +82,7 @@ def _header_end(message: bytes) -> int:
     return end + 2 if end >= 0 else len(message)
 
 
-def _select(header: bytes) -> "tuple[list[bytes], hashlib._Hash]":
+def _select(header: bytes) -> "tuple[tuple[bytes, ...], hashlib._Hash]":
     """The names for ``h=``, and the hash of the fields they stand for."""
     fields = defaultdict(list)
     for name, value in _FIELD.findall(header):
@@ -88,13 +94,12 @@ def _select(header: bytes) -> "tuple[list[bytes], hashlib._Hash]":
         names += [name] * (len(values) + extra)
         for value in reversed(values):  # RFC 6376 5.4.2: from the bottom up
             header_hash.update(relaxed_header(name, value))
-    return names, header_hash
+    return tuple(names), header_hash
 
 
-def _signature(key: SigningKey, names: list[bytes], body_hash: str, now: int, hash_: "hashlib._Hash") -> bytes:
-    pieces = [f" a={key.algorithm};", " c=relaxed/relaxed;", f" d={key.domain};", f" s={key.selector};", f" t={now};"]
-    pieces += re.findall(r"[^:]+:?", f" h={b':'.join(names).decode()};")
-    field = (_fold(["DKIM-Signature: v=1;", *pieces, f" bh={body_hash};"]) + "\r\n b=").encode()
+def _signature(key: SigningKey, names: tuple[bytes, ...], body_hash: str, now: int, hash_: "hashlib._Hash") -> bytes:
+    stem = _stem(key.algorithm, key.domain, key.selector, names)
+    field = (_fold(stem, f" t={now};", f" bh={body_hash};") + "\r\n b=").encode()
     name, _, value = field.partition(b":")
     hash_.update(relaxed_header(name, value).removesuffix(CRLF))  # RFC 6376 3.7: b= empty, no CRLF
     text = _base64(key.sign(hash_.digest()))
@@ -102,9 +107,16 @@ def _signature(key: SigningKey, names: list[bytes], body_hash: str, now: int, ha
     return field + "\r\n ".join(lines).encode() + CRLF
 
 
-def _fold(pieces: list[str]) -> str:
-    """The pieces in lines; a line starts before a piece that would make one too long."""
-    lines = [""]
+@lru_cache(maxsize=1000)
+def _stem(algorithm: str, domain: str, selector: str, names: tuple[bytes, ...]) -> str:
+    """What the signatures of many messages have in common."""
+    pieces = [f" a={algorithm};", " c=relaxed/relaxed;", f" d={domain};", f" s={selector};"]
+    return _fold("DKIM-Signature: v=1;", *pieces, *re.findall(r"[^:]+:?", f" h={b':'.join(names).decode()};"))
+
+
+def _fold(folded: str, *pieces: str) -> str:
+    """More pieces behind lines that are there; a line starts before a piece that would make one too long."""
+    lines = folded.split("\r\n")
     for piece in pieces:
         if len(lines[-1]) + len(piece) > _LINE:
             lines.append(" " + piece.lstrip())

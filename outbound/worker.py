@@ -31,8 +31,8 @@ log = structlog.get_logger()
 
 #: Entries being worked on at the same time: looked up, transferred, finished.
 MAX_HANDLED = 1000
-#: Entries that wait for room at their site, without content.
-MAX_PARKED = 5000
+#: Entries that wait for room at their site, and the bytes of content that stay with them; the others' is let go of.
+MAX_PARKED, MAX_PARKED_BYTES = 5000, 32 * 2**20
 #: Bytes of large messages in memory, and from which size a message counts as large.
 MAX_LARGE_BYTES, LARGE = 256 * 2**20, 256 * 2**10
 
@@ -58,7 +58,7 @@ class Worker:
         self._memory = Budget(MAX_LARGE_BYTES, LARGE)
         self._in_use: Counter[str] = Counter()
         self._park: dict[str, list[tuple[int, int, Taken, Route]]] = defaultdict(list)
-        self._parked = 0
+        self._parked = self._parked_bytes = 0
         self._order = itertools.count()
         self._room = asyncio.Event()
 
@@ -182,25 +182,32 @@ class Worker:
     # --- the park: entries that wait for room at their site ---
 
     def _park_at(self, taken: Taken, route: Route) -> None:
-        self.taker.park(taken)
+        if self._parked_bytes + taken.inline_size > MAX_PARKED_BYTES:
+            self.taker.park(taken)
         heappush(self._park[route.key], (-taken.entry.priority, next(self._order), taken, route))
-        self._parked += 1
+        self._count_parked(taken, 1)
 
     def _is_park_full(self) -> bool:
         if self._parked < MAX_PARKED:
             return False
+        self._parked = self._parked_bytes = 0
         for key, waiting in list(self._park.items()):  # without those that are not ours any more
             self._park[key] = [item for item in waiting if not item[2].dropped]
             heapify(self._park[key])
-        self._parked = sum(len(waiting) for waiting in self._park.values())
+            for item in self._park[key]:
+                self._count_parked(item[2], 1)
         return self._parked >= MAX_PARKED
+
+    def _count_parked(self, taken: Taken, change: int) -> None:
+        self._parked += change
+        self._parked_bytes += change * taken.inline_size
 
     def unpark(self, key: str) -> None:
         """Let go who waits for a site, as far as it has room."""
         waiting = self._park.get(key)
         while waiting and self._in_use[key] < self.sites.get(key).limit:
             _, _, taken, route = heappop(waiting)
-            self._parked -= 1
+            self._count_parked(taken, -1)
             if not taken.dropped:
                 self._spawn(taken, route, _Slot(self, key))
         if not waiting:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from email.utils import formatdate
+from functools import lru_cache
 
 from common.codes import BAD_CONTENT, LOOP, TOO_BIG, Reply, printable
 from common.content import Compressor
@@ -33,7 +34,7 @@ class Trace:
     @property
     def date(self) -> str:
         """RFC 5322 3.3."""
-        return formatdate(self.time, localtime=True)
+        return _date(int(self.time))
 
     @property
     def received(self) -> str:
@@ -91,14 +92,14 @@ class Message:
         if refusal := _refusal(fields):
             self._refuse(refusal)
             return
-        values = {field.name: field.value for field in reversed(fields)}
+        first = {field.name: field for field in reversed(fields)}
         added = self._trace.received
-        self.message_id = printable(
-            values.get("message-id", f"<{self.submission}@{self._trace.hostname}>")[:_MAX_LINE]
-        )
-        if "message-id" not in values:  # RFC 5321 6.4: what a submission may lack
+        if identifier := first.get("message-id"):
+            self.message_id = printable(identifier.value[:_MAX_LINE])
+        else:  # RFC 5321 6.4: what a submission may lack
+            self.message_id = f"<{self.submission}@{self._trace.hostname}>"
             added += f"Message-ID: {self.message_id}\r\n"
-        if "date" not in values:
+        if "date" not in first:
             added += f"Date: {self._trace.date}\r\n"
         self._content.feed(added.encode())
         self._content.feed(b"".join(field.raw for field in fields if field.name not in _REMOVED))
@@ -120,3 +121,8 @@ def _refusal(fields: list[Field]) -> Reply | None:
     if sum(field.name == "received" for field in fields) >= MAX_HOPS:
         return LOOP
     return None
+
+
+@lru_cache(maxsize=1)
+def _date(second: int) -> str:
+    return formatdate(second, localtime=True)

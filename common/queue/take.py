@@ -1,7 +1,7 @@
 """Taking entries: standing pulls on the lanes' consumers, small local buffers, bands 8:3:1.
 
 Everything taken stays unacked until it is finished (``finish``), with a sign of life every 10 s. What
-cannot go now is parked by the worker without its content: only reply and sequence are kept.
+cannot go now is parked by the worker; beyond a bound only reply and sequence are kept, not the content.
 """
 
 import asyncio

@@ -57,6 +57,11 @@ class Taken:
         return self.begun
 
     @property
+    def inline_size(self) -> int:
+        """Of content that it has in memory."""
+        return len(self.entry.content) if isinstance(self.entry.content, bytes) else 0
+
+    @property
     def sequence(self) -> int:
         """The latest copy's place in the stream."""
         return max(copy.sequence for copy in self.copies)
