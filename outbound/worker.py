@@ -6,6 +6,7 @@ import itertools
 import time
 from collections import Counter, defaultdict
 from heapq import heapify, heappop, heappush
+from typing import NamedTuple
 
 import structlog
 
@@ -33,6 +34,8 @@ log = structlog.get_logger()
 MAX_HANDLED = 1000
 #: Entries that wait for room at their site, and the bytes of content that stay with them; the others' is let go of.
 MAX_PARKED, MAX_PARKED_BYTES = 5000, 32 * 2**20
+#: Who waited there longer (seconds) is read again, and so found out when it was purged meanwhile.
+FRESH = 5.0
 #: Bytes of large messages in memory, and from which size a message counts as large.
 MAX_LARGE_BYTES, LARGE = 256 * 2**20, 256 * 2**10
 
@@ -57,7 +60,7 @@ class Worker:
         self._tasks: set[asyncio.Task[None]] = set()
         self._memory = Budget(MAX_LARGE_BYTES, LARGE)
         self._in_use: Counter[str] = Counter()
-        self._park: dict[str, list[tuple[int, int, Taken, Route]]] = defaultdict(list)
+        self._park: dict[str, list[_Parked]] = defaultdict(list)
         self._parked = self._parked_bytes = 0
         self._order = itertools.count()
         self._room = asyncio.Event()
@@ -183,8 +186,9 @@ class Worker:
 
     def _park_at(self, taken: Taken, route: Route) -> None:
         if self._parked_bytes + taken.inline_size > MAX_PARKED_BYTES:
-            self.taker.park(taken)
-        heappush(self._park[route.key], (-taken.entry.priority, next(self._order), taken, route))
+            self.taker.shed(taken)
+        parked = _Parked(-taken.entry.priority, next(self._order), taken, route, time.monotonic())
+        heappush(self._park[route.key], parked)
         self._count_parked(taken, 1)
 
     def _is_park_full(self) -> bool:
@@ -192,10 +196,10 @@ class Worker:
             return False
         self._parked = self._parked_bytes = 0
         for key, waiting in list(self._park.items()):  # without those that are not ours any more
-            self._park[key] = [item for item in waiting if not item[2].dropped]
+            self._park[key] = [parked for parked in waiting if not parked.taken.dropped]
             heapify(self._park[key])
-            for item in self._park[key]:
-                self._count_parked(item[2], 1)
+            for parked in self._park[key]:
+                self._count_parked(parked.taken, 1)
         return self._parked >= MAX_PARKED
 
     def _count_parked(self, taken: Taken, change: int) -> None:
@@ -206,8 +210,10 @@ class Worker:
         """Let go who waits for a site, as far as it has room."""
         waiting = self._park.get(key)
         while waiting and self._in_use[key] < self.sites.get(key).limit:
-            _, _, taken, route = heappop(waiting)
+            _, _, taken, route, since = heappop(waiting)
             self._count_parked(taken, -1)
+            if time.monotonic() - since > FRESH:
+                self.taker.shed(taken)
             if not taken.dropped:
                 self._spawn(taken, route, _Slot(self, key))
         if not waiting:
@@ -219,6 +225,16 @@ class Worker:
         self._in_use[key] += change
         if not self._in_use[key]:
             del self._in_use[key]
+
+
+class _Parked(NamedTuple):
+    """An entry that waits, in the order in which it goes."""
+
+    priority: int
+    order: int
+    taken: Taken
+    route: Route
+    since: float
 
 
 class _Slot:

@@ -134,7 +134,7 @@ class Taker:
         taken.entry = Entry.unpack(stored.body)
         return await self.content(taken)
 
-    def park(self, taken: Taken) -> None:
+    def shed(self, taken: Taken) -> None:
         """Let go of content in the entry; ``content`` fetches it again."""
         if isinstance(taken.entry.content, bytes):
             taken.entry = taken.entry.but(content=None)

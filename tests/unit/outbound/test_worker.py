@@ -1,6 +1,7 @@
 """The worker: what it takes ends once, and what is not its own any more is left alone."""
 
 import asyncio
+import os
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from support import Nats, make_entry, until
 from common import subjects
 from common.broker import Broker
 from common.config import Delivery
+from common.content import store
 from common.key_store import KeyStore
 from common.queue import listing
 from common.queue.strikes import Strikes
@@ -217,6 +219,25 @@ async def test_priority_goes_first_in_the_park(broker: Broker, working: Working)
     assert site.asked == [f"{who}@a.example" for who in ("first", "p6", "p5", "p4")]
 
 
+async def test_the_park_keeps_content_up_to_its_bound(
+    broker: Broker, working: Working, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "MAX_PARKED_BYTES", 300)
+    site = working.world.sites["a.example"]
+    await submit(broker, make_entry("first@a.example"))
+    await until(lambda: site.asked)
+    for i in range(3):
+        await submit(broker, make_entry(f"r{i}@a.example"), content=store(os.urandom(200)))
+    await until(lambda: working.worker._parked == 3)
+    kept = [parked.taken.inline_size for parked in working.worker._park["a.example"]]
+    assert sorted(kept) == [0, 0, working.worker._parked_bytes]
+    assert 200 < working.worker._parked_bytes < 300
+    site.gate.set()
+    await until(lambda: finished(broker))
+    assert len(site.asked) == 4
+    assert working.worker._parked_bytes == 0
+
+
 async def test_content_that_cannot_be_read_is_held_as_it_is_though_it_was_parked(
     broker: Broker, working: Working
 ) -> None:
@@ -243,7 +264,10 @@ async def test_shared_content_that_is_missing_is_held(broker: Broker, working: W
     assert sorted(await rows(broker)) == ["accepted", "held", "held"]
 
 
-async def test_what_was_purged_while_it_was_parked_is_forgotten(broker: Broker, working: Working) -> None:
+async def test_what_was_purged_while_it_was_parked_is_forgotten(
+    broker: Broker, working: Working, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "FRESH", 0)
     site = working.world.sites["a.example"]
     await submit(broker, make_entry("x@a.example"))
     await until(lambda: site.asked)

@@ -109,7 +109,7 @@ async def test_a_mistake_of_ours_reaches_the_caller_and_keeps_the_entry(
 async def test_a_parked_entry_that_is_held_keeps_its_content(broker: Broker, outlet: Outlet) -> None:
     await submit(broker, make_entry())
     taken = await outlet.take()
-    outlet.taker.park(taken)
+    outlet.taker.shed(taken)
     await outlet.finisher.hold_taken(taken, "because")
     (held,) = [listed async for listed in listing.entries(broker, "default")]
     assert held.entry

@@ -71,7 +71,7 @@ async def test_deferred_comes_back_with_what_the_attempt_changed(broker: Broker,
 async def test_parked_content_is_fetched_again(broker: Broker, outlet: Outlet) -> None:
     await submit(broker, make_entry())
     taken = await outlet.take()
-    outlet.taker.park(taken)
+    outlet.taker.shed(taken)
     assert taken.entry.content is None
     assert await outlet.taker.content(taken) == CONTENT
 
@@ -79,7 +79,7 @@ async def test_parked_content_is_fetched_again(broker: Broker, outlet: Outlet) -
 async def test_deferring_a_parked_entry_keeps_its_content(broker: Broker, outlet: Outlet) -> None:
     await submit(broker, make_entry())
     taken = await outlet.take()
-    outlet.taker.park(taken)
+    outlet.taker.shed(taken)
     await outlet.finisher.defer(taken, row(taken.entry), taken.entry.but(attempts=1), time.time() + 0.5)
     again = await outlet.take()
     assert await outlet.taker.content(again) == CONTENT
