@@ -141,7 +141,6 @@ class Lanes:
     async def _follow(self, *, again: bool) -> None:
         """Leave and take lanes as the live workers demand; with ``again`` look at every consumer."""
         working = await leases.live(self.broker, f"worker.{self.pool}")
-        leaving = await leases.live(self.broker, f"leaving.{self.pool}")
         workers = sorted(key.rpartition(".")[2] for key in working)
         if self.slot not in workers:
             raise UnknownOutcomeError("own lease lapsed between renewing and asking")
@@ -154,17 +153,24 @@ class Lanes:
             for band in BANDS:
                 await self._on_lost(_name(lane, band), True)
             self._mine.discard(lane)
-        alive = {*working.values(), *leaving.values()}
         for lane in sorted(mine if again else mine - self._mine):
             self._mine.add(lane)
             for band in BANDS:
-                await self._on_consumer(await self._ensure(lane, band, alive))
+                await self._on_consumer(await self._ensure(lane, band))
 
-    async def _ensure(self, lane: int, band: str, alive: set[str]) -> Consumer:
+    async def _alive(self) -> set[str]:
+        """The incarnations that live, those that are leaving too."""
+        working = await leases.live(self.broker, f"worker.{self.pool}")
+        leaving = await leases.live(self.broker, f"leaving.{self.pool}")
+        return {*working.values(), *leaving.values()}
+
+    async def _ensure(self, lane: int, band: str) -> Consumer:
         stream, name = queue_stream(self.pool), _name(lane, band)
         try:
             info = await self.broker.api(f"CONSUMER.INFO.{stream}.{name}")
-            if info["config"].get("metadata", {}).get(_OWNER) not in alive:
+            owner = info["config"].get("metadata", {}).get(_OWNER)
+            # who is alive is asked last: who made it a moment ago had a lease before
+            if owner != self.incarnation and owner not in await self._alive():
                 await self.broker.api(f"CONSUMER.DELETE.{stream}.{name}")
         except BrokerError as error:
             if error.code not in BrokerError.NOT_FOUND:

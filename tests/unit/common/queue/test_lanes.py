@@ -225,6 +225,38 @@ async def test_what_happens_during_a_round_is_looked_at_at_once(
     await outlet.close()
 
 
+async def test_who_came_while_it_looked_keeps_its_consumers(
+    nats: Nats, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = leases.live
+    waiting, go_on = asyncio.Event(), asyncio.Event()
+
+    async def looked_a_while_ago(asking: Broker, prefix: str) -> dict[str, str]:
+        found = await live(asking, prefix)
+        if asking is broker and not waiting.is_set():
+            waiting.set()
+            await go_on.wait()
+        return found
+
+    monkeypatch.setattr(leases, "live", looked_a_while_ago)
+    early = await open_outlet(broker, "w1")
+    await waiting.wait()  # it has seen only itself
+    async with worker(nats, "w2") as late:
+        await until(lambda: late.lanes._mine)
+        lane = min(late.lanes._mine)
+        ids = await submit_to(broker, domain_in(lane, late.lanes._count), 3)
+        takens = [await late.take() for _ in ids]
+        assert all(taken.begin() for taken in takens)
+        go_on.set()
+        await until(lambda: lane in early.lanes._mine)
+        await until(lambda: lane not in early.lanes._mine)  # given over in its next round
+        consumer = takens[0].copies[0].reader.consumer
+        info = await broker.api(f"CONSUMER.INFO.MQ_default.{consumer.name}")
+        assert (info["created"], info["num_redelivered"]) == (consumer.created, 0)
+        assert early.taker.held == 0
+    await early.close()
+
+
 async def _unreachable(*_: Any) -> None:
     raise UnknownOutcomeError("lost")
 
