@@ -2,8 +2,9 @@
 
 A pool's 1,024 buckets are spread over lanes; lanes are shared out to the live workers by rendezvous hash.
 A lane has one consumer per band, in the broker's memory. A consumer remembers in its metadata which
-incarnation of a worker reads it: who takes over from a dead one creates it anew, which hands out at once
-what the dead one held; from a living one it reads on.
+incarnations of workers read it: who takes over when none of them lives creates it anew, which hands out at once
+what the dead ones held. Else it reads on: what a living one has begun must not be handed out again, and
+what a dead one held comes after ACK_WAIT.
 """
 
 import asyncio
@@ -26,7 +27,7 @@ log = structlog.get_logger()
 
 ACK_WAIT = 30
 MAX_ACK_PENDING = 10_000
-_OWNER = "postjet_owner"
+_READERS = "postjet_readers"
 _POOLS_STREAM = "KV_pools"
 
 
@@ -78,7 +79,8 @@ class Lanes:
         self._on_consumer, self._on_lost = on_consumer, on_lost
         self._count = 0
         self._mine: set[int] = set()
-        self._connected_at = self._look_since = self._renewed_at = time.monotonic()
+        self._connected_at = float("-inf")
+        self._look_since = self._renewed_at = time.monotonic()
         self._wake = asyncio.Event()
 
     @property
@@ -166,20 +168,23 @@ class Lanes:
 
     async def _ensure(self, lane: int, band: str) -> Consumer:
         stream, name = queue_stream(self.pool), _name(lane, band)
+        readers = {self.incarnation}
         try:
             info = await self.broker.api(f"CONSUMER.INFO.{stream}.{name}")
-            owner = info["config"].get("metadata", {}).get(_OWNER)
-            # who is alive is asked last: who made it a moment ago had a lease before
-            if owner != self.incarnation and owner not in await self._alive():
-                await self.broker.api(f"CONSUMER.DELETE.{stream}.{name}")
+            known = set(info["config"].get("metadata", {}).get(_READERS, "").split())
+            if known != readers:
+                known &= await self._alive()  # asked last: who made it a moment ago had a lease before
+                if not known:
+                    await self.broker.api(f"CONSUMER.DELETE.{stream}.{name}")
+                readers |= known
         except BrokerError as error:
             if error.code not in BrokerError.NOT_FOUND:
                 raise
-        # of one that is there only the metadata changes: from now on it is ours
-        info = await self.broker.api(f"CONSUMER.CREATE.{stream}.{name}", self._definition(lane, band))
+        # of one that is there only the metadata changes
+        info = await self.broker.api(f"CONSUMER.CREATE.{stream}.{name}", self._definition(lane, band, readers))
         return Consumer(name, info["created"])
 
-    def _definition(self, lane: int, band: str) -> dict[str, Any]:
+    def _definition(self, lane: int, band: str, readers: set[str]) -> dict[str, Any]:
         name = _name(lane, band)
         return {
             "stream_name": queue_stream(self.pool),
@@ -195,7 +200,7 @@ class Lanes:
                 "max_deliver": -1,
                 "mem_storage": True,
                 "num_replicas": 1,
-                "metadata": {_OWNER: self.incarnation},
+                "metadata": {_READERS: " ".join(sorted(readers))},
             },
         }
 

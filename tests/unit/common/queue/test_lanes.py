@@ -257,6 +257,30 @@ async def test_who_came_while_it_looked_keeps_its_consumers(
     await early.close()
 
 
+async def test_what_the_former_reader_has_begun_is_not_handed_out_when_its_successor_dies(
+    nats: Nats, broker: Broker
+) -> None:
+    former = await open_outlet(broker, "w1")
+    await until(lambda: len(former.lanes._mine) == former.lanes._count > 0)
+    count = former.lanes._count
+    lane = next(lane for lane in range(count) if owner_of(lane, ["w1", "w2"]) == "w2")
+    await submit_to(broker, domain_in(lane, count), 1)
+    running = await former.take()
+    assert running.begin()
+    successor = await open_outlet(broker, "w2")
+    await until(lambda: lane in successor.lanes._mine and lane not in former.lanes._mine)
+    successor.task.cancel()  # it dies and comes back as another incarnation
+    async with worker(nats, "w2") as reborn:
+        await until(lambda: f"lane{lane}c" in reborn.taker._readers)  # the last one it reads
+        name = running.copies[0].reader.consumer.name
+        info = await broker.api(f"CONSUMER.INFO.MQ_default.{name}")
+        assert info["created"] == running.copies[0].reader.consumer.created
+        assert reborn.taker.held == 0
+        await former.finisher.done(running, row(running.entry, Type.DELIVERED))
+        assert await left(broker) == {}
+    await former.close()
+
+
 async def _unreachable(*_: Any) -> None:
     raise UnknownOutcomeError("lost")
 
