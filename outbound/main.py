@@ -30,7 +30,7 @@ async def main(role: Role) -> None:
     taker = Taker(broker, pool)
     finisher = Finisher(broker, pool, taker)
     taker.on_unreadable = finisher.hold_soon
-    lanes = Lanes(broker, pool, role.holder, role.incarnation, taker.read, taker.leave)
+    lanes = Lanes(broker, pool, role.holder, role.incarnation, taker.read, taker.leave, taker.holds)
     taker.on_deleted = lanes.look_again
     broker.on_connect.append(lanes.reconnected)
     keys = KeyStore(config.dkim.keys, config.data_dir, config.dkim.cache)

@@ -278,7 +278,23 @@ async def test_what_the_former_reader_has_begun_is_not_handed_out_when_its_succe
         assert reborn.taker.held == 0
         await former.finisher.done(running, row(running.entry, Type.DELIVERED))
         assert await left(broker) == {}
+        await until(lambda: _is_read_by(broker, name, reborn))  # so that the next crash costs no wait
     await former.close()
+
+
+async def _is_read_by(broker: Broker, name: str, outlet: Outlet) -> bool:
+    info = await broker.api(f"CONSUMER.INFO.MQ_default.{name}")
+    return bool(info["config"]["metadata"]["postjet_readers"] == outlet.lanes.incarnation)
+
+
+async def test_a_newcomer_is_noticed_at_once(nats: Nats, broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases, "RENEW", 3600)
+    first = await open_outlet(broker, "w1")
+    await until(lambda: len(first.lanes._mine) == first.lanes._count > 0)
+    monkeypatch.setattr(leases, "LEASE", 3600)
+    async with worker(nats, "w2") as second:
+        await until(lambda: second.lanes._mine and not first.lanes._mine & second.lanes._mine)
+    await first.close()
 
 
 async def _unreachable(*_: Any) -> None:
