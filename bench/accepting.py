@@ -164,7 +164,7 @@ async def drain(port: int) -> None:
     await broker.connect()
     taker = Taker(broker, "default")
     finisher = Finisher(broker, "default", taker)
-    lanes = Lanes(broker, "default", "bench", new_id(), taker.read, taker.leave)
+    lanes = Lanes(broker, "default", "bench", new_id(), taker.read, taker.leave, taker.holds)
     await taker.start()
     running = {asyncio.create_task(lanes.keep())}
     while True:

@@ -73,6 +73,17 @@ class Nats(Section):
     max_store: Size = written(
         "50GB", description="at most; lowered at start to 80 % of the free disk, with a line that says so"
     )
+    sweep_every: Duration = written("10m", description="how often what a crash left behind is looked for")
+    orphan_age: Duration = written(
+        "1h", description="content that no entry names is removed after this long; a mail being accepted may need 2m"
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for key in ("sweep_every", "orphan_age"):
+            if getattr(self, key) < 1:
+                raise ValueError(f"{key}: 1s is the least")
+        return self
 
 
 class ClickHouse(Section):

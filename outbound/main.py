@@ -30,7 +30,7 @@ async def main(role: Role) -> None:
     taker = Taker(broker, pool)
     finisher = Finisher(broker, pool, taker)
     taker.on_unreadable = finisher.hold_soon
-    lanes = Lanes(broker, pool, role.holder, role.incarnation, taker.read, taker.leave)
+    lanes = Lanes(broker, pool, role.holder, role.incarnation, taker.read, taker.leave, taker.holds)
     taker.on_deleted = lanes.look_again
     broker.on_connect.append(lanes.reconnected)
     keys = KeyStore(config.dkim.keys, config.data_dir, config.dkim.cache)
@@ -41,9 +41,8 @@ async def main(role: Role) -> None:
     worker = Worker(f"{role.name}-{role.slot}", config.delivery, taker, finisher, preparer, router, sites, strikes)
     await taker.start()
     await strikes.start()
-    sweeping = leases.while_alone(
-        broker, f"sweeper.{pool}", role.holder, Sweeper(broker, pool).run, role.stopping
-    )
+    sweeper = Sweeper(broker, pool, config.nats.sweep_every, config.nats.orphan_age)
+    sweeping = leases.while_alone(broker, f"sweeper.{pool}", role.holder, sweeper.run, role.stopping)
     signs_of_life = asyncio.create_task(taker.in_progress())
     try:
         await together(role.stopping, lanes.keep(), worker.run(), sweeping)

@@ -57,7 +57,7 @@ async def open_outlet(broker: Broker, slot: str = "w0", incarnation: str = "") -
     taker = Taker(broker, "default")
     finisher = Finisher(broker, "default", taker)
     taker.on_unreadable = finisher.hold_soon
-    lanes = Lanes(broker, "default", slot, incarnation or new_id(), taker.read, taker.leave)
+    lanes = Lanes(broker, "default", slot, incarnation or new_id(), taker.read, taker.leave, taker.holds)
     taker.on_deleted = lanes.look_again
     broker.on_connect.append(lanes.reconnected)
     await taker.start()

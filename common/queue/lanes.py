@@ -2,8 +2,9 @@
 
 A pool's 1,024 buckets are spread over lanes; lanes are shared out to the live workers by rendezvous hash.
 A lane has one consumer per band, in the broker's memory. A consumer remembers in its metadata which
-incarnation of a worker reads it: who takes over from a dead one creates it anew, which hands out at once
-what the dead one held; from a living one it reads on.
+incarnations of workers read it: who takes over when none of them lives creates it anew, which hands out at once
+what the dead ones held. Else it reads on: what a living one has begun must not be handed out again, and
+what a dead one held comes after ACK_WAIT.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
+from nats.aio.msg import Msg
 
 from common.broker import Broker, BrokerError, BrokerFailure, Message, UnknownOutcomeError
 from common.queue import leases
@@ -26,8 +28,9 @@ log = structlog.get_logger()
 
 ACK_WAIT = 30
 MAX_ACK_PENDING = 10_000
-_OWNER = "postjet_owner"
+_READERS = "postjet_readers"
 _POOLS_STREAM = "KV_pools"
+_NOT_THERE_TO_UPDATE = 10149
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,17 +71,22 @@ class Lanes:
         incarnation: str,
         on_consumer: Callable[[Consumer], Awaitable[None]],
         on_lost: Callable[[str, bool], Awaitable[None]],
+        holds: Callable[[str], bool],
     ) -> None:
         """``on_consumer`` is told of every consumer to read (again), ``on_lost`` of names to leave.
 
-        With the name comes whether what it handed out to us is still ours to give back.
+        With the name comes whether what it handed out to us is still ours to give back. ``holds`` says whether
+        something that a consumer handed out to us is still being worked on.
         """
         self.broker, self.pool = broker, pool
         self.slot, self.incarnation = slot, incarnation
-        self._on_consumer, self._on_lost = on_consumer, on_lost
+        self._on_consumer, self._on_lost, self._holds = on_consumer, on_lost, holds
         self._count = 0
         self._mine: set[int] = set()
-        self._connected_at = self._look_since = self._renewed_at = time.monotonic()
+        self._left: set[tuple[int, str]] = set()
+        self._workers: list[str] = []
+        self._connected_at = float("-inf")
+        self._look_since = self._renewed_at = time.monotonic()
         self._wake = asyncio.Event()
 
     @property
@@ -98,6 +106,7 @@ class Lanes:
     async def keep(self) -> None:
         """Renew the lease and follow what changes, for ever."""
         ensured_at = 0.0
+        await self.broker.subscribe(f"$KV.leases.worker.{self.pool}.*", self._on_lease)
         while True:
             self._wake.clear()
             try:
@@ -117,6 +126,11 @@ class Lanes:
                 await asyncio.wait_for(self._wake.wait(), leases.RENEW if ensured_at else 0.2)
             except TimeoutError:
                 continue
+
+    async def _on_lease(self, message: Msg) -> None:
+        """Who comes anew need not wait until we have looked."""
+        if self._workers and message.subject.rpartition(".")[2] not in self._workers:
+            self._wake.set()
 
     async def leave(self, done: Coroutine[Any, Any, None]) -> None:
         """Let others take over at once, but stay known as alive until ``done``: what we hold stays ours."""
@@ -141,8 +155,7 @@ class Lanes:
     async def _follow(self, *, again: bool) -> None:
         """Leave and take lanes as the live workers demand; with ``again`` look at every consumer."""
         working = await leases.live(self.broker, f"worker.{self.pool}")
-        leaving = await leases.live(self.broker, f"leaving.{self.pool}")
-        workers = sorted(key.rpartition(".")[2] for key in working)
+        self._workers = workers = sorted(key.rpartition(".")[2] for key in working)
         if self.slot not in workers:
             raise UnknownOutcomeError("own lease lapsed between renewing and asking")
         mine = {lane for lane in range(self._count) if owner_of(lane, workers) == self.slot}
@@ -153,27 +166,57 @@ class Lanes:
         for lane in self._mine - mine if changed else ():
             for band in BANDS:
                 await self._on_lost(_name(lane, band), True)
+                self._left.add((lane, band))
             self._mine.discard(lane)
-        alive = {*working.values(), *leaving.values()}
         for lane in sorted(mine if again else mine - self._mine):
             self._mine.add(lane)
             for band in BANDS:
-                await self._on_consumer(await self._ensure(lane, band, alive))
+                self._left.discard((lane, band))
+                await self._on_consumer(await self._ensure(lane, band))
+        for lane, band in list(self._left):
+            if not self._holds(_name(lane, band)):
+                await self._strike_off(lane, band)
 
-    async def _ensure(self, lane: int, band: str, alive: set[str]) -> Consumer:
+    async def _alive(self) -> set[str]:
+        """The incarnations that live, those that are leaving too."""
+        working = await leases.live(self.broker, f"worker.{self.pool}")
+        leaving = await leases.live(self.broker, f"leaving.{self.pool}")
+        return {*working.values(), *leaving.values()}
+
+    async def _ensure(self, lane: int, band: str) -> Consumer:
         stream, name = queue_stream(self.pool), _name(lane, band)
+        readers = {self.incarnation}
         try:
             info = await self.broker.api(f"CONSUMER.INFO.{stream}.{name}")
-            if info["config"].get("metadata", {}).get(_OWNER) not in alive:
-                await self.broker.api(f"CONSUMER.DELETE.{stream}.{name}")
+            known = set(info["config"].get("metadata", {}).get(_READERS, "").split())
+            if known != readers:
+                known &= await self._alive()  # asked last: who made it a moment ago had a lease before
+                if not known:
+                    await self.broker.api(f"CONSUMER.DELETE.{stream}.{name}")
+                readers |= known
         except BrokerError as error:
             if error.code not in BrokerError.NOT_FOUND:
                 raise
-        # of one that is there only the metadata changes: from now on it is ours
-        info = await self.broker.api(f"CONSUMER.CREATE.{stream}.{name}", self._definition(lane, band))
+        # of one that is there only the metadata changes
+        info = await self.broker.api(f"CONSUMER.CREATE.{stream}.{name}", self._definition(lane, band, readers))
         return Consumer(name, info["created"])
 
-    def _definition(self, lane: int, band: str) -> dict[str, Any]:
+    async def _strike_off(self, lane: int, band: str) -> None:
+        """We do not read a consumer any more and hold nothing of it: whoever reads it is now alone."""
+        try:
+            info = await self.broker.api(f"CONSUMER.INFO.{queue_stream(self.pool)}.{_name(lane, band)}")
+            known = set(info["config"].get("metadata", {}).get(_READERS, "").split())
+            if not (others := known - {self.incarnation}):
+                return  # nobody has come yet
+            if others != known:
+                definition = self._definition(lane, band, others) | {"action": "update"}
+                await self.broker.api(f"CONSUMER.CREATE.{queue_stream(self.pool)}.{_name(lane, band)}", definition)
+        except BrokerError as error:
+            if error.code not in BrokerError.NOT_FOUND | {_NOT_THERE_TO_UPDATE}:
+                raise
+        self._left.discard((lane, band))
+
+    def _definition(self, lane: int, band: str, readers: set[str]) -> dict[str, Any]:
         name = _name(lane, band)
         return {
             "stream_name": queue_stream(self.pool),
@@ -189,7 +232,7 @@ class Lanes:
                 "max_deliver": -1,
                 "mem_storage": True,
                 "num_replicas": 1,
-                "metadata": {_OWNER: self.incarnation},
+                "metadata": {_READERS: " ".join(sorted(readers))},
             },
         }
 

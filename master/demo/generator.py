@@ -36,9 +36,15 @@ class Outcome:
     text: str
     seconds: float
     """From its first try to its outcome."""
-    tries: int
+    failed: tuple[Reply, ...]
+    """What the tries before it ended with; code 0 as above."""
     refused: tuple[str, ...]
     """Recipients that were refused while others may have been taken."""
+
+    @property
+    def tries(self) -> int:
+        """How often it was sent."""
+        return len(self.failed) + 1
 
     @property
     def accepted(self) -> bool:
@@ -84,9 +90,8 @@ async def send_all(
 
 async def _deliver(client: "Client", number: int, mail: Mail, until: float, timeout: float) -> Outcome:
     """Try once, and again until the time ``until`` (0: only once)."""
-    started, tries = time.monotonic(), 0
+    started, failed = time.monotonic(), list[Reply]()
     while True:
-        tries += 1
         try:
             async with asyncio.timeout(timeout):
                 reply, refused = await client.send(mail)
@@ -95,7 +100,8 @@ async def _deliver(client: "Client", number: int, mail: Mail, until: float, time
             reply, refused = Reply(0, f"unknown: {error!r}"), ()
         now = time.monotonic()
         if 200 <= reply.code < 400 or reply.code >= 500 or now + RETRY_PAUSE > until:
-            return Outcome(number, *reply, now - started, tries, refused)
+            return Outcome(number, *reply, now - started, tuple(failed), refused)
+        failed.append(reply)
         await asyncio.sleep(RETRY_PAUSE)
 
 

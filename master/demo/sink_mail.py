@@ -25,6 +25,8 @@ class Mail:
     """The first connection is 1."""
     time: float
     """Seconds since 1970."""
+    told: bool
+    """Whether the script lets the client learn that it was taken."""
 
     @property
     def message_id(self) -> str:

@@ -60,13 +60,13 @@ class Session(ScriptedConnection):
         del self.buffer[: end + 5]
         rule = self.sink.rule("dot", self.recipients)
         if rule is None or rule.accepts:
-            self.sink.take(self._received(content))
             rule = rule or self.sink.rule("taken", self.recipients)
+            self.sink.take(self._received(content, told=rule is None or rule.accepts))
         self._reset()
         self.answer(rule, self.line(250, "2.0.0", "Ok: taken"))
         return True
 
-    def _received(self, content: bytes) -> Mail:
+    def _received(self, content: bytes, *, told: bool) -> Mail:
         return Mail(
             sender=self.sender or "",
             parameters=self.parameters,
@@ -77,6 +77,7 @@ class Session(ScriptedConnection):
             peer=self.peer,
             connection=self.number,
             time=time.time(),
+            told=told,
         )
 
     def _ehlo(self, argument: str) -> None:

@@ -72,6 +72,10 @@ class World:
             await sink.start(f"127.0.0.{number + 2}", self.mx_port)
             self.mx_port = sink.port
             self.dns.zone.add(sink.hostname, "A", sink.host)
+        self.write_config()
+
+    def write_config(self) -> None:
+        """Write the configuration with ``settings`` as they are now; who is started later reads it."""
         self.config_file.write_text(self._toml())
 
     async def up(self) -> None:

@@ -158,6 +158,15 @@ async def test_a_page_stops_at_its_bytes(broker: Broker) -> None:
     assert 1 <= len(page) < 4
 
 
+@pytest.mark.parametrize("gone", [1, 2, 3, 4])
+async def test_a_message_that_is_gone_already_counts_as_removed(broker: Broker, gone: int) -> None:
+    for i in range(3):
+        await broker.put(Message(f"b.default.{i}", b""))
+    await broker.remove("BODY", gone)
+    await broker.remove("BODY", gone)
+    assert len(await broker.subjects("BODY", ">")) == (2 if gone <= 3 else 3)
+
+
 async def test_what_is_not_there(broker: Broker) -> None:
     assert await broker.last("BODY", "b.default.x") is None
     assert await broker.at("BODY", 1) is None

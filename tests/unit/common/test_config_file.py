@@ -49,6 +49,7 @@ def test_a_file_and_the_environment_over_it(tmp_path: Path) -> None:
         ("[delivery]\ntls = 'dane'", "delivery.tls: "),
         ("[events]\nkeep = '20000d'", "events.keep: 10000d is the most"),
         ("[delivery]\nexpire = 'soon'", "delivery.expire: 'soon' is no duration"),
+        ("[nats]\norphan_age = '0s'", "nats.orphan_age: 1s is the least"),
         ("[nats]\nmax_store = 'lots'", "nats.max_store: 'lots' is no size"),
         ("[[listeners]]\nbind = 'here'", "listeners[0].bind: 'here' is not host:port"),
         ("[[listeners]]\n[[listeners]]", "listeners: two of them have the same name"),

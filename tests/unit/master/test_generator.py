@@ -114,6 +114,7 @@ async def test_tries_again_only_what_may_change_and_only_until_the_deadline(sink
     assert (never.code, never.tries) == (550, 1)
     assert later.code == 450
     assert later.tries > 1
+    assert {reply.code for reply in later.failed} == {450}
 
 
 @settings(deadline=None)

@@ -152,6 +152,7 @@ async def test_rules_break_any_phase(sink, phase, do):
         else:
             assert (await client.reply())[:2] == (b"" if do == "drop" else b"\0\xff")
     assert sink.mails == (phase in ("taken", "rset", "quit"))
+    assert [mail.told for mail in sink.received] == [phase != "taken"] * sink.mails
 
 
 async def test_rules_wait_for_an_event_or_seconds(sink):

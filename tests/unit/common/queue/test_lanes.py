@@ -225,6 +225,78 @@ async def test_what_happens_during_a_round_is_looked_at_at_once(
     await outlet.close()
 
 
+async def test_who_came_while_it_looked_keeps_its_consumers(
+    nats: Nats, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = leases.live
+    waiting, go_on = asyncio.Event(), asyncio.Event()
+
+    async def looked_a_while_ago(asking: Broker, prefix: str) -> dict[str, str]:
+        found = await live(asking, prefix)
+        if asking is broker and not waiting.is_set():
+            waiting.set()
+            await go_on.wait()
+        return found
+
+    monkeypatch.setattr(leases, "live", looked_a_while_ago)
+    early = await open_outlet(broker, "w1")
+    await waiting.wait()  # it has seen only itself
+    async with worker(nats, "w2") as late:
+        await until(lambda: late.lanes._mine)
+        lane = min(late.lanes._mine)
+        ids = await submit_to(broker, domain_in(lane, late.lanes._count), 3)
+        takens = [await late.take() for _ in ids]
+        assert all(taken.begin() for taken in takens)
+        go_on.set()
+        await until(lambda: lane in early.lanes._mine)
+        await until(lambda: lane not in early.lanes._mine)  # given over in its next round
+        consumer = takens[0].copies[0].reader.consumer
+        info = await broker.api(f"CONSUMER.INFO.MQ_default.{consumer.name}")
+        assert (info["created"], info["num_redelivered"]) == (consumer.created, 0)
+        assert early.taker.held == 0
+    await early.close()
+
+
+async def test_what_the_former_reader_has_begun_is_not_handed_out_when_its_successor_dies(
+    nats: Nats, broker: Broker
+) -> None:
+    former = await open_outlet(broker, "w1")
+    await until(lambda: len(former.lanes._mine) == former.lanes._count > 0)
+    count = former.lanes._count
+    lane = next(lane for lane in range(count) if owner_of(lane, ["w1", "w2"]) == "w2")
+    await submit_to(broker, domain_in(lane, count), 1)
+    running = await former.take()
+    assert running.begin()
+    successor = await open_outlet(broker, "w2")
+    await until(lambda: lane in successor.lanes._mine and lane not in former.lanes._mine)
+    successor.task.cancel()  # it dies and comes back as another incarnation
+    async with worker(nats, "w2") as reborn:
+        await until(lambda: f"lane{lane}c" in reborn.taker._readers)  # the last one it reads
+        name = running.copies[0].reader.consumer.name
+        info = await broker.api(f"CONSUMER.INFO.MQ_default.{name}")
+        assert info["created"] == running.copies[0].reader.consumer.created
+        assert reborn.taker.held == 0
+        await former.finisher.done(running, row(running.entry, Type.DELIVERED))
+        assert await left(broker) == {}
+        await until(lambda: _is_read_by(broker, name, reborn))  # so that the next crash costs no wait
+    await former.close()
+
+
+async def _is_read_by(broker: Broker, name: str, outlet: Outlet) -> bool:
+    info = await broker.api(f"CONSUMER.INFO.MQ_default.{name}")
+    return bool(info["config"]["metadata"]["postjet_readers"] == outlet.lanes.incarnation)
+
+
+async def test_a_newcomer_is_noticed_at_once(nats: Nats, broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases, "RENEW", 3600)
+    first = await open_outlet(broker, "w1")
+    await until(lambda: len(first.lanes._mine) == first.lanes._count > 0)
+    monkeypatch.setattr(leases, "LEASE", 3600)
+    async with worker(nats, "w2") as second:
+        await until(lambda: second.lanes._mine and not first.lanes._mine & second.lanes._mine)
+    await first.close()
+
+
 async def _unreachable(*_: Any) -> None:
     raise UnknownOutcomeError("lost")
 
