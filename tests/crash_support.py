@@ -107,7 +107,7 @@ class Crashes:
         self.world, self.folder, self.connection = world, folder, connection
         [self.sink] = world.sinks
         self._first_event = self._first_log = 0
-        self._mails = 0
+        self._is_clean = True
 
     # --- verbs ---
 
@@ -132,17 +132,25 @@ class Crashes:
 
     async def begin(self, *rules: Rule) -> None:
         """A new row: the sink's rules, and where events and log stand."""
+        assert self._is_clean, "the test before left a mess"
+        self._is_clean = False
         self.sink.rules[:] = rules
         self.sink.received.clear()
         self._first_event = (await self.connection.api(f"STREAM.INFO.{EVENTS_STREAM}"))["state"]["last_seq"] + 1
         self._first_log = self.world.log_file.stat().st_size
 
-    async def send(self, recipients: int = 1, content: bytes = b"") -> bool:
+    async def send(self, recipients: int = 1, content: bytes = b"", domain: str = DOMAIN) -> bool:
         """Send a mail, once; whether it was answered 250."""
-        to = [f"r{number}@{DOMAIN}" for number in range(recipients)]
+        to = [f"r{number}@{domain}" for number in range(recipients)]
         mail = (SENDER, to, make_message(500, sender=SENDER, recipient=to[0]) + content)
         [outcome] = await send_all([mail], "127.0.0.1", self.world.smtp_port)
         return outcome.accepted
+
+    async def greeted(self) -> None:
+        """Returns when ingress is up."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.world.smtp_port)
+        assert (await reader.readline()).startswith(b"220")
+        writer.close()
 
     async def end(self, events: str, *, arrives: int, swept: int = 0, held: str = "") -> None:
         """Wait until nothing is left but held entries; then everything is as it should be."""
@@ -159,6 +167,7 @@ class Crashes:
         assert await Sweeper(self.connection, "default", orphan_age=0).sweep() == (0, swept)
         assert await self._is_empty(BODY_STREAM)
         assert "Traceback" not in self.world.log_file.read_text()[self._first_log :]
+        self._is_clean = True
 
     # --- the crash ---
 
