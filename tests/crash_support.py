@@ -3,17 +3,19 @@
 import asyncio
 import contextlib
 import json
+import os
 import signal
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import KW_ONLY, asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from scenario_support import SENDER, processes, query
 from support import until
 
-from common.broker import Broker, BrokerFailure
+from common.broker import Broker, BrokerFailure, Message
 from common.event import unpack
 from common.queue import listing
 from common.queue.sweep import Sweeper
@@ -73,9 +75,6 @@ class Left:
     contents: int
     events: str
 
-    def __str__(self) -> str:
-        return f"{self.entries or '-'} | {self.contents or '-'} | {self.events or '-'}"
-
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
@@ -86,8 +85,12 @@ class Row:
     recipients: int = 1
     content: bytes = b""
     """Put behind the mail's own text."""
+    sends: Callable[[Broker], Awaitable[None]] | None = None
+    """Puts something into the queue in place of that mail."""
     rules: Callable[[], list[Rule]] = field(default=lambda: [])
     """What the sink does."""
+    gated: bool = False
+    """Nothing gets further than RCPT until all was looked at; so it is always when ingress dies."""
     answered: bool = True
     """Whether the client has its 250 in the end."""
     left: Left | None = None
@@ -95,9 +98,11 @@ class Row:
     arrives: int = 1
     """Copies that the sink takes of each recipient's mail."""
     events: str
-    """Types of the rows in the end, in their order."""
+    """Types of the rows in the end."""
     swept: int = 0
     """Contents that the sweeper has to remove."""
+    stays: str = ""
+    """Kinds of entries that stay until somebody acts: ``h``, or ``s``, which is made due then."""
 
 
 class Crashes:
@@ -115,11 +120,11 @@ class Crashes:
         """All that a row says; ``then`` is awaited after the crash, before the dead process is started again."""
         await self.begin(*row.rules())
         gate = asyncio.Event()
-        if row.point.role == INGRESS:  # entries lie there until all was looked at
+        if row.point.role == INGRESS or row.gated:
             self.sink.rules.insert(0, Rule(phase="rcpt", wait=gate))
         with self.parent_stopped():
             self.arm(row.point)
-            sending = asyncio.create_task(self.send(row.recipients, row.content))
+            sending = asyncio.create_task(self._send(row))
             await self.struck()
             if row.left:
                 assert await sending == row.answered
@@ -128,7 +133,17 @@ class Crashes:
                 await then()
         gate.set()
         assert await sending == row.answered
-        await self.end(row.events, arrives=row.arrives * row.recipients, swept=row.swept)
+        if row.stays == "s":
+            await until(lambda: self.lies_there("s"), PATIENCE)
+            await self.fire()
+        held = row.stays.strip("s")
+        await self.end(row.events, arrives=row.arrives * row.recipients, swept=row.swept, held=held)
+
+    async def _send(self, row: Row) -> bool:
+        if not row.sends:
+            return await self.send(row.recipients, row.content)
+        await row.sends(self.connection)
+        return True
 
     async def begin(self, *rules: Rule) -> None:
         """A new row: the sink's rules, and where events and log stand."""
@@ -155,12 +170,12 @@ class Crashes:
     async def end(self, events: str, *, arrives: int, swept: int = 0, held: str = "") -> None:
         """Wait until nothing is left but held entries; then everything is as it should be."""
         await until(self._all_run, PATIENCE)
-        await until(lambda: self._lies_there(held), PATIENCE)
+        await until(lambda: self.lies_there(held), PATIENCE)
         await until(lambda: self._is_empty(EVENTS_STREAM), PATIENCE)
         copies = Counter(recipient for mail in self.sink.received for recipient in mail.recipients)
         assert (copies.total(), len(set(copies.values()))) == (arrives, min(arrives, 1))
         rows = await self._recorded()
-        assert " ".join(row["type"] for row in rows) == events
+        assert _types(rows) == events
         assert len({row["id"] for row in rows}) == len(rows)
         for subject in await self.connection.subjects("MQ_default", "h.>"):
             await self.connection.purge("MQ_default", subject)
@@ -187,6 +202,20 @@ class Crashes:
         (self.folder / "new").write_text(json.dumps(order))
         (self.folder / "new").rename(self.folder / point.name)
 
+    async def kill(self, word: str) -> None:
+        """Kill a child of the parent."""
+        [pid] = [pid for pid, words in processes(self.world.folder).items() if _has(words, word)]
+        os.kill(pid, signal.SIGKILL)
+        await until(lambda: _is_dead(pid), PATIENCE)
+
+    async def fire(self, due: float = 0) -> None:
+        """Make due, now or at a time (seconds since 1970), what is scheduled."""
+        async for stored in listing.walk(self.connection, "MQ_default", "s.>"):
+            kept = ("Nats-Schedule-Target", "Nats-Schedule-Rollup")
+            headers = {name: value for name, value in stored.headers.items() if name in kept}
+            headers["Nats-Schedule"] = f"@at {datetime.fromtimestamp(due, UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+            await self.connection.put(Message(stored.subject, stored.body, headers))
+
     async def struck(self) -> None:
         """Returns when the victim is dead."""
         file = self.folder / "struck"
@@ -196,8 +225,8 @@ class Crashes:
         await until(lambda: _is_dead(pid), PATIENCE)
 
     def _all_run(self) -> bool:
-        words = [word for words in processes(self.world.folder).values() for word in words]
-        return all(any(w == name or w.endswith(f"/{name}") for w in words) for name in PROCESSES)
+        running = processes(self.world.folder).values()
+        return all(any(_has(words, name) for words in running) for name in PROCESSES)
 
     # --- what is there ---
 
@@ -210,15 +239,15 @@ class Crashes:
         ]  # fmt: skip
         recorded = await self._recorded()
         seen = {row["id"] for row in recorded}
-        types = [row["type"] for row in [*recorded, *(row for row in waiting if row["id"] not in seen)]]
+        rows = [*recorded, *(row for row in waiting if row["id"] not in seen)]
         contents = (await self.connection.api(f"STREAM.INFO.{BODY_STREAM}"))["state"]["messages"]
-        return Left(await self.kinds(), contents, " ".join(types))
+        return Left(await self.kinds(), contents, _types(rows))
 
     async def kinds(self) -> str:
         """``q``, ``s``, ``h`` for every entry that lies there."""
         return "".join(sorted(subject[0] for subject in await self.connection.subjects("MQ_default", ">")))
 
-    async def _lies_there(self, kinds: str) -> bool:
+    async def lies_there(self, kinds: str) -> bool:
         with contextlib.suppress(BrokerFailure):
             return await self.kinds() == kinds
         return False
@@ -231,6 +260,15 @@ class Crashes:
     async def _recorded(self) -> list[dict[str, Any]]:
         sql = "SELECT type, id FROM events WHERE stream_sequence >= {n:UInt64} ORDER BY stream_sequence, row_number"
         return await query(self.world, sql, n=self._first_event)
+
+
+def _types(rows: list[dict[str, Any]]) -> str:
+    """In alphabetical order: a worker may be quicker than the ``accepted`` row."""
+    return " ".join(sorted(row["type"] for row in rows))
+
+
+def _has(words: list[str], word: str) -> bool:
+    return any(w == word or w.endswith(f"/{word}") for w in words)
 
 
 def _is_dead(pid: int) -> bool:
