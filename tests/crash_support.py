@@ -1,13 +1,14 @@
 """Crashes at a named point, and what is left then and in the end; the rows of docs/queue-states.md are made of it."""
 
 import asyncio
+import base64
 import contextlib
 import json
 import os
 import signal
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import KW_ONLY, asdict, dataclass, field
+from dataclasses import KW_ONLY, asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,16 @@ PROCESSES = INGRESS, WORKER, RECORDER, CLICKHOUSE, NATS = (
 FUNCTIONS = set[str]()
 #: Where mail of these tests goes.
 DOMAIN = "crash.test"
+LATER = "450 4.2.0 Later"
+
+
+def incompressible(size: int) -> bytes:
+    """Text of so many bytes and a third more."""
+    return base64.encodebytes(os.urandom(size)).replace(b"\n", b"\r\n")
+
+
+#: More than an entry keeps while it is scheduled; more than a message of the broker holds.
+MIDDLE, LARGE = incompressible(9000), incompressible(7 * 2**20)
 #: Seconds for a process to come back on a busy machine.
 PATIENCE = 60.0
 
@@ -87,7 +98,7 @@ class Row:
     """Put behind the mail's own text."""
     sends: Callable[[Broker], Awaitable[None]] | None = None
     """Puts something into the queue in place of that mail."""
-    rules: Callable[[], list[Rule]] = field(default=lambda: [])
+    rules: Callable[[], list[Rule]] = list
     """What the sink does."""
     gated: bool = False
     """Nothing gets further than RCPT until all was looked at; so it is always when ingress dies."""
@@ -210,7 +221,7 @@ class Crashes:
 
     async def fire(self, due: float = 0) -> None:
         """Make due, now or at a time (seconds since 1970), what is scheduled."""
-        async for stored in listing.walk(self.connection, "MQ_default", "s.>"):
+        for stored in [found async for found in listing.walk(self.connection, "MQ_default", "s.>")]:
             kept = ("Nats-Schedule-Target", "Nats-Schedule-Rollup")
             headers = {name: value for name, value in stored.headers.items() if name in kept}
             headers["Nats-Schedule"] = f"@at {datetime.fromtimestamp(due, UTC):%Y-%m-%dT%H:%M:%S.%fZ}"

@@ -5,9 +5,6 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-
-pytest.register_assert_rewrite("crash_support")
-
 from crash_support import DOMAIN, FUNCTIONS, HOOKS, Crashes
 from scenario_support import broker
 

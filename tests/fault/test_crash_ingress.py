@@ -1,13 +1,8 @@
 """Ingress is killed between any two of its steps: docs/queue-states.md, "Taking mail"."""
 
-import base64
-import os
-
 import pytest
-from crash_support import INGRESS, Crashes, Left, Row, after, before
+from crash_support import INGRESS, LARGE, Crashes, Left, Row, after, before
 
-#: Does not fit into one message of the broker.
-LARGE = b"\r\n".join(base64.encodebytes(os.urandom(7 * 2**20)).split(b"\n"))
 REFUSED = before(INGRESS, "common.queue.intake:Intake._purge_surely")
 REJECTED = before(INGRESS, "common.broker:Broker.put", "rejected.")
 

@@ -1,11 +1,9 @@
 """A worker is killed between any two of its steps: docs/queue-states.md, "Delivering"."""
 
-import base64
-import os
 import time
 
 import pytest
-from crash_support import DOMAIN, PATIENCE, WORKER, Crashes, Left, Row, after, before
+from crash_support import DOMAIN, LATER, MIDDLE, PATIENCE, WORKER, Crashes, Left, Row, after, before
 from queue_support import submit
 from support import make_entry, until
 
@@ -16,9 +14,7 @@ from master.demo.sink_script import Rule
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-#: More than an entry keeps while it is scheduled.
-MIDDLE = b"\r\n".join(base64.encodebytes(os.urandom(9000)).split(b"\n"))
-LATER, NEVER = "450 4.2.0 Later", "550 5.1.1 Unknown"
+NEVER = "550 5.1.1 Unknown"
 FINISH = "common.queue.finish:Finisher"
 
 CONSUMER_DELETED = after(WORKER, "common.broker:Broker.api", "CONSUMER.DELETE")

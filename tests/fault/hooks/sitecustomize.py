@@ -106,7 +106,8 @@ class Importer(importlib.abc.MetaPathFinder):
             spec = importlib.util.find_spec(fullname)
         finally:
             sys.meta_path.insert(0, self)
-        assert spec and spec.loader
+        assert spec
+        assert spec.loader
         execute = spec.loader.exec_module
 
         def execute_and_wrap(module: ModuleType) -> None:
