@@ -13,6 +13,7 @@ from common.broker import Broker
 from common.queue import streams
 from master.sockets import free_port
 
+pytest.register_assert_rewrite("crash_support")  # it compares for several tests
 structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.INFO))
 # a busy machine is no reason for an example to fail
 settings.register_profile("postjet", deadline=None)

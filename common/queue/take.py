@@ -20,7 +20,7 @@ from common.entry import Entry, UnreadableError
 from common.queue.bodies import Bodies
 from common.queue.lanes import Consumer
 from common.queue.taken import Copy, Reader, Taken
-from common.subjects import SCHEDULED, as_kind, queue_stream
+from common.subjects import HELD, SCHEDULED, as_kind, queue_stream
 
 log = structlog.get_logger()
 
@@ -111,13 +111,14 @@ class Taker:
     async def is_current(self, taken: Taken) -> bool:
         """Whether an entry that may have been tried before still counts; if not, it is dropped and acked.
 
-        Its deferral comes first: a schedule that fires stores the entry before it goes, so whoever looks
-        at ``s.`` and then at ``q.`` misses neither.
+        Its deferral, or its held twin, comes first: a schedule that fires stores the entry before it goes, so
+        whoever looks at ``s.`` and then at ``q.`` misses neither.
         """
         if not taken.maybe_tried:
             return True
-        if await self.broker.last(self.stream, as_kind(SCHEDULED, taken.subject)):
-            return False
+        for kind in (SCHEDULED, HELD):
+            if await self.broker.last(self.stream, as_kind(kind, taken.subject)):
+                return False
         latest = await self.broker.last(self.stream, taken.subject)
         return latest is not None and latest.sequence == taken.sequence
 
