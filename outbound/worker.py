@@ -2,10 +2,8 @@
 
 import asyncio
 import contextlib
-import itertools
 import time
 from collections import Counter, defaultdict
-from heapq import heapify, heappop, heappush
 
 import structlog
 
@@ -13,6 +11,7 @@ from common.broker import BrokerFailure
 from common.config import Delivery
 from common.content import CorruptError
 from common.keys import BadKeyError
+from common.queue.bands import Bands
 from common.queue.bodies import MissingError
 from common.queue.finish import Finisher
 from common.queue.strikes import PoisonError, Strikes
@@ -57,9 +56,8 @@ class Worker:
         self._tasks: set[asyncio.Task[None]] = set()
         self._memory = Budget(MAX_LARGE_BYTES, LARGE)
         self._in_use: Counter[str] = Counter()
-        self._park: dict[str, list[tuple[int, int, Taken, Route]]] = defaultdict(list)
+        self._park: dict[str, Bands[tuple[Taken, Route]]] = defaultdict(Bands)
         self._parked = 0
-        self._order = itertools.count()
         self._room = asyncio.Event()
 
     async def run(self) -> None:
@@ -183,15 +181,14 @@ class Worker:
 
     def _park_at(self, taken: Taken, route: Route) -> None:
         self.taker.park(taken)
-        heappush(self._park[route.key], (-taken.entry.priority, next(self._order), taken, route))
+        self._park[route.key].push(taken.entry.priority, (taken, route))
         self._parked += 1
 
     def _is_park_full(self) -> bool:
         if self._parked < MAX_PARKED:
             return False
-        for key, waiting in list(self._park.items()):  # without those that are not ours any more
-            self._park[key] = [item for item in waiting if not item[2].dropped]
-            heapify(self._park[key])
+        for waiting in self._park.values():  # without those that are not ours any more
+            waiting.keep(lambda item: not item[0].dropped)
         self._parked = sum(len(waiting) for waiting in self._park.values())
         return self._parked >= MAX_PARKED
 
@@ -199,7 +196,7 @@ class Worker:
         """Let go who waits for a site, as far as it has room."""
         waiting = self._park.get(key)
         while waiting and self._in_use[key] < self.sites.get(key).limit:
-            _, _, taken, route = heappop(waiting)
+            taken, route = waiting.pop()
             self._parked -= 1
             if not taken.dropped:
                 self._spawn(taken, route, _Slot(self, key))
