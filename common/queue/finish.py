@@ -1,7 +1,7 @@
-"""Finishing: the outcome's row is stored, then a deferral's schedule, then the entry goes. Always in that order.
+"""Finishing: the outcome's row is stored, then a deferral's schedule or a report, then the entry goes.
 
-Rows of 5 ms or less share one message of EVENTS. Whatever the broker does meanwhile, an outcome is
-repeated until it is stored; until then ``clear`` is not set, and the worker begins nothing new.
+Always in that order. Rows of 5 ms or less share one message of EVENTS. Whatever the broker does meanwhile, an
+outcome is repeated until it is stored; until then ``clear`` is not set, and the worker begins nothing new.
 """
 
 import asyncio
@@ -13,10 +13,11 @@ from typing import Any
 
 import structlog
 
-from common.broker import Broker, BrokerFailure, Message, with_id
+from common.broker import Broker, BrokerError, BrokerFailure, Message, with_id
 from common.content import SCHEDULED_INLINE_LIMIT, BodyRef
 from common.entry import Entry
 from common.event import Event, Type, pack
+from common.queue import reports
 from common.queue.bodies import Bodies
 from common.queue.schedule import scheduled
 from common.queue.take import GoneError, Taker
@@ -39,6 +40,8 @@ class _Outcome:
     later: Entry | None
     """What to schedule, for a deferral."""
     at: float
+    report: Entry | None
+    """Tells the sender of a delivery that failed."""
     done: asyncio.Future[None]
 
 
@@ -59,17 +62,22 @@ class Finisher:
 
     # --- verbs ---
 
-    async def done(self, taken: Taken, row: Event) -> None:
-        """The delivery has ended (delivered, bounced, expired); returns when that is stored and the entry gone."""
-        await self._gather(taken, row, None, 0)
+    async def done(self, taken: Taken, row: Event, report: Entry | None = None) -> None:
+        """The delivery has ended (delivered, bounced, expired); returns when that is stored and the entry gone.
+
+        ``report`` tells its sender; see ``reports``.
+        """
+        await self._gather(taken, row, None, 0, report)
 
     async def defer(self, taken: Taken, row: Event, later: Entry, at: float) -> None:
         """Try again at a time (seconds since 1970) with ``later``, the entry as changed by this attempt."""
         await self._gather(taken, row, later, at)
 
     async def drop(self, taken: Taken) -> None:
-        """An old copy: what it stands for is scheduled or finished already."""
+        """An old copy: what it stands for is scheduled, reported or finished already."""
         self.taker.finished(taken)
+        if report := await reports.find(self.broker, taken.entry):
+            await self._surely(reports.accepted(report))  # whoever stored it may have died before this
         await self._remove(taken.copies)
         await self._release(taken.entry)
 
@@ -112,8 +120,10 @@ class Finisher:
 
     # --- how ---
 
-    async def _gather(self, taken: Taken, row: Event, later: Entry | None, at: float) -> None:
-        outcome = _Outcome(taken, row, later, at, asyncio.get_running_loop().create_future())
+    async def _gather(
+        self, taken: Taken, row: Event, later: Entry | None, at: float, report: Entry | None = None
+    ) -> None:
+        outcome = _Outcome(taken, row, later, at, report, asyncio.get_running_loop().create_future())
         self._gathered.append(outcome)
         if len(self._gathered) >= GATHER_MOST:
             self._go()
@@ -149,6 +159,8 @@ class Finisher:
         try:
             if outcome.later is not None:
                 await self._schedule(taken, outcome.later, outcome.at)
+            if outcome.report is not None:
+                await self._report(outcome.report)
             await self._remove(taken.copies)
             self.taker.finished(taken)
             if outcome.later is None:
@@ -163,6 +175,12 @@ class Finisher:
         self.taker.finished(outcome.taken)
         if not outcome.done.done():
             outcome.done.set_exception(error)
+
+    async def _report(self, report: Entry) -> None:
+        """The report's entry, then the row that tells of it: a row never speaks of mail that is not there."""
+        await self._surely(reports.stored(report))
+        await self._surely(reports.accepted(report))
+        log.info("%s: sender non-delivery notification: %s", report.meta[reports.ABOUT], report.submission)
 
     async def _schedule(self, taken: Taken, later: Entry, at: float) -> None:
         """From here on the broker hands it out again, when it is due."""
@@ -198,7 +216,7 @@ class Finisher:
                 await self._wait(error)
 
     async def _surely(self, message: Message) -> None:
-        """Store a message however often that takes; its Nats-Msg-Id keeps a repeat from counting twice."""
+        """Store a message however often that takes; its Nats-Msg-Id, or a guard, keeps a repeat from counting twice."""
         tries = 0
         try:
             while True:
@@ -206,6 +224,8 @@ class Finisher:
                     await self.broker.put(message)
                     return
                 except BrokerFailure as error:
+                    if isinstance(error, BrokerError) and error.code in BrokerError.WRONG_SEQUENCE:
+                        return  # guarded, and there already
                     tries += 1
                     if tries == 1:
                         self._block()

@@ -16,6 +16,7 @@ from nats.aio.msg import Msg
 from common.broker import Broker, BrokerFailure, UnknownOutcomeError
 from common.content import BodyRef
 from common.entry import Entry, UnreadableError
+from common.queue import reports
 from common.queue.bands import Bands
 from common.queue.bodies import Bodies
 from common.queue.lanes import Consumer
@@ -113,6 +114,7 @@ class Taker:
         Its deferral comes first: a schedule that fires stores the entry before it goes, so whoever looks
         at ``s.`` and then at ``q.`` misses neither. While it fires both are there, and this copy may be the
         one that it stored: then its end is waited for. Raises UnknownOutcomeError when it does not come.
+        One whose sender has been sent a report has ended.
         """
         if not taken.maybe_tried:
             return True
@@ -127,8 +129,10 @@ class Taker:
             raise UnknownOutcomeError("its schedule is due and has not fired yet")
         if await self.broker.last(self.stream, as_kind(HELD, taken.subject)):
             return False
-        latest = await self.broker.last(self.stream, taken.subject)
-        return latest is not None and latest.sequence == taken.sequence
+        latest, report = await asyncio.gather(
+            self.broker.last(self.stream, taken.subject), reports.find(self.broker, taken.entry)
+        )
+        return latest is not None and latest.sequence == taken.sequence and report is None
 
     async def content(self, taken: Taken) -> bytes:
         """The stored content of an entry, wherever it lies. Raises GoneError and what bodies raise."""
