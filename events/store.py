@@ -98,10 +98,11 @@ TIMES = ("time", "next_attempt")
 REQUIRED = ("id", "time", "type")
 #: As what a value is written; the server makes LowCardinality of it, and tells what its column cannot be made of.
 _TYPES = {
-    "time": "DateTime64(3)", "next_attempt": "DateTime64(3)", "attempt": "UInt32", "size": "UInt64", "priority": "UInt8",
-    "code": "UInt16", "count": "UInt32", "stream_sequence": "UInt64", "row_number": "UInt32", "meta": "Map(String, String)",
-    "recipients": "Array(String)", "tags": "Array(String)", "signatures": "Array(String)",
+    **dict.fromkeys(TIMES, "DateTime64(3)"),
     **dict.fromkeys((name for name in COLUMNS if name.startswith("time_")), "Float32"),
+    **dict.fromkeys(("recipients", "tags", "signatures"), "Array(String)"), "meta": "Map(String, String)",
+    "priority": "UInt8", "code": "UInt16", "attempt": "UInt32", "count": "UInt32", "row_number": "UInt32",
+    "size": "UInt64", "stream_sequence": "UInt64",
 }  # fmt: skip
 #: One block, one part in each day; the views get the same block, with a token of their own each.
 _INSERT = {

@@ -115,7 +115,7 @@ def _event(row: Mapping[str, Any]) -> Event:
 def to_json(event: Event) -> str:
     """One line of JSON with every column; times as RFC 3339, ``null`` for none."""
     values = asdict(event)
-    return json.dumps(values | {name: _rfc3339(values[name]) if values[name] else None for name in TIMES})
+    return json.dumps(values | {name: rfc3339(values[name]) if values[name] else None for name in TIMES})
 
 
 def timeline(events: Sequence[Event]) -> Group:
@@ -131,7 +131,7 @@ def line(event: Event) -> Text:
     """One event by itself."""
     to = f" → {event.recipient}" if event.recipient else ""
     who = f"{event.delivery or event.submission}  <{event.sender}>{to}: " if event.submission else ""
-    return _printable(_rfc3339(event.time), "  ", _type(event), f"  {who}", _outcome(event))
+    return printable(rfc3339(event.time), "  ", _type(event), f"  {who}", _outcome(event))
 
 
 def _several(events: Iterable[Event]) -> bool:
@@ -142,14 +142,14 @@ def _heading(submission: str, events: Sequence[Event]) -> Text:
     first = events[0]
     details = [f"from <{first.sender}>", format_size(first.size) if first.size else "", first.message_id,
                f"campaign {first.campaign}" if first.campaign else ""]  # fmt: skip
-    return _printable((submission or "no submission", "bold"), "  ", ", ".join(filter(None, details)))
+    return printable((submission or "no submission", "bold"), "  ", ", ".join(filter(None, details)))
 
 
 def _told(event: Event, *, several: bool) -> Text:
     number = f"attempt {event.attempt} " if event.attempt else ""
     to = f" to {event.recipient}" if event.recipient and (several or event.type == Type.DELIVERED) else ""
     colon = "" if _client(event) else ":"
-    return _printable(f"  {_rfc3339(event.time)}  {number}", _type(event), f"{to}{colon} ", _outcome(event))
+    return printable(f"  {rfc3339(event.time)}  {number}", _type(event), f"{to}{colon} ", _outcome(event))
 
 
 def _type(event: Event) -> tuple[str, str]:
@@ -162,7 +162,7 @@ def _outcome(event: Event) -> str:
     if took := event.time_dns + event.time_connect + event.time_transfer:
         happened.append(f"in {format_duration(took)}")
     if event.next_attempt:
-        happened.append(f"next try {_rfc3339(event.next_attempt)}")
+        happened.append(f"next try {rfc3339(event.next_attempt)}")
     happened += [f"signed by {_signer(signature)}" for signature in event.signatures]
     return ", ".join(filter(None, happened))
 
@@ -194,11 +194,11 @@ def _signer(signature: str) -> str:
     return f"{domain} ({rest.partition(':')[0]})" if rest else domain
 
 
-def _rfc3339(seconds: float) -> str:
+def rfc3339(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _printable(*parts: str | tuple[str, str]) -> Text:
+def printable(*parts: str | tuple[str, str]) -> Text:
     """Text without what steers a terminal: much of it was written by strangers."""
     text = Text()
     for part in parts:
