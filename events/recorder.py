@@ -34,7 +34,7 @@ RANGE_BYTES, MESSAGES, PAGE, PAGE_BYTES = 8 * 2**20, 20_000, 2000, 4 * 2**20
 #: Seconds between inserts while little happens, as ClickHouse likes few and large ones; between tries.
 INTERVAL, RETRY = 0.5, 1.0
 #: Seconds that an insert under way has when the process is to end.
-GRACE = 5.0
+GRACE = 20.0
 _INTENT = "$KV.intents.recorder"
 
 

@@ -125,3 +125,17 @@ async def test_once_wherever_a_recorder_is_killed(broker: Broker, store: Store) 
     assert sorted(recorded(store)) == sorted(ids)
     assert rolled_up(store) == len(ids)
     assert [row["stream_sequence"] for row in aside(store)] == [3, 4]
+
+
+async def test_once_although_a_constraint_is_gone_after_a_crash(broker: Broker, store: Store) -> None:
+    store.client.command("ALTER TABLE events ADD CONSTRAINT small CHECK code < 10")
+    [first, last], body = with_value(code=11)
+    await put(broker, body)
+    with pytest.raises(KilledError):
+        await recorder(broker, Dying(store, 3)).run()
+    assert recorded(store) == [first]
+    store.client.command("ALTER TABLE events DROP CONSTRAINT small")
+    await recorder(broker, store).run()
+    [_, second, _] = recorded(store)
+    assert recorded(store) == [first, second, last]
+    assert aside(store) == []
