@@ -1,14 +1,18 @@
 """The role ``events``: records what happened."""
 
 import asyncio
+import contextlib
 
 import structlog
 
+from common.errors import PostjetError
 from common.queue import leases
 from common.role import Role
 from events import schema
-from events.recorder import Recorder
-from events.store import NotReachableError, Store
+from events.outage import Outage
+from events.recorder import RETRY, Recorder
+from events.store import Store
+from events.thread import in_thread
 
 log = structlog.get_logger()
 
@@ -22,11 +26,13 @@ async def main(role: Role) -> None:
 
 
 async def _migrate(store: Store, role: Role) -> None:
+    outage = Outage()
     while not role.stopping.is_set():
         try:
-            client = await asyncio.to_thread(lambda: store.client)
-            await asyncio.to_thread(schema.migrate, client, role.config.events.keep)
+            await in_thread(lambda: schema.migrate(store.client, role.config.events.keep))
             return
-        except NotReachableError as error:
-            log.warning("events: %s; trying again", error)
-            await asyncio.sleep(1)
+        except PostjetError as error:
+            if outage.goes_on(type(error).__name__):
+                log.warning("events: the tables cannot be made: %s; trying again", error)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(role.stopping.wait(), RETRY)

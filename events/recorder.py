@@ -2,35 +2,48 @@
 
 The range of stream sequences to insert is written to KV before it is inserted; after a crash exactly this
 range is inserted again, with the same deduplication token. What is recorded is purged from the stream.
+
+A range in which ClickHouse refuses a value goes in narrower ones, down to a message, then its rows go one by
+one: what is still refused is set aside with its reason, as is a message that cannot be read. What would befall
+any row is waited out.
 """
 
 import asyncio
 import contextlib
 import json
+from collections.abc import Callable
 from typing import Any
 
 import structlog
 
-from common import event
-from common.broker import Broker, BrokerFailure, Message, Stored
+from common.broker import Broker, BrokerFailure, Message, NoBrokerError
+from common.errors import PostjetError
 from common.queue import streams
 from common.subjects import EVENTS_STREAM
-from events.store import NotReachableError, RefusedError, Store
+from common.units import format_duration, format_size
+from events.batch import Batch, Piece, piece
+from events.outage import Outage
+from events.store import RowsError, Store
+from events.thread import in_thread
+from events.write import write, write_by_row
 
 log = structlog.get_logger()
 
-#: Rows of one insert, about; messages and bytes of one page.
-ROWS, PAGE, PAGE_BYTES = 20_000, 500, 4 * 2**20
-#: Seconds between inserts while little happens: ClickHouse likes few and large ones.
-INTERVAL = 0.5
-POISON_PAUSE = 30.0
+#: Bytes of one insert, about 20,000 rows, and messages at most; messages and bytes of one page.
+RANGE_BYTES, MESSAGES, PAGE, PAGE_BYTES = 8 * 2**20, 20_000, 2000, 4 * 2**20
+#: Seconds between inserts while little happens, as ClickHouse likes few and large ones; between tries.
+INTERVAL, RETRY = 0.5, 1.0
+#: Seconds that an insert under way has when the process is to end.
+GRACE = 20.0
 _INTENT = "$KV.intents.recorder"
 
-Row = dict[str, Any]
+
+#: ``{"stream": when it was created, "first": sequence, "last": sequence, "by_row": whether}``
+Intent = dict[str, Any]
 
 
-class UnreadableEventsError(Exception):
-    """A message of EVENTS that this version cannot read; it stays where it is."""
+class _StoppingError(Exception):
+    """Told to stop while nothing can be recorded; what is not recorded stays in EVENTS."""
 
 
 class Recorder:
@@ -39,93 +52,133 @@ class Recorder:
     def __init__(self, broker: Broker, store: Store, stopping: asyncio.Event) -> None:
         self.broker, self.store, self.stopping = broker, store, stopping
         self._revision = 0
+        self._most = MESSAGES
+        """Messages of a range: fewer after a refusal, more again after that."""
+        self._broker_outage, self._outage = Outage(), Outage()
 
     async def run(self) -> None:
-        """Record; what the broker or ClickHouse do meanwhile is waited out."""
+        """Record; what the broker or ClickHouse do meanwhile is waited out, unless it is time to stop."""
         while True:
             try:
-                return await self._record_all()
+                await self._record_all()
+                return
+            except _StoppingError:
+                return
             except BrokerFailure as error:
-                log.warning("recorder: broker: %s; trying again", error)
-            except UnreadableEventsError as error:
-                log.error("recorder: %s; nothing is recorded until a version that can read it runs", error)
-                await asyncio.sleep(POISON_PAUSE)
-            await asyncio.sleep(1)
+                if self.stopping.is_set() and isinstance(error, NoBrokerError):
+                    return
+                if self._broker_outage.goes_on(type(error).__name__):
+                    log.warning("recorder: broker: %s; trying again", error)
+            await asyncio.sleep(RETRY)
 
     async def _record_all(self) -> None:
         """After any failure it begins again with what was under way: an insert may have been the last thing."""
         next_ = await self._resume()
         while True:
-            recorded = await self._step(next_)
-            if recorded:
-                next_ = recorded + 1
+            pieces, more = await self._read(next_, None)
+            self._broker_outage.ends()
+            if pieces:
+                created = await streams.created(self.broker, EVENTS_STREAM)
+                intent = {"stream": created, "first": pieces[0].sequence, "last": pieces[-1].sequence}
+                await self._intend(intent)
+                next_ = 1 + await self._record(intent, pieces)
             elif self.stopping.is_set():
                 return
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.stopping.wait(), INTERVAL)
+            if not more:
+                await self._pause(INTERVAL)
 
     async def _resume(self) -> int:
         """Repeat what was under way; the sequence to go on with."""
         stored = await self.broker.last("KV_intents", _INTENT)
-        created = await streams.created(self.broker, EVENTS_STREAM)
         self._revision = stored.sequence if stored else 0
         if stored is None:
             return 1
         intent = json.loads(stored.body)
-        if intent["stream"] != created:  # a new store: its numbers start again
+        if intent["stream"] != await streams.created(self.broker, EVENTS_STREAM):  # its numbers start again
             return 1
-        messages = await self._read(intent["first"], intent["last"])
-        await self._record(created, intent["first"], intent["last"], messages)
-        return int(intent["last"]) + 1
+        pieces, _ = await self._read(intent["first"], intent["last"])
+        return 1 + await self._record(intent, pieces)
 
-    async def _step(self, next_: int) -> int:
-        """Record what has come since; the last sequence recorded, or 0."""
-        messages = await self._read(next_, None)
-        if not messages:
-            return 0
-        first, last = messages[0].sequence, messages[-1].sequence
-        created = await streams.created(self.broker, EVENTS_STREAM)
-        intent = json.dumps({"stream": created, "first": first, "last": last}).encode()
-        # fenced: a recorder that lost its lease unnoticed is refused, and looks again
-        headers = {"Nats-Expected-Last-Subject-Sequence": str(self._revision)}
-        self._revision = await self.broker.put(Message(_INTENT, intent, headers))
-        await self._record(created, first, last, messages)
-        return last
-
-    async def _read(self, first: int, last: int | None) -> list[Stored]:
-        """The messages of a range, or with no end as many as one insert takes."""
-        found: list[Stored] = []
-        rows = 0
-        while last is not None or rows < ROWS:
+    async def _read(self, first: int, last: int | None) -> tuple[list[Piece], bool]:
+        """The messages of a range, or with no end as many as one insert takes; whether there may be more."""
+        found: list[Piece] = []
+        size = 0
+        while last is not None or (size < RANGE_BYTES and len(found) < self._most):
             query = {"seq": first, "batch": PAGE, "max_bytes": PAGE_BYTES, "next_by_subj": "e.>"}
             page = await self.broker.page(EVENTS_STREAM, query)
-            wanted = [stored for stored in page if last is None or stored.sequence <= last]
+            wanted = [piece(stored) for stored in page if last is None or stored.sequence <= last]
             found += wanted
-            rows += sum(len(stored.body) for stored in wanted) // 300  # a row is about so many bytes
+            size += sum(len(one.body) for one in wanted)
             if not page or len(wanted) < len(page):
                 break
             first = page[-1].sequence + 1
-        return found
+        else:
+            return found[: self._most], True
+        return found, False
 
-    async def _record(self, created: str, first: int, last: int, messages: list[Stored]) -> None:
-        rows = [row for stored in messages for row in _rows(stored)]
-        if rows:
-            await self._insert(rows, f"{created}.{first}.{last}")
-        await self.broker.api(f"STREAM.PURGE.{EVENTS_STREAM}", {"seq": last + 1})
+    async def _intend(self, intent: Intent) -> None:
+        """Fenced: a recorder that lost its lease unnoticed is refused, and looks again."""
+        headers = {"Nats-Expected-Last-Subject-Sequence": str(self._revision)}
+        self._revision = await self.broker.put(Message(_INTENT, json.dumps(intent).encode(), headers))
 
-    async def _insert(self, rows: list[Row], token: str) -> None:
+    async def _record(self, intent: Intent, pieces: list[Piece]) -> int:
+        """Write what was intended, or the beginning of it where it is refused; the last sequence recorded."""
         while True:
             try:
-                await asyncio.to_thread(self.store.insert, rows, token)
-                return
-            except (NotReachableError, RefusedError) as error:
-                log.warning("recorder: %s rows not inserted yet: %s", len(rows), error)
-            await asyncio.sleep(1)
+                await self._write(intent, pieces)
+                break
+            except RowsError:  # nothing of it is stored, so another intent may take its place
+                if len(pieces) > 1:
+                    self._most = len(pieces) // 2
+                    pieces = pieces[: self._most]
+                    intent = intent | {"last": pieces[-1].sequence}
+                else:
+                    intent = intent | {"by_row": True}
+                await self._intend(intent)
+        self._most = min(2 * self._most, MESSAGES)
+        last = int(intent["last"])
+        await self.broker.api(f"STREAM.PURGE.{EVENTS_STREAM}", {"seq": last + 1})
+        return last
 
+    async def _write(self, intent: Intent, pieces: list[Piece]) -> None:
+        """Into ClickHouse, however long that takes. Raises RowsError, _StoppingError."""
+        how = write_by_row if intent.get("by_row") else write
+        token = f"{intent['stream']}.{intent['first']}.{intent['last']}"
+        while True:
+            try:
+                await self._in_thread(lambda: how(self.store, intent["stream"], pieces, token))
+                break
+            except RowsError:
+                raise
+            except PostjetError as error:
+                if self._outage.goes_on(type(error).__name__):
+                    log.warning("recorder: %s; %s, nothing is lost; trying again", error, await self._waiting(pieces))
+            await self._pause(RETRY)
+            if self.stopping.is_set():
+                raise _StoppingError
+        if (seconds := self._outage.ends()) is not None:
+            after = format_duration(seconds)
+            log.info("recorder: ClickHouse takes events again after %s; %s", after, await self._waiting(pieces))
 
-def _rows(stored: Stored) -> list[Row]:
-    try:
-        rows = event.unpack(stored.body)
-    except ValueError as error:
-        raise UnreadableEventsError(f"message {stored.sequence} of {EVENTS_STREAM}: {error}") from error
-    return [row | {"stream_sequence": stored.sequence, "row_number": i} for i, row in enumerate(rows)]
+    async def _in_thread(self, work: Callable[[], None]) -> None:
+        """Raises _StoppingError when there is no answer some time after one was told to stop."""
+        task, stopping = asyncio.ensure_future(in_thread(work)), asyncio.ensure_future(self.stopping.wait())
+        try:
+            await asyncio.wait([task, stopping], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([task], timeout=GRACE)
+            if not task.done():
+                raise _StoppingError
+            task.result()
+        finally:
+            task.cancel()
+            stopping.cancel()
+
+    async def _waiting(self, pieces: list[Piece]) -> str:
+        """How much is not recorded, judged by the messages at hand."""
+        state = (await self.broker.api(f"STREAM.INFO.{EVENTS_STREAM}"))["state"]
+        rows = Batch(pieces).rows * state["messages"] // max(1, len(pieces))
+        return f"about {rows} events wait ({format_size(state['bytes'])})"
+
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.stopping.wait(), seconds)

@@ -14,6 +14,9 @@ _MIGRATIONS = """CREATE TABLE IF NOT EXISTS migrations
 (number UInt32, name String, applied DateTime64(3, 'UTC') DEFAULT now64(3))
 ENGINE = ReplacingMergeTree(applied) ORDER BY number"""
 
+#: What is kept for ``[events] keep``, and the column that tells its age.
+_KEPT = {"events": "time", "events_by_minute": "minute", "events_set_aside": "time"}
+
 
 def migrate(client: Client, keep_seconds: float) -> None:
     """Bring the database up to date. Raises NotReachableError or RefusedError."""
@@ -27,7 +30,8 @@ def migrate(client: Client, keep_seconds: float) -> None:
                 client.command(statement)
             client.command("INSERT INTO migrations (number, name) SELECT {n:UInt32}, {name:String}",
                            parameters={"n": number, "name": name})  # fmt: skip
-        _keep(client, int(keep_seconds))
+        for table, time in _KEPT.items():
+            _keep(client, table, time, int(keep_seconds))
 
 
 def migrations() -> list[tuple[int, str, list[str]]]:
@@ -41,8 +45,8 @@ def migrations() -> list[tuple[int, str, list[str]]]:
     return sorted(found)
 
 
-def _keep(client: Client, seconds: int) -> None:
+def _keep(client: Client, table: str, time: str, seconds: int) -> None:
     """Change the TTL where it differs: the change has every part looked at again."""
-    ttl = f"toDateTime(time) + toIntervalSecond({seconds})"
-    if f"TTL {ttl}\n" not in client.query("SHOW CREATE TABLE events").result_rows[0][0] + "\n":
-        client.command(f"ALTER TABLE events MODIFY TTL {ttl}")
+    ttl = f"toDateTime({time}) + toIntervalSecond({seconds})"
+    if f"TTL {ttl}\n" not in client.query(f"SHOW CREATE TABLE {table}").result_rows[0][0] + "\n":
+        client.command(f"ALTER TABLE {table} MODIFY TTL {ttl}")

@@ -1,6 +1,7 @@
 """The way into ClickHouse and out of it: embedded or a real server, only the URL differs."""
 
 import logging
+import struct
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,7 +18,8 @@ from clickhouse_connect.driver.insert import InsertContext
 from common.errors import ConfigError, PostjetError, UnavailableError
 from common.event import Event
 
-Row = Mapping[str, Any]
+#: Column to values, as many in each.
+Columns = Mapping[str, Sequence[Any]]
 
 # It logs with a traceback what it also raises.
 logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
@@ -37,9 +39,22 @@ class NoTableError(RefusedError):
     """The tables are not made yet: nothing is recorded, in the first second of an instance."""
 
 
+class RowsError(RefusedError):
+    """Something in these rows is refused; nothing of them is stored, and others may do better."""
+
+
 #: ClickHouse errors that lie in the data or the query; unknown ones are worth another try.
 _UNKNOWN_TABLE = 60
 _REFUSED = {6, 16, 26, 27, 33, 38, 41, 43, 46, 47, 53, 60, 62, 69, 70, 72, 117, 131, 164, 349, 457}
+#: Those of an insert that lie in a value: CANNOT_PARSE_TEXT, ARGUMENT_OUT_OF_BOUND, CANNOT_PARSE_NUMBER,
+#: INCORRECT_DATA, TOO_LARGE_ARRAY_SIZE, TOO_LARGE_STRING_SIZE, ILLEGAL_DIVISION, VALUE_IS_OUT_OF_RANGE_OF_DATA_TYPE,
+#: CANNOT_INSERT_NULL_IN_ORDINARY_COLUMN, FUNCTION_THROW_IF_VALUE_IS_NON_ZERO, DECIMAL_OVERFLOW, VIOLATED_CONSTRAINT.
+#: All others would refuse any row: no table, another type, no right, no memory, no disk.
+_ROWS = {6, 69, 72, 117, 128, 131, 153, 321, 349, 395, 407, 469}
+#: A view that somebody added fails after the table has the rows.
+_VIEW = "while pushing to view"
+#: What clickhouse-connect raises where a value does not fit its column, before anything is stored.
+_UNWRITABLE = (DataError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError, struct.error)
 
 
 @contextmanager
@@ -48,14 +63,26 @@ def translated() -> Iterator[None]:
     try:
         yield
     except ClickHouseError as error:
-        if getattr(error, "code", None) == _UNKNOWN_TABLE:
+        code = getattr(error, "code", None)
+        if code == _UNKNOWN_TABLE:
             raise NoTableError(f"ClickHouse: {error}") from error
-        if getattr(error, "code", None) in _REFUSED or isinstance(error, DataError):
+        if code in _REFUSED:
             raise RefusedError(f"ClickHouse: {error}") from error
         cause = getattr(error.__cause__, "reason", None) or error.__cause__ or error  # urllib3's, without the URL
         raise NotReachableError(f"ClickHouse: {cause}") from error
-    except (TypeError, ValueError) as error:  # a value that its column cannot hold
-        raise RefusedError(f"ClickHouse: {error}") from error
+
+
+@contextmanager
+def _told_apart() -> Iterator[None]:
+    """Errors of an insert that lie in its rows become RowsError."""
+    try:
+        yield
+    except _UNWRITABLE as error:
+        raise RowsError(f"a value that its column cannot hold: {error}") from error
+    except ClickHouseError as error:
+        if getattr(error, "code", None) in _ROWS and _VIEW not in str(error):
+            raise RowsError(f"ClickHouse: {error}") from error
+        raise
 
 
 def _default(field: Field[Any]) -> Any:
@@ -67,6 +94,24 @@ COLUMNS: dict[str, Any] = {field.name: _default(field) for field in fields(Event
 COLUMNS |= {"id": MISSING, "stream_sequence": MISSING, "row_number": MISSING}
 #: Columns of DateTime64(3), which are written as milliseconds since 1970.
 TIMES = ("time", "next_attempt")
+#: What every row of a message has.
+REQUIRED = ("id", "time", "type")
+#: As what a value is written; the server makes LowCardinality of it, and tells what its column cannot be made of.
+_TYPES = {
+    **dict.fromkeys(TIMES, "DateTime64(3)"),
+    **dict.fromkeys((name for name in COLUMNS if name.startswith("time_")), "Float32"),
+    **dict.fromkeys(("recipients", "tags", "signatures"), "Array(String)"), "meta": "Map(String, String)",
+    "priority": "UInt8", "code": "UInt16", "attempt": "UInt32", "count": "UInt32", "row_number": "UInt32",
+    "size": "UInt64", "stream_sequence": "UInt64",
+}  # fmt: skip
+#: One block, one part in each day; the views get the same block, with a token of their own each.
+_INSERT = {
+    "async_insert": "0",
+    "deduplicate_blocks_in_dependent_materialized_views": "1",
+    "max_insert_block_size": "1000000000",
+    "max_partitions_per_insert_block": "0",
+}
+_ONE_BLOCK = 2**30
 
 
 class Store:
@@ -78,7 +123,7 @@ class Store:
         if self._url.scheme not in ("http", "https") or not self._url.hostname:
             raise ConfigError("clickhouse.url: write http(s)://user:password@host:8123/database")
         self._client: Client | None = None
-        self._insert: InsertContext | None = None
+        self._contexts: dict[str, InsertContext] = {}
         self._lock = threading.RLock()
 
     @property
@@ -103,21 +148,25 @@ class Store:
         client.database = database
         return client
 
-    def insert(self, rows: Sequence[Row], token: str) -> None:
-        """Insert maps of column to value; a token that was inserted before inserts nothing.
+    def insert(self, table: str, columns: Columns, token: str) -> None:
+        """Insert rows as one block, ``TIMES`` in seconds since 1970; a token that was inserted before inserts nothing.
 
-        Names that are no columns are left out, so that older recorders serve newer writers.
-        Raises NotReachableError or RefusedError.
+        Raises RowsError (nothing is stored), NotReachableError or RefusedError (it may be).
         """
         with self._lock:
             client = self.client
-            with translated():
-                if self._insert is None:
-                    self._insert = client.create_insert_context("events", list(COLUMNS), column_oriented=True)
-                context = self._insert
-                context.settings = {"insert_deduplication_token": token, "async_insert": "0"}
-                context.data = _columns(rows)
+            with translated(), _told_apart():
+                context = self._contexts.get(table) or self._context(client, table, list(columns))
+                context.settings = _INSERT | {"insert_deduplication_token": token}
+                context.data = [_written(name, values) for name, values in columns.items()]
                 client.insert(context=context)
+
+    def _context(self, client: Client, table: str, names: list[str]) -> InsertContext:
+        types = [_TYPES.get(name, "String") for name in names]
+        context = client.create_insert_context(table, names, column_type_names=types, column_oriented=True)
+        context.req_block_size = _ONE_BLOCK
+        self._contexts[table] = context
+        return context
 
     def query(self, sql: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Rows as maps; times are aware of UTC. Raises NotReachableError or RefusedError."""
@@ -132,16 +181,5 @@ class Store:
             self._client.close()
 
 
-def _columns(rows: Sequence[Row]) -> list[list[Any]]:
-    columns = []
-    for name, default in COLUMNS.items():
-        column = _required(name, rows) if default is MISSING else [row.get(name, default) for row in rows]
-        columns.append([round(value * 1000) for value in column] if name in TIMES else column)
-    return columns
-
-
-def _required(name: str, rows: Sequence[Row]) -> list[Any]:
-    try:
-        return [row[name] for row in rows]
-    except KeyError:
-        raise RefusedError(f"a row without {name}") from None
+def _written(name: str, values: Sequence[Any]) -> Sequence[Any]:
+    return [round(value * 1000) for value in values] if name in TIMES else values

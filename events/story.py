@@ -135,7 +135,7 @@ def _event(row: Mapping[str, Any]) -> Event:
 def to_json(event: Event) -> str:
     """One line of JSON with every column; times as RFC 3339, ``null`` for none."""
     values = asdict(event)
-    return json.dumps(values | {name: _rfc3339(values[name]) if values[name] else None for name in TIMES})
+    return json.dumps(values | {name: rfc3339(values[name]) if values[name] else None for name in TIMES})
 
 
 def timeline(events: Sequence[Event]) -> Group:
@@ -153,7 +153,7 @@ def line(event: Event) -> Text:
     """One event by itself."""
     to = f" → {event.recipient}" if event.recipient else ""
     who = f"{event.delivery or event.submission}  <{event.sender}>{to}: " if event.submission else ""
-    return _printable(_rfc3339(event.time), "  ", _type(event), f"  {who}", _outcome(event))
+    return printable(rfc3339(event.time), "  ", _type(event), f"  {who}", _outcome(event))
 
 
 def _several(events: Iterable[Event]) -> bool:
@@ -165,14 +165,14 @@ def _heading(submission: str, events: Sequence[Event]) -> Text:
     details = [f"from <{first.sender}>", format_size(first.size) if first.size else "", first.message_id,
                f"campaign {first.campaign}" if first.campaign else "",
                f"report on {first.meta[ABOUT]}" if ABOUT in first.meta else ""]  # fmt: skip
-    return _printable((submission or "no submission", "bold"), "  ", ", ".join(filter(None, details)))
+    return printable((submission or "no submission", "bold"), "  ", ", ".join(filter(None, details)))
 
 
 def _told(event: Event, *, several: bool) -> Text:
     number = f"attempt {event.attempt} " if event.attempt else ""
     to = f" to {event.recipient}" if event.recipient and (several or event.type == Type.DELIVERED) else ""
     colon = "" if _client(event) else ":"
-    return _printable(f"  {_rfc3339(event.time)}  {number}", _type(event), f"{to}{colon} ", _outcome(event))
+    return printable(f"  {rfc3339(event.time)}  {number}", _type(event), f"{to}{colon} ", _outcome(event))
 
 
 def _type(event: Event) -> tuple[str, str]:
@@ -186,7 +186,7 @@ def _outcome(event: Event) -> str:
         happened.append(f"in {format_duration(took)}")
     if event.next_attempt:
         what = "to be sent" if event.type == Type.ACCEPTED else "next try"
-        happened.append(f"{what} {_rfc3339(event.next_attempt)}")
+        happened.append(f"{what} {rfc3339(event.next_attempt)}")
     happened += [f"signed by {_signer(signature)}" for signature in event.signatures]
     return ", ".join(filter(None, happened))
 
@@ -219,11 +219,11 @@ def _signer(signature: str) -> str:
     return f"{domain} ({rest.partition(':')[0]})" if rest else domain
 
 
-def _rfc3339(seconds: float) -> str:
+def rfc3339(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _printable(*parts: str | tuple[str, str]) -> Text:
+def printable(*parts: str | tuple[str, str]) -> Text:
     """Text without what steers a terminal: much of it was written by strangers."""
     text = Text()
     for part in parts:

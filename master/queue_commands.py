@@ -42,6 +42,7 @@ def with_broker(config: Config, work: Callable[[Broker], Awaitable[None]]) -> No
 @app.command()
 def queue(
     context: typer.Context,
+    held: Annotated[bool, typer.Option("--held", help="only what is set aside until somebody looks at it")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="one object per line, with Postfix's names")] = False,
 ) -> None:
     """List the queue as `postqueue -p` does: * ready, ! held; others wait for their next try or their time."""
@@ -49,7 +50,7 @@ def queue(
 
     async def work(broker: Broker) -> None:
         count = size = 0
-        async for listed in _all(broker, config):
+        async for listed in _all(broker, config, held):
             if not count and not as_json:
                 print(f"{'----Queue ID----':<26} {'--Size--':>8} {'---Arrival Time----':<20} -Sender/Recipient---")
             count += 1
@@ -57,7 +58,8 @@ def queue(
             print(json.dumps(_as_json(listed)) if as_json else _as_text(listed))
         if not as_json:
             noun = "delivery" if count == 1 else "deliveries"
-            print(f"-- {format_size(size)} in {count} {noun}" if count else "Mail queue is empty")
+            empty = "Nothing is held" if held else "Mail queue is empty"
+            print(f"-- {format_size(size)} in {count} {noun}" if count else empty)
 
     with_broker(config, work)
 
@@ -91,9 +93,9 @@ def show(
     with_broker(config, work)
 
 
-async def _all(broker: Broker, config: Config) -> AsyncIterator[Listed]:
+async def _all(broker: Broker, config: Config, held: bool) -> AsyncIterator[Listed]:
     for pool in config.pools:
-        async for listed in listing.entries(broker, pool):
+        async for listed in listing.entries(broker, pool, f"{HELD}.{pool}.>" if held else None):
             yield listed
 
 

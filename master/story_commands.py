@@ -11,7 +11,7 @@ from common.config_file import load
 from common.errors import NotFoundError, UsageError
 from common.event import Event
 from common.units import parse_duration
-from events import story
+from events import aside, story
 from events.store import Store
 
 app = typer.Typer(rich_markup_mode=None)
@@ -50,14 +50,20 @@ def events(
     context: typer.Context,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="go on with what happens, until Ctrl-C")] = False,
     as_json: AsJson = False,
-    since: Annotated[str, typer.Option(help="how far to look back, such as 10m or 2d")] = "1h",
+    set_aside: Annotated[bool, typer.Option("--set-aside", help="what could not be recorded, and why")] = False,
+    since: Annotated[str, typer.Option(help="how far to look back, such as 10m or 2d; 1h unless --set-aside")] = "",
     where: Annotated[list[str] | None, typer.Option(help="only those with NAME=VALUE: domain=a.example")] = None,
     limit: Annotated[int, typer.Option(min=1, help="at most so many, the newest")] = 100,
 ) -> None:
     """List what happened, one line each."""
+    if set_aside and (follow or where):
+        raise UsageError("--set-aside goes with --since, --limit and --json only")
     store, console = open_store(context.obj), Console(highlight=False, soft_wrap=True)
+    if set_aside:
+        _list_set_aside(aside.set_aside(store, since=_start(since) if since else 0, limit=limit), console, as_json)
+        return
     filters = dict(_filter(text) for text in where or [])
-    start = time.time() - _since(since)
+    start = _start(since or "1h")
 
     def show(found: list[Event]) -> None:
         for event in found:
@@ -84,8 +90,18 @@ def _filter(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _since(text: str) -> float:
+def _list_set_aside(rows: list[aside.Row], console: Console, as_json: bool) -> None:
+    for row in rows:
+        if as_json:
+            print(aside.to_json(row))
+        else:
+            console.print(aside.line(row))
+    if not as_json:
+        console.print(aside.REMEDY if rows else "Nothing is set aside")
+
+
+def _start(since: str) -> float:
     try:
-        return parse_duration(text)
+        return time.time() - parse_duration(since)
     except ValueError as error:
         raise UsageError(f"--since: {error}") from None

@@ -107,12 +107,26 @@ class Worker:
         except BrokerFailure as error:
             log.warning("%s: %s; waits until it is handed out again", taken.entry.id, error)
             self.taker.finished(taken)
+        except Exception as error:
+            await self._raised(taken, error)
+            raise
         except BaseException:
             self.taker.finished(taken)
             raise
         finally:
             if slot:
                 slot.release()
+
+    async def _raised(self, taken: Taken, error: Exception) -> None:
+        """A mistake of ours: another try when the broker hands it out again, held when that was tried often."""
+        try:
+            await self.strikes.raised(taken.entry, error)
+        except PoisonError as poison:
+            with contextlib.suppress(BrokerFailure):
+                await self.finisher.hold_taken(taken, str(poison), "poison")
+        except BrokerFailure as failure:
+            log.debug("%s: its strike is not stored: %s", taken.entry.id, failure)
+        self.taker.finished(taken)
 
     async def _deliver(self, taken: Taken, route: Route | None, slot: "_Slot | None") -> None:
         entry = taken.entry

@@ -3,10 +3,12 @@
 import itertools
 import os
 import subprocess
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from events.store import Store
+from events.store import COLUMNS, Store
 from master import clickhouse_server
 from master.sockets import free_port
 
@@ -53,3 +55,18 @@ class ClickHouse:
         """As ``clickhouse.url`` has it."""
         password = PASSWORD.replace(":", "%3A").replace("/", "%2F")
         return f"http://{clickhouse_server.USER}:{password}@127.0.0.1:{self.port}/{database}"
+
+
+def columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Rows, maps of column to value, as ``Store.insert`` takes them."""
+    return {name: [row.get(name, default) for row in rows] for name, default in COLUMNS.items()}
+
+
+#: Ask these of ``Store.query``: they are equal where each event is in table and rollup once.
+TABLE = """SELECT type, pool, worker, domain, campaign, toStartOfMinute(time) AS minute, count() AS rows,
+    sum(events.count) AS count, sum(size) AS bytes, countIf(time_total > 0) AS timed
+    FROM events GROUP BY ALL ORDER BY ALL"""
+ROLLUP = """SELECT type, pool, worker, domain, campaign, minute, sum(events_by_minute.rows) AS rows,
+    sum(events_by_minute.count) AS count, sum(events_by_minute.bytes) AS bytes,
+    arraySum(mapValues(sumMap(latency_total))) AS timed
+    FROM events_by_minute GROUP BY ALL ORDER BY ALL"""

@@ -88,7 +88,7 @@ class Finisher:
             "Nats-Msg-Id": f"hold.{held}.{sequence}",
             "Nats-Schedule": f"@at {NEVER}",
             "Nats-Schedule-Target": as_kind(READY, subject),
-            HOLD_REASON: reason[:500].encode("ascii", "replace").decode(),
+            HOLD_REASON: " ".join(reason.split())[:500].encode("ascii", "replace").decode(),
         }
         *_, submission, number = subject.split(".")
         row = Event(

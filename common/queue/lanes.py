@@ -26,7 +26,7 @@ from common.subjects import BANDS, lane_filters, queue_stream
 
 log = structlog.get_logger()
 
-ACK_WAIT = 30
+ACK_WAIT = 30.0
 MAX_ACK_PENDING = 10_000
 _READERS = "postjet_readers"
 _POOLS_STREAM = "KV_pools"
@@ -227,7 +227,7 @@ class Lanes:
                 "ack_policy": "explicit",
                 "deliver_policy": "all",
                 "replay_policy": "instant",
-                "ack_wait": ACK_WAIT * 1_000_000_000,
+                "ack_wait": int(ACK_WAIT * 1e9),
                 "max_ack_pending": MAX_ACK_PENDING,
                 "max_deliver": -1,
                 "mem_storage": True,

@@ -1,8 +1,9 @@
-"""Poison: an entry whose attempts end with the worker's death is held after five of them.
+"""Poison: an entry whose attempts end with the worker's death, or with a mistake of ours, is held after five of them.
 
 The broker's count of deliveries starts again with every consumer. So a worker that finds the mark of a
 predecessor that did not end by itself writes a strike for each attempt of its first minute and takes it back
-afterwards: what killed the one before comes to it at once. All of it lies in the broker's memory.
+afterwards: what killed the one before comes to it at once. Attempts that raise what nobody expected are
+counted apart, always. All of it lies in the broker's memory.
 """
 
 import time
@@ -19,7 +20,7 @@ _STREAM = "KV_strikes"
 
 
 class PoisonError(Exception):
-    """Enough workers died of it."""
+    """It was the end of enough attempts."""
 
 
 class Strikes:
@@ -48,8 +49,7 @@ class Strikes:
             yield
             return
         subject = f"$KV.strikes.{entry.pool}.{entry.submission}.{entry.number}"
-        stored = await self.broker.last(_STREAM, subject)
-        count = int(stored.body) if stored else 0
+        count = await self._count(subject)
         if count >= LIMIT:
             await self.broker.purge(_STREAM, subject)  # whoever releases it gives it new chances
             raise PoisonError(f"the worker died during {count} attempts at it")
@@ -59,3 +59,17 @@ class Strikes:
         finally:
             with suppress(BrokerFailure):
                 await self.broker.purge(_STREAM, subject)
+
+    async def raised(self, entry: Entry, error: Exception) -> None:
+        """An attempt at ``entry`` ended with a mistake of ours. Raises PoisonError when it was one too many."""
+        subject = f"$KV.strikes.{entry.pool}.{entry.submission}.{entry.number}.raised"
+        count = 1 + await self._count(subject)
+        if count < LIMIT:
+            await self.broker.put(Message(subject, str(count).encode()))
+            return
+        await self.broker.purge(_STREAM, subject)
+        raise PoisonError(f"{count} attempts at it failed by a mistake of Postjet, the last with {error!r}")
+
+    async def _count(self, subject: str) -> int:
+        stored = await self.broker.last(_STREAM, subject)
+        return int(stored.body) if stored else 0

@@ -3,27 +3,20 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 from queue_support import connected
+from recorder_support import KilledError, happen, left, recorded, recorder
 from structlog.testing import capture_logs
 from support import Nats, until
 
-from common import event
 from common.broker import Broker, Message, UnknownOutcomeError, with_id
 from common.event import Event, Type, pack
 from common.queue import streams
 from events import recorder as recorder_module
 from events.recorder import Recorder
-from events.store import NotReachableError, RefusedError, Row, Store
-
-Unpack = Callable[[bytes], list[dict[str, Any]]]
-
-
-class KilledError(Exception):
-    """Stands for the end of a recorder's process."""
+from events.store import Columns, NotReachableError, RefusedError, Store
 
 
 class Failing:
@@ -32,37 +25,14 @@ class Failing:
     def __init__(self, store: Store, *, before: Exception | None = None, after: Exception | None = None) -> None:
         self.store, self.before, self.after = store, before, after
 
-    def insert(self, rows: Sequence[Row], token: str) -> None:
+    def insert(self, table: str, columns: Columns, token: str) -> None:
         before, self.before = self.before, None
         if before:
             raise before
-        self.store.insert(rows, token)
+        self.store.insert(table, columns, token)
         after, self.after = self.after, None
         if after:
             raise after
-
-
-async def happen(broker: Broker, count: int) -> list[str]:
-    """So many events, two to a message but the last; their ids."""
-    events = [Event(time=time.time(), type=Type.DELIVERED) for i in range(count)]
-    for first in range(0, count, 2):
-        await broker.put(Message("e.default", pack(events[first : first + 2])))
-    return [event.id for event in events]
-
-
-def recorder(broker: Broker, store: Any) -> Recorder:
-    """One that ends when nothing is left."""
-    stopping = asyncio.Event()
-    stopping.set()
-    return Recorder(broker, store, stopping)
-
-
-def recorded(store: Store) -> list[str]:
-    return [row["id"] for row in store.query("SELECT id FROM events ORDER BY stream_sequence, row_number", {})]
-
-
-async def left(broker: Broker) -> int:
-    return sum((await broker.subjects("EVENTS", ">")).values())
 
 
 def failing_once(broker: Broker, verb: str, error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,7 +61,7 @@ async def test_a_backlog_goes_in_several_inserts(
     broker: Broker, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recorder_module, "PAGE", 3)
-    monkeypatch.setattr(recorder_module, "ROWS", 1)
+    monkeypatch.setattr(recorder_module, "RANGE_BYTES", 1)
     ids = await happen(broker, 40)
     await recorder(broker, store).run()
     assert recorded(store) == ids
@@ -140,10 +110,25 @@ async def test_once_although_killed_between_insert_and_purge(
     assert await left(broker) == 0
 
 
-async def test_once_although_an_insert_is_refused_or_not_confirmed(broker: Broker, store: Store) -> None:
-    ids = await happen(broker, 3)
-    await recorder(broker, Failing(store, before=RefusedError("no"), after=NotReachableError("gone"))).run()
+@pytest.mark.parametrize("failure", [RefusedError("no"), NotReachableError("gone")])
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_once_although_an_insert_is_refused_or_not_confirmed(
+    broker: Broker, store: Store, failure: Exception, when: str
+) -> None:
+    ids, stopping = await happen(broker, 3), asyncio.Event()
+    recording = asyncio.create_task(Recorder(broker, Failing(store, **{when: failure}), stopping).run())  # type: ignore[arg-type]
+    with capture_logs() as logged:
+        await until(lambda: any("takes events again" in entry["event"] for entry in logged))
+    stopping.set()
+    await recording
+    assert [said(entry) for entry in logged if "trying again" in entry["event"]] == [
+        f"recorder: {failure}; about 3 events wait (268 B), nothing is lost; trying again"
+    ]
     assert recorded(store) == ids
+
+
+def said(entry: Any) -> str:
+    return str(entry["event"]) % tuple(entry.get("positional_args", ()))
 
 
 async def test_once_although_the_broker_is_killed_during_an_insert(
@@ -153,8 +138,8 @@ async def test_once_although_the_broker_is_killed_during_an_insert(
     killed = threading.Event()
 
     class Killing:
-        def insert(self, rows: Sequence[Row], token: str) -> None:
-            store.insert(rows, token)
+        def insert(self, table: str, columns: Columns, token: str) -> None:
+            store.insert(table, columns, token)
             if not killed.is_set():
                 nats.kill()
                 killed.set()
@@ -200,10 +185,10 @@ async def test_one_that_lost_its_lease_before_its_insert_does_not_double(
     go_on, reached = threading.Event(), threading.Event()
 
     class Late:
-        def insert(self, rows: Sequence[Row], token: str) -> None:
+        def insert(self, table: str, columns: Columns, token: str) -> None:
             reached.set()
             go_on.wait()
-            store.insert(rows, token)
+            store.insert(table, columns, token)
 
     async with connected(nats) as other:
         slow = asyncio.create_task(recorder(other, Late()).run())
@@ -214,36 +199,6 @@ async def test_one_that_lost_its_lease_before_its_insert_does_not_double(
         await slow
     assert recorded(store) == ids
     assert await left(broker) == 0
-
-
-async def test_what_cannot_be_read_stops_recording_loudly_and_nothing_is_lost(
-    broker: Broker, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(recorder_module, "POISON_PAUSE", 0.1, raising=False)
-    before = await happen(broker, 1)
-    await broker.put(Message("e.default", b"of a later version"))
-    after = await happen(broker, 1)
-    with capture_logs() as logged:
-        recording = asyncio.create_task(recorder(broker, store).run())
-        await until(lambda: recording.done() or len(_errors(logged)) >= 2)
-    assert not recording.done()
-    assert "message 2 of EVENTS" in str(_errors(logged)[0])
-    assert await left(broker) == 3
-    assert recorded(store) == []
-    monkeypatch.setattr(event, "unpack", _later_version(event.unpack))
-    await recording
-    assert recorded(store) == [*before, "later", *after]
-
-
-def _errors(logged: Sequence[Any]) -> list[Any]:
-    return [entry for entry in logged if entry["log_level"] == "error"]
-
-
-def _later_version(unpack: Unpack) -> Unpack:
-    def either(body: bytes) -> list[dict[str, Any]]:
-        return [{"id": "later", "time": time.time(), "type": "held"}] if body.startswith(b"of") else unpack(body)
-
-    return either
 
 
 async def test_a_new_store_begins_again_at_one(broker: Broker, store: Store) -> None:
@@ -265,3 +220,36 @@ async def test_stopping_records_what_is_there_first(broker: Broker, store: Store
     stopping.set()
     await recording
     assert recorded(store) == ids
+
+
+async def test_stopping_while_nothing_can_be_recorded_leaves_it(broker: Broker, store: Store) -> None:
+    ids = await happen(broker, 3)
+    away = Failing(store, before=NotReachableError("gone"))
+    await recorder(broker, away).run()
+    assert (recorded(store), away.before) == ([], None)
+    assert await left(broker) == 2
+    await recorder(broker, store).run()
+    assert recorded(store) == ids
+
+
+async def test_stopping_while_clickhouse_does_not_answer(
+    broker: Broker, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder_module, "GRACE", 0.1)
+    ids = await happen(broker, 3)
+    never = threading.Event()
+
+    class Hanging:
+        def insert(self, table: str, columns: Columns, token: str) -> None:
+            never.wait()
+            store.insert(table, columns, token)
+
+    await recorder(broker, Hanging()).run()
+    await recorder(broker, store).run()
+    assert recorded(store) == ids
+    never.set()
+
+
+async def test_stopping_while_the_broker_is_away(nats: Nats, broker: Broker, store: Store) -> None:
+    nats.kill()
+    await recorder(broker, store).run()

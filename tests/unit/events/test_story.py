@@ -4,6 +4,7 @@ import io
 import json
 
 import pytest
+from clickhouse_support import columns
 from rich.console import Console, RenderableType
 
 from common.errors import UsageError
@@ -50,7 +51,8 @@ def told(store: Store) -> Store:
 def add(store: Store, events: list[Event], first: int) -> None:
     rows = unpack(pack(events))
     places = [{"stream_sequence": first + i // 3, "row_number": i % 3} for i in range(len(rows))]
-    store.insert([row | place for row, place in zip(rows, places, strict=True)], f"token.{first}")
+    placed = [row | place for row, place in zip(rows, places, strict=True)]
+    store.insert("events", columns(placed), f"token.{first}")
 
 
 def shown(what: RenderableType) -> str:

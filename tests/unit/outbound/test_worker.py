@@ -19,8 +19,8 @@ from common.content import store
 from common.event import unpack
 from common.ids import report_id
 from common.key_store import KeyStore
-from common.queue import listing
-from common.queue.strikes import Strikes
+from common.queue import lanes, listing
+from common.queue.strikes import LIMIT, Strikes
 from outbound import worker as worker_module
 from outbound.failure import DeliveryFailure, temporary
 from outbound.prepare import Preparer
@@ -58,7 +58,7 @@ class World:
     def __init__(self) -> None:
         self.found = asyncio.Event()
         self.found.set()
-        self.failure: DeliveryFailure | None = None
+        self.failure: Exception | None = None
         self.asked = 0
         self.sites: defaultdict[str, Site] = defaultdict(Site)
 
@@ -271,6 +271,22 @@ async def test_content_that_cannot_be_read_is_held_as_it_is_though_it_was_parked
     assert held.entry.content == b"\x02of a later version"
     assert "schema version 2" in held.reason
     assert not working.worker._in_use
+
+
+async def test_what_raises_again_and_again_is_held_with_the_error(
+    broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lanes, "ACK_WAIT", 0.2)
+    working = await start(broker, tmp_path)
+    working.world.failure = KeyError("a bug\nof ours")
+    await submit(broker, make_entry("x@a.example"))
+    await until(lambda: _is_held(broker), 60)
+    (held,) = [listed async for listed in listing.entries(broker, "default")]
+    assert held.reason == "5 attempts at it failed by a mistake of Postjet, the last with KeyError('a bug\\nof ours')"
+    assert working.world.asked == LIMIT
+    assert await rows(broker) == ["accepted", "held"]
+    assert not working.worker._in_use
+    await working.close()
 
 
 async def test_shared_content_that_is_missing_is_held(broker: Broker, working: Working) -> None:

@@ -70,3 +70,16 @@ async def test_what_killed_enough_workers_is_poison_once(broker: Broker) -> None
         await strikes.around(poison).__aenter__()
     async with strikes.around(other), strikes.around(poison):  # released, it has new chances
         pass
+
+
+async def test_what_raised_often_enough_is_poison_whichever_worker_it_was(broker: Broker) -> None:
+    poison, other = make_entry(), make_entry()
+    for i in range(1, LIMIT):
+        strikes = Strikes(broker, "default", f"w{i}")
+        await strikes.start()
+        async with strikes.around(poison):
+            await strikes.raised(poison, LookupError())
+    await strikes.raised(other, LookupError())
+    with pytest.raises(PoisonError, match=r"^5 attempts .* the last with KeyError\('a bug'\)$"):
+        await strikes.raised(poison, KeyError("a bug"))
+    await strikes.raised(poison, KeyError())  # released, it has new chances

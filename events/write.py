@@ -1,0 +1,49 @@
+"""A range of EVENTS into the tables, rows into ``events`` and the rest into ``events_set_aside``; it blocks.
+
+Each insert has a token made of the range's own, so that a range may be written again.
+"""
+
+from collections.abc import Sequence
+
+import structlog
+
+from events.batch import Batch, Piece, aside_columns, single_rows
+from events.store import RefusedError, RowsError, Store
+
+log = structlog.get_logger()
+
+
+def write(store: Store, stream: str, pieces: Sequence[Piece], token: str) -> None:
+    """Write messages together. Raises RowsError (nothing is stored), NotReachableError, RefusedError."""
+    batch = Batch(pieces)
+    if batch.rows:
+        store.insert("events", batch.columns, token)
+    _set_aside(store, stream, batch.aside, token)
+
+
+def write_by_row(store: Store, stream: str, pieces: Sequence[Piece], token: str) -> None:
+    """Write each row by itself, and set aside what is refused. Raises NotReachableError, RefusedError."""
+    aside: list[tuple[Piece, str]] = []
+    for row in (row for piece in pieces for row in single_rows(piece)):
+        batch = Batch([row])
+        aside += batch.aside
+        try:
+            if batch.rows:
+                store.insert("events", batch.columns, f"{token}.{row.row_number}")
+        except RowsError as error:
+            aside.append((row, str(error)))
+    _set_aside(store, stream, aside, token)
+
+
+def _set_aside(store: Store, stream: str, aside: Sequence[tuple[Piece, str]], token: str) -> None:
+    if not aside:
+        return
+    try:
+        store.insert("events_set_aside", aside_columns(stream, aside), token)
+    except RowsError as error:  # to be waited out: rows of the range are stored already
+        raise RefusedError(f"events_set_aside: {error}") from error
+    (first, reason), more = aside[0], len(aside) - 1
+    log.error(
+        "recorder: message %s of EVENTS, row %s%s, set aside: %s; postjet events --set-aside lists them",
+        first.sequence, first.row_number, f" and {more} more" if more else "", reason,
+    )  # fmt: skip
