@@ -27,9 +27,11 @@ lint: $(STAMP)    ## ruff, mypy, import rules, generated pages
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/postjet config reference | diff -u docs/configuration.md - || { echo "run: make docs"; exit 1; }
+	$(VENV)/bin/python -m common.metrics_text | diff -u docs/metrics.md - || { echo "run: make docs"; exit 1; }
 
 docs: $(STAMP)    ## write the generated pages again
 	$(VENV)/bin/postjet config reference > docs/configuration.md
+	$(VENV)/bin/python -m common.metrics_text > docs/metrics.md
 
 faults: $(STAMP)  ## kill -9 of each process in turn: three rounds of 1,000 mails (FAULT_SEED=n repeats one)
 	FAULT_ROUNDS=3 FAULT_MAILS=1000 $(VENV)/bin/python -m pytest tests/fault -s

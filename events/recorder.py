@@ -7,12 +7,15 @@ range is inserted again, with the same deduplication token. What is recorded is 
 import asyncio
 import contextlib
 import json
+import time
+from collections import Counter
 from typing import Any
 
 import structlog
 
-from common import event
+from common import event, metrics
 from common.broker import Broker, BrokerFailure, Message, Stored
+from common.counting import count, took
 from common.queue import streams
 from common.subjects import EVENTS_STREAM
 from events.store import NotReachableError, RefusedError, Store
@@ -115,10 +118,15 @@ class Recorder:
 
     async def _insert(self, rows: list[Row], token: str) -> None:
         while True:
+            started = time.monotonic()
             try:
                 await asyncio.to_thread(self.store.insert, rows, token)
+                took(metrics.EVENTS_INSERT_SECONDS, time.monotonic() - started, "inserted")
+                for type_, number in Counter(row["type"] for row in rows).items():
+                    count(metrics.EVENTS_RECORDED, type_, by=number)
                 return
             except (NotReachableError, RefusedError) as error:
+                took(metrics.EVENTS_INSERT_SECONDS, time.monotonic() - started, "failed")
                 log.warning("recorder: %s rows not inserted yet: %s", len(rows), error)
             await asyncio.sleep(1)
 
