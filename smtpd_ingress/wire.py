@@ -73,7 +73,11 @@ class Connection(SMTP):
         """End the session; a message that is coming in or being queued is finished first."""
         self._stopping = True
         if not self._taking_data:
-            self._end(SHUTTING_DOWN)
+            self.cut_off()
+
+    def cut_off(self) -> None:
+        """End the session now."""
+        self._end(SHUTTING_DOWN)
 
     def _end(self, reply: Reply) -> None:
         """End the session from outside its task."""

@@ -11,7 +11,7 @@ from support import until
 from master.demo.generator import Mail, make_message, send_all
 from master.demo.world import World
 
-MAILS, SESSIONS, BEFORE = 3000, 20, 300
+MAILS, SESSIONS, BEFORE = 800, 20, 100
 #: What a client may see besides replies: nobody listens any more.
 _REFUSED = "unknown: ConnectionRefusedError"
 _MESSAGE_ID = re.compile(rb"^Message-ID: (\S+)", re.MULTILINE)
@@ -88,17 +88,20 @@ class Session:
 
     async def line(self) -> str:
         """A reply's line; "" at the end of the connection."""
-        return (await asyncio.wait_for(self.reader.readline(), 30)).decode()
+        line = (await asyncio.wait_for(self.reader.readline(), 30)).decode()
+        if not line:
+            self.writer.close()
+        return line
 
 
 def _mail(number: int) -> Mail:
     return SENDER, [f"r{number}@a.test"], make_message(2000, sender=SENDER, recipient=f"r{number}@a.test")
 
 
-def _id(content: bytes) -> bytes:
+def _id(content: bytes) -> str:
     found = _MESSAGE_ID.search(content)
     assert found
-    return found[1]
+    return found[1].decode()
 
 
 async def _is_refused(world: World) -> bool:
