@@ -125,7 +125,7 @@ class Parent:
         self.roles[role].append(Child(f"{role} {slot}", command, fds=fds, on_end=forget))
 
     async def _stop(self) -> None:
-        """Intake first, then what is in flight, then the events, then api, which says 503 till then, then the servers."""
+        """Intake first, then what is in flight, then the events, then api (503 until then), then the servers."""
         log.info("stopping: finishing what is in flight")
         if self.instance:
             with contextlib.suppress(CannotCreateError):
