@@ -27,9 +27,11 @@ lint: $(STAMP)    ## ruff, mypy, import rules, generated pages
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/postjet config reference | diff -u docs/configuration.md - || { echo "run: make docs"; exit 1; }
+	$(VENV)/bin/python -m common.metrics_text | diff -u docs/metrics.md - || { echo "run: make docs"; exit 1; }
 
 docs: $(STAMP)    ## write the generated pages again
 	$(VENV)/bin/postjet config reference > docs/configuration.md
+	$(VENV)/bin/python -m common.metrics_text > docs/metrics.md
 
 faults: $(STAMP)  ## faults at random moments of 20 rounds of 5,000 mails, half an hour (FAULT_SEED=n FAULT_ROUNDS=1 repeats one)
 	FAULT_ROUNDS=$${FAULT_ROUNDS:-20} FAULT_MAILS=$${FAULT_MAILS:-5000} FAULT_COUNT=$${FAULT_COUNT:-12} \

@@ -119,9 +119,9 @@ class Dns(Section):
 
 
 class Api(Section):
-    """REST, console and health; accepted and unused in this version."""
+    """HTTP: /healthz, /readyz and /metrics; REST and console in a later version."""
 
-    bind: Bind = "127.0.0.1:8025"
+    bind: Bind = Field("127.0.0.1:8025", description="port 0 takes one that is free; run/instance.json says which")
 
 
 class Listener(Section):

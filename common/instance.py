@@ -21,6 +21,10 @@ class Instance:
     clickhouse_url: str = field(default="", repr=False)
     max_store: int = 0
     """Bytes of the broker's store, after lowering it to the free disk."""
+    api: str = ""
+    """host:port where ``api`` answers."""
+    stopping: bool = False
+    """It was told to stop."""
 
     def write(self, data_dir: str) -> None:
         """Write it for this user's eyes only. Raises CannotCreateError."""

@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 import uvloop
 
-from common import instance, log
+from common import counting, instance, log
 from common.broker import Broker, NoBrokerError
 from common.config import Config, without_password
 from common.errors import UnavailableError
@@ -53,6 +53,7 @@ Main = Callable[[Role], Awaitable[None]]
 def run(name: str, main: Main, config: Config, **options: Any) -> None:
     """Run a role until SIGTERM or SIGINT. Raises PostjetError."""
     log.setup(config.log, config.hostname, name)
+    counting.share(counting.folder(config.data_dir), counting.identity(name, options["slot"]))
     uvloop.run(_run(name, main, config, options))
 
 
@@ -64,8 +65,10 @@ async def _run(name: str, main: Main, config: Config, options: dict[str, Any]) -
     for signal_ in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_, stopping.set)
     servers = instance.find(config)
-    async with connected(servers, list(config.pools), f"postjet-{name}") as broker:
-        if config.nats.url and not broker.clustered:
+    # api has to answer when the broker does not
+    connection = connecting if name == "api" else connected
+    async with connection(servers, list(config.pools), f"postjet-{name}") as broker:
+        if config.nats.url and not broker.clustered and connection is connected:
             logger.warning("nats.url is a single server: without sync_interval: always it can lose mail")
         await main(Role(name, config, servers, broker, stopping, **options))
 
@@ -73,13 +76,7 @@ async def _run(name: str, main: Main, config: Config, options: dict[str, Any]) -
 @contextlib.asynccontextmanager
 async def connected(servers: instance.Instance, pools: list[str], name: str) -> AsyncIterator[Broker]:
     """A connection to the broker whose streams are there. Raises UnavailableError."""
-    broker = Broker(
-        servers.nats_url,
-        name=name,
-        user=servers.nats_user,
-        password=servers.nats_password,
-        credentials=servers.nats_credentials,
-    )
+    broker = _broker(servers, name)
     try:
         async with asyncio.timeout(30):
             await broker.connect()
@@ -92,6 +89,37 @@ async def connected(servers: instance.Instance, pools: list[str], name: str) -> 
         yield broker
     finally:
         await broker.close()
+
+
+@contextlib.asynccontextmanager
+async def connecting(servers: instance.Instance, _pools: list[str], name: str) -> AsyncIterator[Broker]:
+    """A connection to the broker that is made as soon as it answers; until then its verbs raise NoBrokerError."""
+    broker = _broker(servers, name)
+    task = asyncio.create_task(_connect_surely(broker))
+    try:
+        yield broker
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await broker.close()
+
+
+async def _connect_surely(broker: Broker) -> None:
+    while True:
+        try:
+            return await broker.connect()
+        except NoBrokerError as error:
+            logger.warning("the broker does not answer: %s; trying again", error)
+
+
+def _broker(servers: instance.Instance, name: str) -> Broker:
+    return Broker(
+        servers.nats_url,
+        name=name,
+        user=servers.nats_user,
+        password=servers.nats_password,
+        credentials=servers.nats_credentials,
+    )
 
 
 async def together(stopping: asyncio.Event, *background: Coroutine[Any, Any, None]) -> None:

@@ -3,10 +3,15 @@
 Each insert has a token made of the range's own, so that a range may be written again.
 """
 
+import time
+from collections import Counter
 from collections.abc import Sequence
 
 import structlog
 
+from common import metrics
+from common.counting import count, took
+from common.errors import PostjetError
 from events.batch import Batch, Piece, aside_columns, single_rows
 from events.store import RefusedError, RowsError, Store
 
@@ -17,7 +22,7 @@ def write(store: Store, stream: str, pieces: Sequence[Piece], token: str) -> Non
     """Write messages together. Raises RowsError (nothing is stored), NotReachableError, RefusedError."""
     batch = Batch(pieces)
     if batch.rows:
-        store.insert("events", batch.columns, token)
+        _insert(store, batch, token)
     _set_aside(store, stream, batch.aside, token)
 
 
@@ -29,10 +34,22 @@ def write_by_row(store: Store, stream: str, pieces: Sequence[Piece], token: str)
         aside += batch.aside
         try:
             if batch.rows:
-                store.insert("events", batch.columns, f"{token}.{row.row_number}")
+                _insert(store, batch, f"{token}.{row.row_number}")
         except RowsError as error:
             aside.append((row, str(error)))
     _set_aside(store, stream, aside, token)
+
+
+def _insert(store: Store, batch: Batch, token: str) -> None:
+    started = time.monotonic()
+    try:
+        store.insert("events", batch.columns, token)
+    except PostjetError:
+        took(metrics.EVENTS_INSERT_SECONDS, time.monotonic() - started, "failed")
+        raise
+    took(metrics.EVENTS_INSERT_SECONDS, time.monotonic() - started, "inserted")
+    for type_, rows in Counter(batch.columns["type"]).items():
+        count(metrics.EVENTS_RECORDED, type_, by=rows)
 
 
 def _set_aside(store: Store, stream: str, aside: Sequence[tuple[Piece, str]], token: str) -> None:

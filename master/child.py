@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from common import metrics
+from common.counting import count, level
 from common.errors import UnavailableError
 
 log = structlog.get_logger()
@@ -34,12 +36,15 @@ class Child:
     death_signal: signal.Signals = signal.SIGKILL
     on_start: Callable[[], Awaitable[None]] | None = None
     """Awaited after every start, before the child counts as running."""
+    on_end: Callable[[], None] = lambda: None
+    """Called whenever it has ended."""
     process: asyncio.subprocess.Process | None = None
     stopping: bool = False
     _task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Start it and keep it running. Raises what ``on_start`` raises the first time."""
+        count(metrics.PROCESS_RESTARTS, self.name, by=0)
         await self._spawn()
         self._task = asyncio.create_task(self._watch())
 
@@ -77,6 +82,7 @@ class Child:
             preexec_fn=before_exec,
         )
         log.debug("%s started, pid %s", self.name, self.process.pid)
+        level(metrics.PROCESS_UP, 1, self.name)
         if self.on_start:
             await self._until_started(self.process, self.on_start())
 
@@ -96,8 +102,11 @@ class Child:
             assert self.process is not None
             started = time.monotonic()
             code = await self.process.wait()
+            level(metrics.PROCESS_UP, 0, self.name)
+            self.on_end()
             if self.stopping:
                 return
+            count(metrics.PROCESS_RESTARTS, self.name)
             if time.monotonic() - started > SETTLED:
                 backoff = BACKOFF_FIRST
             how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"

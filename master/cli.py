@@ -17,7 +17,7 @@ from common.errors import PostjetError, UsageError
 from master import config_commands, dkim_commands, queue_commands, story_commands
 from master.parent import Parent
 
-ROLES = ("smtpd_ingress", "outbound", "events")
+ROLES = ("smtpd_ingress", "outbound", "events", "api")
 
 app = typer.Typer(
     name="postjet",
@@ -51,7 +51,7 @@ def up(context: typer.Context) -> None:
 @app.command()
 def run(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="ROLE", help="smtpd_ingress, outbound or events")],
+    name: Annotated[str, typer.Argument(metavar="ROLE", help="smtpd_ingress, outbound, events or api")],
     pool: Annotated[str, typer.Option(help="the pool that outbound works for")] = "default",
     slot: Annotated[str, typer.Option(help="names this process among its kind, the same after a restart")] = "",
     socket: Annotated[list[str] | None, typer.Option(hidden=True)] = None,
@@ -64,7 +64,7 @@ def run(
     if pool not in config.pools:
         raise UsageError(f"{pool!r} is no pool of the configuration; there are {', '.join(config.pools)}")
     sockets = {listener: int(fd) for listener, _, fd in (text.partition("=") for text in socket or [])}
-    role.run(name, main, config, pool=pool, slot=slot or str(os.getpid()), sockets=sockets)
+    role.run(name, main, config, pool=pool, slot=slot or f"pid{os.getpid()}", sockets=sockets)
 
 
 @app.command()

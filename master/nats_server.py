@@ -9,6 +9,7 @@ from pathlib import Path
 
 import structlog
 
+from common import synced
 from common.broker import Broker, BrokerFailure, NoBrokerError
 from common.errors import ConfigError, UnavailableError
 from master.child import Child
@@ -35,7 +36,7 @@ jetstream {{
   limits {{ batch {{ max_inflight_per_stream: 200, max_inflight_total: 2000 }} }}
 }}
 accounts {{
-  $SYS {{ users: [ {{ user: sys, password: $POSTJET_NATS_PASSWORD }} ] }}
+  $SYS {{ users: [ {{ user: {system_user}, password: $POSTJET_NATS_PASSWORD }} ] }}
   MAIL {{ jetstream: enabled, users: [ {{ user: {user}, password: $POSTJET_NATS_PASSWORD }} ] }}
 }}
 """
@@ -56,6 +57,7 @@ def child(data_dir: Path, port: int, password: str, max_store: int, lock_fd: int
         _CONFIG.format(
             port=port,
             user=USER,
+            system_user=synced.USER,
             max_store=max_store,
             store_dir=data_dir / "nats",
             log_file=data_dir / "log" / "nats.log",
@@ -78,16 +80,14 @@ def child(data_dir: Path, port: int, password: str, max_store: int, lock_fd: int
 
 async def verify_synced(url: str, password: str, log_file: Path) -> None:
     """Wait until JetStream answers; no mail is taken unless it syncs every write. Raises UnavailableError."""
-    broker = Broker(url, name="postjet-parent", user="sys", password=password)
+    broker = Broker(url, name="postjet-parent", user=synced.USER, password=password)
     try:
         async with asyncio.timeout(START_TIMEOUT):
             await broker.connect(START_TIMEOUT)
             while True:
                 try:
-                    answer = json.loads((await broker.request("$SYS.REQ.SERVER.PING.VARZ", timeout=2.0)).data)
-                    jetstream = answer["data"].get("jetstream") or {}
-                    if jetstream.get("config"):
-                        break
+                    syncs = await synced.ask(broker)
+                    break
                 except BrokerFailure:
                     log.debug("nats-server: JetStream is not up yet")
                 await asyncio.sleep(0.05)
@@ -95,6 +95,6 @@ async def verify_synced(url: str, password: str, log_file: Path) -> None:
         raise UnavailableError(f"nats-server does not answer ({error}); see {log_file}") from None
     finally:
         await broker.close()
-    if not jetstream["config"].get("sync_always"):
+    if not syncs:
         raise UnavailableError("nats-server runs without sync_interval: always; no mail is taken")
 

@@ -1,16 +1,23 @@
 """``postjet up``: the parent that starts the embedded servers, then the roles, and keeps them running."""
 
 import asyncio
+import contextlib
+import itertools
 import os
 import secrets
 import signal
+import socket
 import sys
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import structlog
 
-from common import instance
+from common import counting, instance
 from common.config import Config
+from common.errors import CannotCreateError
+from common.sockets import shown
 from common.units import format_size
 from master import clickhouse_server, data_dir, nats_server, sockets
 from master.child import Child
@@ -18,7 +25,7 @@ from master.child import Child
 log = structlog.get_logger()
 
 #: Seconds a role or server has to finish what is in flight.
-STOP = {"smtpd_ingress": 45.0, "outbound": 60.0, "events": 60.0, "server": 30.0}
+STOP = {"smtpd_ingress": 45.0, "outbound": 60.0, "events": 60.0, "api": 5.0, "server": 30.0}
 
 
 class Parent:
@@ -28,7 +35,9 @@ class Parent:
         self.config = config
         self.config_file = config_file
         self.servers: list[Child] = []
-        self.roles: dict[str, list[Child]] = {"smtpd_ingress": [], "outbound": [], "events": []}
+        self.roles: dict[str, list[Child]] = {"smtpd_ingress": [], "outbound": [], "events": [], "api": []}
+        self.instance: instance.Instance | None = None
+        self.metrics = counting.folder(config.data_dir)
 
     async def run(self) -> None:
         """Start everything, wait for SIGTERM or SIGINT, stop everything. Raises PostjetError."""
@@ -37,33 +46,37 @@ class Parent:
             asyncio.get_running_loop().add_signal_handler(signal_, stopping.set)
         path = data_dir.prepare(self.config.data_dir)
         lock_fd = data_dir.lock(path)
-        listening = [(listener, sockets.bind(listener)) for listener in self.config.listeners]
+        counting.empty(self.metrics)
+        counting.share(self.metrics, counting.identity("master", "0"))
+        api = sockets.bind_api(self.config.api)
+        listening = {listener.name: sockets.bind(listener) for listener in self.config.listeners}
         try:
-            await self._start_servers(path, lock_fd)
-            for listener, bound in listening:
-                for number, sock in enumerate(bound):
-                    argv = ["--socket", f"{listener.name}={sock.fileno()}"]
-                    self._add("smtpd_ingress", f"{listener.name}.{number}", argv, (sock.fileno(),))
-            for pool, settings in self.config.pools.items():
-                for number in range(settings.workers):
-                    self._add("outbound", f"{pool}.{number}", ["--pool", pool])
-            self._add("events", "0")
-            for _, bound in listening:
-                for sock in bound:
-                    sock.listen(1024)  # from now on clients wait for a child instead of being refused
-            for name in ("events", "outbound", "smtpd_ingress"):
+            await self._start_servers(path, lock_fd, shown(api))
+            self._add_roles(api, listening)
+            for sock in itertools.chain(*listening.values()):
+                sock.listen(1024)  # from now on clients wait for a child instead of being refused
+            for name in ("api", "events", "outbound", "smtpd_ingress"):
                 for child in self.roles[name]:
                     await child.start()
-            for listener, _ in listening:
+            for listener in self.config.listeners:
                 log.info("listener %s takes mail on %s", listener.name, listener.bind)
             await stopping.wait()
         finally:
-            for _, bound in listening:
-                for sock in bound:
-                    sock.close()
+            for sock in itertools.chain([api], *listening.values()):
+                sock.close()
             await self._stop()
 
-    async def _start_servers(self, path: Path, lock_fd: int) -> None:
+    def _add_roles(self, api: socket.socket, listening: dict[str, list[socket.socket]]) -> None:
+        self._add("api", "0", "api", api)
+        self._add("events", "0")
+        for pool, settings in self.config.pools.items():
+            for number in range(settings.workers):
+                self._add("outbound", f"{pool}.{number}", pool=pool)
+        for name, bound in listening.items():
+            for number, sock in enumerate(bound):
+                self._add("smtpd_ingress", f"{name}.{number}", name, sock)
+
+    async def _start_servers(self, path: Path, lock_fd: int, api: str) -> None:
         config = self.config
         max_store = config.nats.max_store
         password = secrets.token_urlsafe(24)
@@ -86,7 +99,7 @@ class Parent:
         for failure in await asyncio.gather(*(server.start() for server in self.servers), return_exceptions=True):
             if failure:
                 raise failure
-        instance.Instance(
+        self.instance = instance.Instance(
             pid=os.getpid(),
             nats_url=nats_url,
             nats_user="" if config.nats.url else nats_server.USER,
@@ -94,19 +107,30 @@ class Parent:
             nats_credentials=config.nats.credentials,
             clickhouse_url=clickhouse_url,
             max_store=max_store,
-        ).write(config.data_dir)
+            api=api,
+        )
+        self.instance.write(config.data_dir)
 
-    def _add(self, role: str, slot: str, argv: list[str] | None = None, fds: tuple[int, ...] = ()) -> None:
+    def _add(
+        self, role: str, slot: str, name: str = "", sock: socket.socket | None = None, *, pool: str = "default"
+    ) -> None:
+        """A process of a role, which serves a socket under a name."""
         command = [sys.executable, "-m", "master"]
         if self.config_file:
             command += ["--config", str(self.config_file)]
-        command += ["run", role, "--slot", slot, *(argv or [])]
-        self.roles[role].append(Child(f"{role} {slot}", command, fds=fds))
+        command += ["run", role, "--slot", slot, "--pool", pool]
+        fds = (sock.fileno(),) if sock else ()
+        command += [f"--socket={name}={fd}" for fd in fds]
+        forget = partial(counting.forget_gauges, self.metrics, counting.identity(role, slot))
+        self.roles[role].append(Child(f"{role} {slot}", command, fds=fds, on_end=forget))
 
     async def _stop(self) -> None:
-        """Intake first, then what is in flight, then the events, then the servers."""
+        """Intake first, then what is in flight, then the events, then api (503 until then), then the servers."""
         log.info("stopping: finishing what is in flight")
-        for name in ("smtpd_ingress", "outbound", "events"):
+        if self.instance:
+            with contextlib.suppress(CannotCreateError):
+                replace(self.instance, stopping=True).write(self.config.data_dir)
+        for name in ("smtpd_ingress", "outbound", "events", "api"):
             await asyncio.gather(*(child.stop(STOP[name]) for child in self.roles[name]))
         await asyncio.gather(*(server.stop(STOP["server"]) for server in self.servers))
         log.info("stopped")

@@ -1,8 +1,9 @@
-"""The listeners' sockets, bound by the parent: a taken port is told at once, and survives a child."""
+"""The sockets of listeners and api, bound by the parent: a taken port is told at once, and survives a child."""
 
 import socket
 
-from common.config import Listener
+from common import sockets
+from common.config import Api, Listener
 from smtpd_ingress import listener as ingress_listener
 
 
@@ -11,6 +12,11 @@ def bind(listener: Listener) -> list[socket.socket]:
     # with SO_REUSEPORT another server of ours would not be noticed: first one that shares with nobody
     ingress_listener.bind(listener, shared=False).close()
     return [ingress_listener.bind(listener) for _ in range(listener.processes)]
+
+
+def bind_api(api: Api) -> socket.socket:
+    """The socket of ``[api] bind``. Raises what ``common.sockets.bind`` raises."""
+    return sockets.bind(api.bind, "api.bind")
 
 
 def free_port() -> int:

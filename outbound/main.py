@@ -4,6 +4,8 @@ import asyncio
 
 import structlog
 
+from common import metrics
+from common.counting import level
 from common.key_store import KeyStore
 from common.queue import leases
 from common.queue.finish import Finisher
@@ -23,6 +25,8 @@ log = structlog.get_logger()
 
 #: Seconds that attempts in flight have when the process stops.
 GRACE = 50.0
+#: Seconds between looks at how many entries and connections there are.
+SAMPLE = 2.0
 
 
 async def main(role: Role) -> None:
@@ -49,13 +53,22 @@ async def main(role: Role) -> None:
     sweeping = leases.while_alone(broker, f"sweeper.{pool}", role.holder, sweeper.run, role.stopping)
     signs_of_life = asyncio.create_task(taker.in_progress())
     try:
-        await together(role.stopping, lanes.keep(), worker.run(), sweeping)
+        await together(role.stopping, lanes.keep(), worker.run(), sweeping, _sample(pool, worker, sites))
     finally:
         await taker.leave_all()
         await lanes.leave(_finish(worker, finisher))
         await strikes.stop()
         await sites.close()
         signs_of_life.cancel()
+
+
+async def _sample(pool: str, worker: Worker, sites: Sites) -> None:
+    while True:
+        for state, number in worker.levels().items():
+            level(metrics.WORKER_ENTRIES, number, pool, state)
+        for state, number in sites.levels().items():
+            level(metrics.OUTBOUND_OPEN, number, pool, state)
+        await asyncio.sleep(SAMPLE)
 
 
 async def _finish(worker: Worker, finisher: Finisher) -> None:

@@ -6,7 +6,9 @@ from typing import Any
 
 import structlog
 
+from common import metrics
 from common.codes import printable
+from common.counting import count, took
 from common.entry import Entry
 from common.event import Event, Status, Type
 from outbound.failure import DeliveryFailure
@@ -106,12 +108,22 @@ class Attempt:
             **more,
         )
         log.info(log_line(row))
+        _count(row)
         return row
 
 
 #: Phases before the first message; what comes after counts as transfer.
 _OPENING = ("connect", "banner", "ehlo", "starttls", "auth")
 _WORDS = {Type.DELIVERED: "sent", Type.DEFERRED: "deferred", Type.BOUNCED: "bounced", Type.EXPIRED: "expired"}
+
+
+def _count(row: Event) -> None:
+    count(metrics.DELIVERY_ATTEMPTS, row.pool, row.type)
+    if row.type == Type.DELIVERED:
+        if row.time_connect:
+            took(metrics.DELIVERY_SECONDS, row.time_connect, row.pool, "connect")
+        took(metrics.DELIVERY_SECONDS, row.time_transfer, row.pool, "transfer")
+        took(metrics.DELIVERY_SECONDS, row.time_total, row.pool, "total")
 
 
 def log_line(row: Event) -> str:

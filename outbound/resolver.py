@@ -15,7 +15,9 @@ import dns.rdata
 import dns.resolver
 from dns.rdtypes.ANY.MX import MX
 
+from common import metrics
 from common.config import split_host_port
+from common.counting import count
 
 QUESTION_TIMEOUT, TOTAL_TIMEOUT = 5.0, 10.0
 #: Seconds that answers are kept at least, that they are at most, and that "no" is.
@@ -88,6 +90,7 @@ class Resolver:
             answer = await self._resolve(name, rdtype)
         except dns.exception.DNSException as error:
             answer = self._answer(Outcome.TEMPORARY, FAILURE_TTL, text=str(error))
+        count(metrics.DNS_LOOKUPS, rdtype, answer.outcome.name.lower())
         self._answers.pop((name, rdtype), None)  # so that the oldest answer is always the first
         self._answers[name, rdtype] = answer
         if len(self._answers) > MAX_ANSWERS:

@@ -6,7 +6,9 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 from functools import partial
 
+from common import metrics
 from common.config import Delivery
+from common.counting import count
 from outbound.connection import Connection
 from outbound.failure import DeliveryFailure
 from outbound.routing import Route, Router
@@ -55,6 +57,11 @@ class Site:
     def down_failure(self) -> DeliveryFailure | None:
         """Why the site is to be left alone until ``down_until``, to be raised or kept; None: it is up."""
         return replace(self._down) if self._down and time.monotonic() < self.down_until else None
+
+    @property
+    def idle(self) -> int:
+        """Connections that wait for another message."""
+        return len(self._idle)
 
     @property
     def unused(self) -> bool:
@@ -149,9 +156,11 @@ class Site:
                 connection = await Connection.open(target, self._ehlo, self._delivery)
             except DeliveryFailure as failure:
                 failures.append(failure)
+                count(metrics.OUTBOUND_CONNECTIONS, "failed", "none")
                 if failure.phase == "connect":
                     self._silent[target.address] = time.monotonic() + self._delivery.site_down
             else:
+                count(metrics.OUTBOUND_CONNECTIONS, "opened", connection.tls_version or "none")
                 self.down_until = 0
                 return connection
         raise self._refused(failures)
@@ -182,6 +191,11 @@ class Sites:
         if len(self._sites) > MAX_SITES and (oldest := next(iter(self._sites.items())))[1].unused:
             del self._sites[oldest[0]]
         return self._sites[key]
+
+    def levels(self) -> dict[str, int]:
+        """How many connections are in which state."""
+        sites = self._sites.values()
+        return {"busy": sum(site.busy for site in sites), "idle": sum(site.idle for site in sites)}
 
     async def close(self) -> None:
         """Say QUIT on all idle connections."""

@@ -82,6 +82,11 @@ class Worker:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=timeout)
 
+    def levels(self) -> dict[str, int]:
+        """How many entries are where."""
+        active, parked = len(self._tasks), self._parked
+        return {"active": active, "parked": parked, "buffered": max(0, self.taker.held - active - parked)}
+
     # --- one entry ---
 
     def _spawn(self, taken: Taken, route: Route | None = None, slot: "_Slot | None" = None) -> None:

@@ -2,12 +2,16 @@
 
 import structlog
 
+from common import metrics
 from common.codes import LOCAL_ERROR, OK, Reply
+from common.counting import count
 from common.submit_error import SubmitError
 from smtpd_ingress.dialogue import Dialogue
 from smtpd_ingress.message import Message
 
 log = structlog.get_logger()
+
+_RESULTS = {2: "accepted", 4: "deferred", 5: "rejected"}
 
 
 async def accept(dialogue: Dialogue, message: Message) -> Reply:
@@ -17,6 +21,7 @@ async def accept(dialogue: Dialogue, message: Message) -> Reply:
     if reply.code >= 400:
         reply = dialogue.refuse("dot", reply)
     dialogue.transaction = None
+    count(metrics.SMTPD_MESSAGES, dialogue.context.listener.name, _RESULTS[reply.code // 100])
     return reply
 
 
@@ -34,4 +39,6 @@ async def _queue(dialogue: Dialogue, message: Message, content: bytes) -> Reply:
         f"{row.submission}: client=[{row.client_address}], message-id={row.message_id}, "
         f"from=<{row.sender}>, size={row.size}, nrcpt={len(entries)}"
     )
+    count(metrics.SMTPD_RECIPIENTS, row.interface, by=len(entries))
+    count(metrics.SMTPD_BYTES, row.interface, by=row.size)
     return OK.but(f"Ok: queued as {row.submission}")

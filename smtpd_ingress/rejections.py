@@ -6,7 +6,9 @@ import time
 
 import structlog
 
+from common import metrics
 from common.broker import Broker, BrokerFailure, with_id
+from common.counting import count
 from common.event import Event, Type, pack
 from common.subjects import events
 from smtpd_ingress.rejection import Rejection
@@ -29,10 +31,11 @@ class Rejections:
     def add(self, rejection: Rejection) -> None:
         """Count a rejection. The first of its kind stands for all in its second."""
         r = rejection
+        count(metrics.SMTPD_REJECTIONS, r.interface, r.phase, str(r.code))
         key = (r.interface, r.client_address, r.phase, r.code, r.enhanced, r.text)
         if key in self._gathered:
-            first, count = self._gathered[key]
-            self._gathered[key] = first, count + 1
+            first, times = self._gathered[key]
+            self._gathered[key] = first, times + 1
         elif len(self._gathered) < CAP:
             self._gathered[key] = rejection, 1
         else:

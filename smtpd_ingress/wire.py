@@ -9,7 +9,9 @@ import asyncio
 import structlog
 from aiosmtpd.smtp import SMTP
 
+from common import metrics
 from common.codes import IDLE, LOCAL_ERROR, SHUTTING_DOWN, START_DATA, TOO_MANY_CONNECTIONS, Reply
+from common.counting import count, level
 from smtpd_ingress.accept import accept
 from smtpd_ingress.context import Context, client_address
 from smtpd_ingress.data import DataReader
@@ -49,6 +51,7 @@ class Connection(SMTP):
             return
         self._dialogue = Dialogue(self._context, client_address(peername))
         self._connections.add(self)
+        self._count_sessions()
         super().connection_made(transport)
 
     def eof_received(self) -> bool | None:
@@ -70,7 +73,11 @@ class Connection(SMTP):
         """End the session; a message that is coming in or being queued is finished first."""
         self._stopping = True
         if not self._taking_data:
-            self._end(SHUTTING_DOWN)
+            self.cut_off()
+
+    def cut_off(self) -> None:
+        """End the session now."""
+        self._end(SHUTTING_DOWN)
 
     def _end(self, reply: Reply) -> None:
         """End the session from outside its task."""
@@ -83,6 +90,9 @@ class Connection(SMTP):
             self._writer.write(reply.encode())
             self._writer.close()
 
+    def _count_sessions(self) -> None:
+        level(metrics.SMTPD_SESSIONS, len(self._connections), self._context.listener.name)
+
     async def _handle_client(self) -> None:
         try:
             await self._converse()
@@ -94,6 +104,7 @@ class Connection(SMTP):
             self._end(LOCAL_ERROR._replace(code=421))
         finally:
             self._connections.discard(self)
+            self._count_sessions()
             if self.transport is None and self._timeout_handle:
                 self._timeout_handle.cancel()
             self._writer.close()  # the timer goes on: a client that does not read is cut off by it
@@ -103,6 +114,8 @@ class Connection(SMTP):
             reply = self._dialogue.refuse("connect", TOO_MANY_CONNECTIONS)
         else:
             reply = self._dialogue.greeting()
+        result = "refused" if reply.close else "accepted"
+        count(metrics.SMTPD_CONNECTIONS, self._context.listener.name, result)
         while True:
             self._replies += reply.encode()
             if reply.close:

@@ -13,8 +13,10 @@ from typing import Any
 
 import structlog
 
+from common import metrics
 from common.broker import Broker, BrokerError, BrokerFailure, Message, with_id
 from common.content import SCHEDULED_INLINE_LIMIT, BodyRef
+from common.counting import count, took
 from common.entry import Entry
 from common.event import Event, Type, pack
 from common.queue import reports
@@ -75,6 +77,7 @@ class Finisher:
 
     async def drop(self, taken: Taken) -> None:
         """An old copy: what it stands for is scheduled, reported or finished already."""
+        count(metrics.QUEUE_DROPPED, self.pool)
         self.taker.finished(taken)
         if report := await reports.find(self.broker, taken.entry):
             await self._surely(reports.accepted(report))  # whoever stored it may have died before this
@@ -96,6 +99,7 @@ class Finisher:
             delivery=f"{submission}-{number}", reason=word, text=reason,
         )  # fmt: skip
         log.error("queue: %s-%s is held: %s", submission, number, reason)
+        count(metrics.QUEUE_HELD, self.pool, word)
         await self._surely(with_id(events(self.pool), pack([row]), f"{held}.{sequence}"))
         await self._surely(Message(held, body, headers))
         await self._remove_surely(sequence)
@@ -145,7 +149,7 @@ class Finisher:
         task.add_done_callback(self._running.discard)
 
     async def _finish(self, outcomes: list[_Outcome]) -> None:
-        rows = [outcome.row for outcome in outcomes]
+        rows, started = [outcome.row for outcome in outcomes], time.monotonic()
         try:
             await self._surely(with_id(events(self.pool), pack(rows), f"rows.{rows[0].id}"))
         except Exception as error:
@@ -153,6 +157,7 @@ class Finisher:
                 self._fail(outcome, error)
             return
         await asyncio.gather(*(self._end(outcome) for outcome in outcomes))
+        took(metrics.QUEUE_FINISH_SECONDS, time.monotonic() - started, self.pool)
 
     async def _end(self, outcome: _Outcome) -> None:
         taken = outcome.taken
@@ -236,6 +241,7 @@ class Finisher:
 
     async def _wait(self, error: Exception) -> None:
         log.warning("queue: an outcome could not be stored yet: %s", error)
+        count(metrics.QUEUE_REPEATS, self.pool)
         await asyncio.sleep(1)
 
     def _block(self) -> None:

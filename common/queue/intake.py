@@ -7,14 +7,17 @@ the next. When many went together, the next step gives them 2 ms to come back, o
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
+from common import metrics
 from common.broker import Broker, BrokerError, BrokerFailure, Message, NoBrokerError, UnknownOutcomeError, with_id
 from common.content import INLINE_LIMIT, SCHEDULED_INLINE_LIMIT
+from common.counting import took
 from common.entry import Entry
 from common.event import Event, pack
 from common.queue.bodies import Bodies
@@ -100,12 +103,13 @@ class Intake:
     async def _steps(self) -> None:
         while self._waiting:
             await self._gather()
-            step = self._next_step()
+            step, started = self._next_step(), time.monotonic()
             try:
                 await self._store(step)
             except Exception as error:
                 log.exception("queue: step failed")
                 self._refuse(step, error)
+            took(metrics.QUEUE_STORE_SECONDS, time.monotonic() - started, self.pool)
             self._expected = len(step) + len(self._waiting)
 
     async def _gather(self) -> None:

@@ -36,6 +36,12 @@ async def live(broker: Broker, prefix: str) -> dict[str, str]:
     return {stored.subject.removeprefix("$KV.leases."): stored.body.decode() for stored in found}
 
 
+async def holder(broker: Broker, key: str) -> str:
+    """Who holds a lease now; "" where nobody does."""
+    stored = await broker.last(_STREAM, _subject(key))
+    return stored.body.decode() if stored else ""
+
+
 async def while_alone(
     broker: Broker, key: str, holder: str, work: Callable[[], Awaitable[None]], stopping: asyncio.Event
 ) -> None:

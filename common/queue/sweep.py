@@ -6,7 +6,9 @@ from datetime import datetime
 
 import structlog
 
+from common import metrics
 from common.broker import Broker, BrokerError, Message, Stored
+from common.counting import count
 from common.queue.bodies import Bodies
 from common.queue.listing import walk
 from common.queue.schedule import is_due
@@ -44,6 +46,8 @@ class Sweeper:
         if now >= self._next_orphans:
             self._next_orphans = now + self.orphan_age
             removed = await self._remove_orphans(now)
+        count(metrics.QUEUE_SWEPT, self.pool, "schedules", by=fired)
+        count(metrics.QUEUE_SWEPT, self.pool, "contents", by=removed)
         if fired or removed:
             log.info("sweeper: %s overdue schedules sent again, %s contents without entries removed", fired, removed)
         return fired, removed

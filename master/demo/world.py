@@ -135,6 +135,7 @@ class World:
     def _toml(self) -> str:
         tables: dict[str, dict[str, Any]] = {
             "nats": {"max_store": "2GB"},
+            "api": {"bind": "127.0.0.1:0"},
             "dns": {"nameservers": [self.dns.address]},
             "delivery": {
                 "port": self.mx_port,

@@ -17,7 +17,8 @@ async def test_no_configuration(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "master", "up"],
         cwd=tmp_path,
-        env=environment(POSTJET_LISTENERS=f'[{{bind = "127.0.0.1:{port}"}}]'),  # no fixed ports in tests
+        # no fixed ports in tests
+        env=environment(POSTJET_LISTENERS=f'[{{bind = "127.0.0.1:{port}"}}]', POSTJET_API__BIND="127.0.0.1:0"),
         stdin=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,

@@ -1,10 +1,11 @@
-"""A listener's port that another program has is told in one line."""
+"""A port that another program has is told in one line."""
 
 from pathlib import Path
 
 from scenario_support import postjet, processes, said_once
 
 from master.demo.sink import Sink
+from master.sockets import free_port
 
 
 async def test_port_taken(tmp_path: Path) -> None:
@@ -14,4 +15,17 @@ async def test_port_taken(tmp_path: Path) -> None:
         config.write_text(f'hostname = "mta.test"\n[[listeners]]\nname = "in"\nbind = "{other.address}"\n')
         line = said_once(await postjet("up", config=config), 75)
     assert f"{other.host}:{port} is taken by another program" in line
+    assert processes(tmp_path) == {}
+
+
+async def test_port_of_the_api_taken(tmp_path: Path) -> None:
+    config = tmp_path / "postjet.toml"
+    async with Sink() as other:
+        address = other.address
+        config.write_text(
+            f'hostname = "mta.test"\n[api]\nbind = "{address}"\n'
+            f'[[listeners]]\nbind = "127.0.0.1:{free_port()}"\n'
+        )
+        line = said_once(await postjet("up", config=config), 75)
+    assert f"api.bind: {address} is taken by another program" in line
     assert processes(tmp_path) == {}

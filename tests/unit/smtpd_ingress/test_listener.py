@@ -1,11 +1,16 @@
+import asyncio
 import errno
 import socket
+from types import ModuleType
 
 import pytest
+import uvloop
 
-from common.config import Listener
+from common.config import Config, Listener
 from common.errors import CannotCreateError, ConfigError, UnavailableError
-from smtpd_ingress.listener import _explained, bind
+from common.sockets import _explained
+from smtpd_ingress.context import Context
+from smtpd_ingress.listener import Server, bind
 
 
 def test_a_port_is_shared_with_our_own_kind_only() -> None:
@@ -25,6 +30,27 @@ def test_an_address_of_somebody_else() -> None:
 
 
 def test_not_permitted() -> None:
-    error = _explained(Listener(bind="127.0.0.1:25"), PermissionError(errno.EACCES, "Permission denied"))
+    error = _explained("listener 'mx': 127.0.0.1:25", PermissionError(errno.EACCES, "Permission denied"))
     assert isinstance(error, CannotCreateError)
     assert "CAP_NET_BIND_SERVICE" in str(error)
+
+
+@pytest.mark.parametrize("loop", [asyncio, uvloop])
+def test_who_waits_to_be_greeted_gets_421(loop: ModuleType) -> None:
+    """The kernel has connected it, nobody has accepted it: closing the socket alone would be a reset."""
+
+    async def submit(*_: object) -> None: ...
+
+    async def stop_with_one_waiting() -> bytes:
+        listener = Listener(bind="127.0.0.1:0")
+        server = Server(Context.of(Config(hostname="mta.test"), listener, submit, lambda _: None))
+        sock = bind(listener)
+        await server.start(sock)
+        with socket.create_connection(sock.getsockname()) as client:  # blocks the loop, so that it accepts nobody
+            await server.stop(1)
+            with client.makefile("rb") as lines:
+                said = lines.read()
+        sock.close()
+        return said
+
+    assert loop.run(stop_with_one_waiting()) == b"421 4.3.2 Service shutting down, try again later\r\n"

@@ -204,6 +204,8 @@ async def test_stopping_does_not_wait_for_ever(start_ingress: Start, monkeypatch
     ingress = await start_ingress()
     client = await ingress.connect()
     await client.into_data()
-    await ingress.stop()
+    ingress.stopping.set()
+    await ingress.task
+    assert await client.line() == "421 4.3.2 Service shutting down, try again later"
     assert await client.line() == ""
     assert not ingress.queued

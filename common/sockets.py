@@ -1,0 +1,45 @@
+"""Sockets that processes listen on, and what is said when one cannot be had."""
+
+import errno
+import os
+import socket
+
+from common.config import split_host_port
+from common.errors import CannotCreateError, ConfigError, PostjetError, UnavailableError
+
+
+def bind(address: str, what: str, *, shared: bool = False) -> socket.socket:
+    """A socket bound to ``host:port``; with ``shared`` other processes may do the same (SO_REUSEPORT).
+
+    ``what`` names it in errors. Raises UnavailableError (taken), CannotCreateError (not permitted), ConfigError
+    (not an address of ours).
+    """
+    host, port = split_host_port(address)
+    ipv6 = ":" in host
+    sock = socket.socket(socket.AF_INET6 if ipv6 else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, int(shared))
+        if ipv6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind((host, port))
+        if not shared:
+            sock.listen()  # two sockets may be bound to one address; one of them may listen
+    except OSError as error:
+        sock.close()
+        raise _explained(f"{what}: {address}", error) from None
+    return sock
+
+
+def shown(sock: socket.socket) -> str:
+    """The address that a socket has, as ``host:port``."""
+    host, port = sock.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _explained(what: str, error: OSError) -> PostjetError:
+    if error.errno == errno.EADDRINUSE:
+        return UnavailableError(f"{what} is taken by another program; stop it or choose another port")
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return CannotCreateError(f"{what}: not permitted; ports below 1024 need the capability CAP_NET_BIND_SERVICE")
+    return ConfigError(f"{what}: {os.strerror(error.errno or 0)}")
