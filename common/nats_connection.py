@@ -115,6 +115,8 @@ class Connection:
 
     async def _on_disconnected(self) -> None:
         """What was asked over this connection will not be answered."""
+        if not self._closing:
+            log.warning("broker: connection to %s lost; trying again until it is back", self.options["servers"])
         for future in self._replies.values():
             _fail(future, UnknownOutcomeError("connection lost"))
         for page in self._pages.values():

@@ -11,9 +11,11 @@ import structlog
 
 from common import instance
 from common.config import Config
+from common.queue.room import reserve
 from common.units import format_size
 from master import clickhouse_server, data_dir, nats_server, sockets
 from master.child import Child
+from master.nats_watch import NatsWatch
 
 log = structlog.get_logger()
 
@@ -29,6 +31,7 @@ class Parent:
         self.config_file = config_file
         self.servers: list[Child] = []
         self.roles: dict[str, list[Child]] = {"smtpd_ingress": [], "outbound": [], "events": []}
+        self.watching: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Start everything, wait for SIGTERM or SIGINT, stop everything. Raises PostjetError."""
@@ -86,6 +89,10 @@ class Parent:
         for failure in await asyncio.gather(*(server.start() for server in self.servers), return_exceptions=True):
             if failure:
                 raise failure
+        if not config.nats.url:
+            broker = nats_server.system_connection(nats_url, password)
+            watch = NatsWatch(self.servers[0], broker, path / "nats", reserve(config))
+            self.watching = asyncio.create_task(watch.run())
         instance.Instance(
             pid=os.getpid(),
             nats_url=nats_url,
@@ -106,6 +113,8 @@ class Parent:
     async def _stop(self) -> None:
         """Intake first, then what is in flight, then the events, then the servers."""
         log.info("stopping: finishing what is in flight")
+        if self.watching:
+            self.watching.cancel()
         for name in ("smtpd_ingress", "outbound", "events"):
             await asyncio.gather(*(child.stop(STOP[name]) for child in self.roles[name]))
         await asyncio.gather(*(server.stop(STOP["server"]) for server in self.servers))

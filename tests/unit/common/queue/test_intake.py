@@ -11,7 +11,6 @@ from support import Nats, make_entry, until
 
 from common.broker import Broker
 from common.entry import Entry
-from common.queue import intake as intake_module
 from common.queue.intake import Intake
 from common.submit_error import SubmitError
 
@@ -19,8 +18,8 @@ from common.submit_error import SubmitError
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Known refusals come after half a second."""
-    monkeypatch.setattr(intake_module, "KNOWN_WITHIN", 0.5)
-    monkeypatch.setattr(Broker.store, "__kwdefaults__", {"known": 0.5, "unknown": 5.0})
+    monkeypatch.setattr(Broker, "known", 0.5)
+    monkeypatch.setattr(Broker, "unknown", 5.0)
 
 
 async def reply(intake: Intake, entries: list[Entry]) -> SubmitError | None:
