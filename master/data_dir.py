@@ -11,6 +11,7 @@ import structlog
 
 from common import instance
 from common.errors import CannotCreateError, UnavailableError
+from common.queue.room import INTAKE_PART
 from common.units import format_size
 
 log = structlog.get_logger()
@@ -76,6 +77,9 @@ def lock(path: Path) -> int:
 
 
 def store_limit(path: Path, wanted: int) -> int:
-    """Bytes the broker may use: ``wanted``, lowered to what it has already and 80 % of what is free."""
+    """Bytes the broker may use: ``wanted``, but no more than it has already and 80 % of what is free.
+
+    It is never so little that what the broker has already could not be finished.
+    """
     own = sum(file.stat().st_blocks * 512 for file in (path / "nats").rglob("*") if file.is_file())
-    return min(wanted, own + int(0.8 * shutil.disk_usage(path).free))
+    return max(min(wanted, own + int(0.8 * shutil.disk_usage(path).free)), int(own / INTAKE_PART))

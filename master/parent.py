@@ -73,11 +73,14 @@ class Parent:
         nats_url, clickhouse_url = config.nats.url, config.clickhouse.url
         if not nats_url:
             max_store = data_dir.store_limit(path, config.nats.max_store)
-            if max_store < config.nats.max_store:
+            if max_store != config.nats.max_store:
+                lowered = max_store < config.nats.max_store
                 log.info(
-                    "nats.max_store lowered from %s to %s: 80 %% of the free disk",
+                    "nats.max_store %s from %s to %s: %s",
+                    "lowered" if lowered else "raised",
                     format_size(config.nats.max_store),
                     format_size(max_store),
+                    "80 % of the free disk" if lowered else "the queue holds more than that already",
                 )
             port = sockets.free_port()
             nats_url = f"nats://127.0.0.1:{port}"
