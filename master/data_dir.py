@@ -17,7 +17,7 @@ from common.units import format_size
 log = structlog.get_logger()
 
 #: Bytes that must be free to start.
-ROOM_TO_START = 10**6
+ROOM_TO_START = 4 * 10**6
 #: How long the servers of an instance that was killed may take to end.
 FORMER_SERVERS = 30.0
 
@@ -57,7 +57,7 @@ def lock(path: Path) -> int:
 
     Waits for the servers of an instance whose parent was killed. Raises UnavailableError when it is in use.
     """
-    fd = os.open(path / "run" / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    fd = os.open(path / "run" / "lock", os.O_RDONLY | os.O_CREAT, 0o600)
     deadline = time.monotonic() + FORMER_SERVERS
     waiting = False
     while True:

@@ -24,7 +24,7 @@ STOP = 30.0
 
 
 class NatsWatch:
-    """``broker`` is for the system account, not connected yet; ``store`` the folder, ``room`` the bytes it needs free."""
+    """``broker`` is the system account's, not connected yet; ``store`` the folder, which needs ``room`` bytes free."""
 
     def __init__(self, server: Child, broker: Broker, store: Path, room: int) -> None:
         self.server, self.broker, self.store, self.room = server, broker, store, room

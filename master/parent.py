@@ -11,7 +11,7 @@ import structlog
 
 from common import instance
 from common.config import Config
-from common.queue.room import reserve
+from common.queue.room import kept_free
 from common.units import format_size
 from master import clickhouse_server, data_dir, nats_server, sockets
 from master.child import Child
@@ -94,7 +94,7 @@ class Parent:
                 raise failure
         if not config.nats.url:
             broker = nats_server.system_connection(nats_url, password)
-            watch = NatsWatch(self.servers[0], broker, path / "nats", reserve(config))
+            watch = NatsWatch(self.servers[0], broker, path / "nats", kept_free(config))
             self.watching = asyncio.create_task(watch.run())
         instance.Instance(
             pid=os.getpid(),

@@ -1,10 +1,12 @@
-"""A small disk of a test's own: a tmpfs in a mount namespace, which can be filled and made read-only."""
+"""Disks of a test's own, in a mount namespace: they can be filled, made read-only and broken."""
 
 import contextlib
 import ctypes
 import os
+import shutil
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -52,18 +54,53 @@ class Disk:
             filler.unlink()
 
     def remount(self, option: str) -> None:
-        """``ro`` or ``rw``. Raises CalledProcessError: a disk on which files are open for writing stays ``rw``."""
-        subprocess.run(["mount", "-o", f"remount,{option}", self.path], check=True)
+        """``ro`` or ``rw``. Raises AssertionError: a disk on which files are open for writing stays ``rw``."""
+        _repeat("mount", "-o", f"remount,{option}", self.path)
 
 
 @contextlib.contextmanager
 def small_disk(path: Path, megabytes: int) -> Iterator[Disk]:
     """Mount one at ``path``; the test is skipped where that cannot be done."""
+    with _mounted(path, "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs"):
+        yield Disk(path)
+
+
+@contextlib.contextmanager
+def failing_disk(path: Path, image: Path) -> Iterator[Callable[[], None]]:
+    """Mount the ext4 in ``image``, made if it is not there, at ``path``; the test is skipped where that cannot be done.
+
+    Gives what makes the kernel find an error in it: it is read-only from then on, until it is mounted anew.
+    """
+    mkfs = shutil.which("mkfs.ext4", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
+    if mkfs is None:
+        pytest.skip("no disk of its own: mkfs.ext4 is not installed (e2fsprogs)")
+    if not image.exists():
+        with image.open("wb") as file:
+            file.truncate(128 * 2**20)
+        subprocess.run([mkfs, "-q", image], check=True)
+    with _mounted(path, "-o", "loop,errors=remount-ro", str(image)):
+        number = path.stat().st_dev
+        device = Path(f"/sys/dev/block/{os.major(number)}:{os.minor(number)}").resolve().name
+        yield lambda: Path(f"/sys/fs/ext4/{device}/trigger_fs_error").write_bytes(b"1") and None
+
+
+@contextlib.contextmanager
+def _mounted(path: Path, *arguments: str) -> Iterator[None]:
     if problem := _own_namespace():
         pytest.skip(f"no disk of its own: {problem}")
-    path.mkdir(parents=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", path], check=True)
+    path.mkdir(parents=True, exist_ok=True)
+    done = subprocess.run(["mount", *arguments, path], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"no disk of its own: {done.stderr.strip()}")
     try:
-        yield Disk(path)
+        yield
     finally:
-        subprocess.run(["umount", path], check=True)
+        _repeat("umount", path)
+
+
+def _repeat(*command: str | Path) -> None:
+    """Until it works: processes that were killed hold their files for a moment longer. Raises AssertionError."""
+    deadline = time.monotonic() + 10
+    while (done := subprocess.run(command, capture_output=True, text=True)).returncode:
+        assert time.monotonic() < deadline, done.stderr
+        time.sleep(0.02)

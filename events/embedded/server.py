@@ -121,7 +121,7 @@ class Handler(BaseHTTPRequestHandler):
         if parsed.names_file:
             raise EngineError.make(1, "UNSUPPORTED_METHOD", "INFILE and OUTFILE are not allowed over HTTP")
         if parsed.defining and not has_room(self._server.engine.path):
-            raise EngineError.make(243, "NOT_ENOUGH_SPACE", "Cannot reserve 1.00 MiB for a definition, not enough space")
+            raise EngineError.make(243, "NOT_ENOUGH_SPACE", "A definition needs 1 MiB on the disk, not enough space")
         return self._query(parsed, b"\n".join(filter(None, [query, head + reader.read()])), params)
 
     def _insert(

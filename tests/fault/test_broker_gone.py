@@ -51,19 +51,19 @@ async def test_broker_gone(nats: Nats, tmp_path: Path) -> None:
         await until(saying(world, "broker: connection to nats://***@127.0.0.1"))
         await until(saying(world, "outcomes cannot be stored yet: "))
         gone = await send(25, 45)
-        assert {(outcome.code, outcome.text) for outcome in gone} == {(451, "4.3.0 Queue not available, try again later")}
+        assert {outcome.code for outcome in gone} == {451}
+        assert {outcome.text for outcome in gone} == {"4.3.0 Queue not available, try again later"}
         assert max(outcome.seconds for outcome in gone) < Broker.known + BUSY
         await asyncio.sleep(GONE - 1)
         nats.start()
         unsure = await hung
         assert {outcome.code for outcome in unsure} <= {250, 451}
         assert max(outcome.seconds for outcome in unsure) < Broker.unknown + BUSY
-        print(sorted((outcome.code, round(outcome.seconds, 1)) for outcome in unsure))
         assert {outcome.code for outcome in await send(45, 60)} == {250}
         await all_arrive(world, good)
         async with broker(world) as connection:
             await all_told_once(world, connection, len(good))
         # a broker restart during an attempt may repeat it
-        assert {found for found, times in arrived(world).items() if times > 1} <= {message_id(mail) for mail in mails[:5]}
+        under_way = {message_id(mail) for mail in mails[:5]}
+        assert {found for found, times in arrived(world).items() if times > 1} <= under_way
     assert said(world, "outcomes cannot be stored yet") == 1
-    print(world.log_file.read_text())

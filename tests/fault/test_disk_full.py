@@ -61,7 +61,7 @@ async def test_disk_full(tmp_path: Path) -> None:
                 await all_told_once(world, connection, len(good))
             under_way = {message_id(mail) for mail in mails[:5]}
             assert {found for found, times in arrived(world).items() if times > 1} <= under_way
-        for line in ("new mail is answered 452", "can store nothing any more", "outcomes cannot be stored", "room again"):
+        for line in ("is answered 452", "can store nothing any more", "outcomes cannot be stored", "room again"):
             assert said(world, line) == 1
 
 
