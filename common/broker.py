@@ -37,7 +37,8 @@ class BrokerError(BrokerFailure):
     WRONG_SEQUENCE = frozenset({10071, 10164})
     DUPLICATE_IN_BATCH = 10201
     BATCH_INCOMPLETE = 10176
-    NO_MESSAGE = 10057
+    #: What is said of a message that is gone: 10043 between others, 10057 before the first or after the last.
+    NO_MESSAGE = frozenset({10043, 10057})
 
     def __init__(self, code: int, description: str) -> None:
         super().__init__(f"{description} ({code})")
@@ -167,7 +168,7 @@ class Broker(Connection):
         try:
             await self.api(f"STREAM.MSG.DELETE.{stream}", {"seq": sequence, "no_erase": True})
         except BrokerError as error:
-            if error.code not in (BrokerError.NO_MESSAGE, *BrokerError.NOT_FOUND):
+            if error.code not in BrokerError.NO_MESSAGE | BrokerError.NOT_FOUND:
                 raise
 
     async def purge(self, stream: str, filter_: str) -> int:

@@ -47,7 +47,7 @@ async def test_disk_full(tmp_path: Path) -> None:
             await sink.wait_for(5)
             with disk.full():
                 surprised = asyncio.create_task(send(5, 15))
-                await until(saying(world, "0 B left; make room on it; new mail is answered 452 until there is room"))
+                await until(saying(world, "0 B free; make room on it; new mail is answered 452 until there is room"))
                 assert {outcome.code for outcome in await send(15, 40)} == {452}
                 answer.set()  # the sinks' 250 come when there is no place to write them down
                 await until(saying(world, "nats-server can store nothing any more: "))

@@ -35,9 +35,9 @@ async def test_intake_stops_at_once_and_begins_again_below_its_limit(broker: Bro
     assert room.intake
     room.took(1, 0)
     assert not room.intake
-    room.took(-80, 0)  # as if so much had gone: at 90 % of the limit
+    room.took(-79, 0)  # as if so much had gone
     assert not room.intake
-    room.took(-1, 0)
+    room.took(-2, 0)
     assert room.intake
 
 
