@@ -48,6 +48,7 @@ class Figures:
     def __init__(self, role: Role) -> None:
         self._broker: Broker = role.broker
         self._pools, self._servers = list(role.config.pools), role.servers
+        self._disk = room.Disk.of(role.config)
         self._levels: dict[str, dict[str, Level]] = {}
         self._levels_until = 0.0
 
@@ -72,10 +73,10 @@ class Figures:
             asked.add(metrics.UP, 1, "broker")
 
     async def _room(self, asked: Asked) -> None:
-        usage = await room.look(self._broker, self._servers.max_store)
+        usage = await room.look(self._broker, self._servers.max_store, self._disk)
         asked.add(metrics.QUEUE_STORE_BYTES, usage.used)
         asked.add(metrics.QUEUE_STORE_LIMIT, usage.limit)
-        asked.add(metrics.QUEUE_ROOM, not usage.full and not usage.behind)
+        asked.add(metrics.QUEUE_ROOM, not usage.obstacle())
         asked.add(metrics.EVENTS_WAITING_BYTES, usage.events)
         asked.add(metrics.EVENTS_LIMIT, usage.max_events)
 

@@ -49,11 +49,9 @@ class Health:
 
     async def _room(self, verdict: Verdict) -> None:
         async with _blaming(verdict.missing, "broker"):
-            usage = await room.look(self._broker, self._role.servers.max_store)
-            if usage.full:
-                verdict.missing.append("store: full; new mail is answered 452 (nats.max_store)")
-            if usage.behind:
-                verdict.missing.append("events: too many wait for ClickHouse; new mail is answered 452")
+            usage = await room.look(self._broker, self._role.servers.max_store, room.Disk.of(self._role.config))
+            if obstacle := usage.obstacle():
+                verdict.missing.append(f"room: {obstacle}; new mail is answered 452")
 
     async def _synced(self, verdict: Verdict) -> None:
         if self._system:  # an operator's own broker cannot be asked

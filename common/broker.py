@@ -79,6 +79,9 @@ def with_id(subject: str, body: bytes, identifier: str, **headers: str) -> Messa
 class Broker(Connection):
     """A process's way to JetStream."""
 
+    known, unknown = 10.0, 60.0
+    """Seconds after which ``store`` tells a refusal that is known, and that the outcome stays unknown."""
+
     async def api(self, verb: str, payload: dict[str, Any] | None = None) -> dict[str, Any]:
         """A request to ``$JS.API.<verb>``; the answer's object. Raises BrokerError and what request raises."""
         body = json.dumps(payload).encode() if payload is not None else b""
@@ -108,14 +111,15 @@ class Broker(Connection):
         reply = await self.request(subject, body, {**headers, "Nats-Batch-Commit": "1"}, timeout)
         _answer(reply.data)
 
-    async def store(self, messages: list[Message], *, known: float = 10.0, unknown: float = 60.0) -> None:
+    async def store(self, messages: list[Message], since: float | None = None) -> None:
         """Store one message, or all of several in one atomic step, whatever the connection does meanwhile.
 
         A refusal for want of JetStream is tried again for ``known`` seconds. After an unknown outcome the
         same messages are repeated, unchanged, for ``unknown`` seconds; their Nats-Msg-Id tells the broker.
+        Both count from ``since`` (``time.monotonic``), by default from now; one try is always made.
         Raises BrokerError or NoBrokerError (nothing is stored), UnknownOutcomeError.
         """
-        started = time.monotonic()
+        started = time.monotonic() if since is None else since
         maybe_stored = False
         while True:
             try:
@@ -134,7 +138,7 @@ class Broker(Connection):
                 failure = error
             except UnknownOutcomeError as error:
                 failure, maybe_stored = error, True
-            if time.monotonic() - started > (unknown if maybe_stored else known):
+            if time.monotonic() - started > (self.unknown if maybe_stored else self.known):
                 raise UnknownOutcomeError(str(failure)) if maybe_stored else failure
             await asyncio.sleep(0.2)
 

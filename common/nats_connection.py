@@ -17,6 +17,8 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.nuid import NUID
 
+from common.config import without_password
+
 log = structlog.get_logger()
 
 #: How long one try waits for its answer.
@@ -115,6 +117,9 @@ class Connection:
 
     async def _on_disconnected(self) -> None:
         """What was asked over this connection will not be answered."""
+        if not self._closing:
+            url = without_password(self.options["servers"])
+            log.warning("broker: connection to %s lost; trying again until it is back", url)
         for future in self._replies.values():
             _fail(future, UnknownOutcomeError("connection lost"))
         for page in self._pages.values():
@@ -128,7 +133,7 @@ class Connection:
         self._lost.set()
 
     async def _on_error(self, error: Exception) -> None:
-        if not isinstance(error, OSError):  # the connection's own end is said by others
+        if not isinstance(error, OSError | nats.errors.UnexpectedEOF):  # the connection's own end is said by others
             log.warning("broker: %s", error or type(error).__name__)
 
     async def _run_callbacks(self) -> None:

@@ -51,6 +51,13 @@ class Child:
     async def stop(self, timeout: float) -> None:
         """SIGTERM, and SIGKILL after ``timeout`` seconds."""
         self.stopping = True
+        await self.end(timeout)
+        if self._task:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def end(self, timeout: float) -> None:
+        """End the process as ``stop`` does; unless it was stopped, another one is started."""
         process = self.process
         if process is not None and process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
@@ -61,9 +68,6 @@ class Child:
                 log.warning("%s (pid %s) did not end within %g s; killed", self.name, process.pid, timeout)
                 process.kill()
                 await process.wait()
-        if self._task:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
 
     async def _spawn(self) -> None:
         parent = os.getpid()

@@ -78,9 +78,14 @@ def child(data_dir: Path, port: int, password: str, max_store: int, lock_fd: int
     )
 
 
+def system_connection(url: str, password: str) -> Broker:
+    """The parent's connection to the system account, not made yet."""
+    return Broker(url, name="postjet-parent", user=synced.USER, password=password)
+
+
 async def verify_synced(url: str, password: str, log_file: Path) -> None:
     """Wait until JetStream answers; no mail is taken unless it syncs every write. Raises UnavailableError."""
-    broker = Broker(url, name="postjet-parent", user=synced.USER, password=password)
+    broker = system_connection(url, password)
     try:
         async with asyncio.timeout(START_TIMEOUT):
             await broker.connect(START_TIMEOUT)

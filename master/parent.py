@@ -17,10 +17,12 @@ import structlog
 from common import counting, instance
 from common.config import Config
 from common.errors import CannotCreateError
+from common.queue.room import kept_free
 from common.sockets import shown
 from common.units import format_size
 from master import clickhouse_server, data_dir, nats_server, sockets
 from master.child import Child
+from master.nats_watch import NatsWatch
 
 log = structlog.get_logger()
 
@@ -38,6 +40,7 @@ class Parent:
         self.roles: dict[str, list[Child]] = {"smtpd_ingress": [], "outbound": [], "events": [], "api": []}
         self.instance: instance.Instance | None = None
         self.metrics = counting.folder(config.data_dir)
+        self.watching: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Start everything, wait for SIGTERM or SIGINT, stop everything. Raises PostjetError."""
@@ -83,11 +86,14 @@ class Parent:
         nats_url, clickhouse_url = config.nats.url, config.clickhouse.url
         if not nats_url:
             max_store = data_dir.store_limit(path, config.nats.max_store)
-            if max_store < config.nats.max_store:
+            if max_store != config.nats.max_store:
+                lowered = max_store < config.nats.max_store
                 log.info(
-                    "nats.max_store lowered from %s to %s: 80 %% of the free disk",
+                    "nats.max_store %s from %s to %s: %s",
+                    "lowered" if lowered else "raised",
                     format_size(config.nats.max_store),
                     format_size(max_store),
+                    "80 % of the free disk" if lowered else "the queue holds more than that already",
                 )
             port = sockets.free_port()
             nats_url = f"nats://127.0.0.1:{port}"
@@ -99,6 +105,10 @@ class Parent:
         for failure in await asyncio.gather(*(server.start() for server in self.servers), return_exceptions=True):
             if failure:
                 raise failure
+        if not config.nats.url:
+            broker = nats_server.system_connection(nats_url, password)
+            watch = NatsWatch(self.servers[0], broker, path / "nats", kept_free(config))
+            self.watching = asyncio.create_task(watch.run())
         self.instance = instance.Instance(
             pid=os.getpid(),
             nats_url=nats_url,
@@ -127,6 +137,8 @@ class Parent:
     async def _stop(self) -> None:
         """Intake first, then what is in flight, then the events, then api (503 until then), then the servers."""
         log.info("stopping: finishing what is in flight")
+        if self.watching:
+            self.watching.cancel()
         if self.instance:
             with contextlib.suppress(CannotCreateError):
                 replace(self.instance, stopping=True).write(self.config.data_dir)

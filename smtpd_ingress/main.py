@@ -5,7 +5,7 @@ import contextlib
 import socket
 
 from common.queue.intake import Intake
-from common.queue.room import Room
+from common.queue.room import Disk, Room
 from common.role import Role
 from smtpd_ingress.rejections import Rejections
 from smtpd_ingress.role import run
@@ -18,7 +18,7 @@ async def main(role: Role) -> None:
     if sockets:
         served = [listener for listener in config.listeners if listener.name in sockets]
         config = config.model_copy(update={"listeners": served})
-    room = Room(role.broker, role.servers.max_store)
+    room = Room(role.broker, role.servers.max_store, Disk.of(role.config))
     intake = Intake(role.broker, room)
     rejections = Rejections(role.broker)
     background = [asyncio.create_task(room.watch()), asyncio.create_task(rejections.send())]

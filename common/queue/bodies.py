@@ -2,7 +2,7 @@
 
 import asyncio
 
-from common.broker import HEADER_RESERVE, Broker, NoBrokerError, UnknownOutcomeError, with_id
+from common.broker import HEADER_RESERVE, Broker, BrokerFailure, with_id
 from common.content import BodyRef, CorruptError, digest
 from common.subjects import BODY_STREAM, body, queue_stream, submission
 
@@ -17,16 +17,16 @@ class Bodies:
     def __init__(self, broker: Broker, pool: str) -> None:
         self.broker, self.pool = broker, pool
 
-    async def put(self, submission_id: str, stored: bytes) -> BodyRef:
-        """Store content and wait until it is safe; where it lies. Raises what ``Broker.store`` raises."""
+    async def put(self, submission_id: str, stored: bytes, since: float | None = None) -> BodyRef:
+        """Store content and wait until it is safe; where it lies. ``since`` and what it raises: ``Broker.store``."""
         subject = body(self.pool, submission_id)
         limit = self.broker.client.max_payload - HEADER_RESERVE
         if len(stored) <= limit:
-            await self.broker.store([with_id(subject, stored, subject)])
+            await self.broker.store([with_id(subject, stored, subject)], since=since)
             return BodyRef(len(stored), 0, digest(stored))
         chunks = [stored[start : start + limit] for start in range(0, len(stored), limit)]
         for i, chunk in enumerate(chunks):
-            await self.broker.store([with_id(f"{subject}.{i}", chunk, f"{subject}.{i}")])
+            await self.broker.store([with_id(f"{subject}.{i}", chunk, f"{subject}.{i}")], since=since)
         return BodyRef(len(stored), len(chunks), digest(stored))
 
     async def get(self, submission_id: str, ref: BodyRef) -> bytes:
@@ -73,5 +73,5 @@ class Bodies:
         while True:
             try:
                 return await self.remove(submission_id)
-            except (NoBrokerError, UnknownOutcomeError):
+            except BrokerFailure:
                 await asyncio.sleep(1)

@@ -7,9 +7,9 @@ outcome is repeated until it is stored; until then ``clear`` is not set, and the
 import asyncio
 import contextlib
 import time
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
@@ -27,6 +27,8 @@ from common.queue.taken import Copy, Taken
 from common.subjects import HELD, READY, as_kind, events, queue_stream
 
 log = structlog.get_logger()
+
+T = TypeVar("T")
 
 #: Seconds and outcomes that share one message of rows.
 GATHER, GATHER_MOST = 0.005, 200
@@ -191,66 +193,57 @@ class Finisher:
         """From here on the broker hands it out again, when it is due."""
         taken.deferring = True
         if later.content is None:
-            complete = await self._fetch_content(taken, later)
-            if complete is None:
+            try:
+                await self._until_done(lambda: self.taker.content(taken))
+            except GoneError:
                 return
-            later = complete
+            later = later.but(content=taken.entry.content)
         if isinstance(later.content, bytes) and len(later.content) > SCHEDULED_INLINE_LIMIT:
-            later = later.but(content=await self._move_content(later))
+            content = later.content
+            later = later.but(content=await self._until_done(lambda: self.bodies.put(later.submission, content)))
         identifier = f"{later.id}.{later.attempts}.{at:.3f}"
         await self._surely(scheduled(taken.subject, later.pack(), identifier, at))
         self.taker.finished(taken)
 
-    async def _fetch_content(self, taken: Taken, later: Entry) -> Entry | None:
-        """``later`` with the content that was let go of while parked; None when the entry is gone."""
-        while True:
-            try:
-                await self.taker.content(taken)
-                return later.but(content=taken.entry.content)
-            except GoneError:
-                return None
-            except BrokerFailure as error:
-                await self._wait(error)
-
-    async def _move_content(self, entry: Entry) -> BodyRef:
-        assert isinstance(entry.content, bytes)
-        while True:
-            try:
-                return await self.bodies.put(entry.submission, entry.content)
-            except BrokerFailure as error:
-                await self._wait(error)
-
     async def _surely(self, message: Message) -> None:
         """Store a message however often that takes; its Nats-Msg-Id, or a guard, keeps a repeat from counting twice."""
-        tries = 0
+
+        async def put() -> None:
+            try:
+                await self.broker.put(message)
+            except BrokerError as error:
+                if error.code not in BrokerError.WRONG_SEQUENCE:  # else guarded, and there already
+                    raise
+
+        await self._until_done(put)
+
+    async def _until_done(self, action: Callable[[], Awaitable[T]]) -> T:
+        """Repeat what the broker does not do; until it has, nothing new is begun. Said once for all that wait."""
+        blocked = False
         try:
             while True:
                 try:
-                    await self.broker.put(message)
-                    return
+                    return await action()
                 except BrokerFailure as error:
-                    if isinstance(error, BrokerError) and error.code in BrokerError.WRONG_SEQUENCE:
-                        return  # guarded, and there already
-                    tries += 1
-                    if tries == 1:
-                        self._block()
-                    await self._wait(error)
+                    if not blocked:
+                        blocked = True
+                        self._block(error)
+                    count(metrics.QUEUE_REPEATS, self.pool)
+                    await asyncio.sleep(1)
         finally:
-            if tries:
+            if blocked:
                 self._unblock()
 
-    async def _wait(self, error: Exception) -> None:
-        log.warning("queue: an outcome could not be stored yet: %s", error)
-        count(metrics.QUEUE_REPEATS, self.pool)
-        await asyncio.sleep(1)
-
-    def _block(self) -> None:
+    def _block(self, error: BrokerFailure) -> None:
+        if not self._blocked:
+            log.warning("queue: outcomes cannot be stored yet: %s; nothing new is begun until they are", error)
         self._blocked += 1
         self.clear.clear()
 
     def _unblock(self) -> None:
         self._blocked -= 1
         if not self._blocked:
+            log.info("queue: outcomes are stored again")
             self.clear.set()
 
     async def _remove(self, copies: list[Copy]) -> None:
@@ -267,12 +260,7 @@ class Finisher:
         await self._remove_surely(copy.sequence)
 
     async def _remove_surely(self, sequence: int) -> None:
-        while True:
-            try:
-                return await self.broker.remove(self.stream, sequence)
-            except BrokerFailure as error:
-                log.warning("queue: entry %s could not be removed yet: %s", sequence, error)
-                await asyncio.sleep(1)
+        await self._until_done(lambda: self.broker.remove(self.stream, sequence))
 
     async def _release(self, entry: Entry) -> None:
         """Remove shared content with the last entry; what fails here is left to the sweeper."""

@@ -29,8 +29,6 @@ from common.submit_error import SubmitError
 
 log = structlog.get_logger()
 
-#: Whoever could not even be sent within this time is told so: a known refusal.
-KNOWN_WITHIN = 10.0
 #: Messages and bytes of one atomic step: nats-server's default limit, and it holds a batch in memory.
 STEP_MESSAGES, STEP_BYTES = 1000, 4 * 2**20
 #: Up to this many single publishes cost fewer syncs than a batch, which always costs about seven.
@@ -46,6 +44,10 @@ class _Waiting:
     submission: str
     messages: list[Message]
     row: Event
+    in_body: int
+    """Bytes of its content that are in BODY already."""
+    since: float
+    """When its client began to wait (``time.monotonic``)."""
     done: asyncio.Future[None]
 
     @property
@@ -78,25 +80,26 @@ class Intake:
         """
         if not self.room.intake:
             raise SubmitError.full()
-        submission_id = entries[0].submission
+        submission_id, since = entries[0].submission, time.monotonic()
         limit = SCHEDULED_INLINE_LIMIT if entries[0].due else INLINE_LIMIT
-        content_in_body = len(entries) > 1 or len(content) > limit
+        in_body = len(content) if len(entries) > 1 or len(content) > limit else 0
         try:
-            placed = await self.bodies.put(submission_id, content) if content_in_body else content
+            placed = await self.bodies.put(submission_id, content, since) if in_body else content
             messages = [_message(entry.but(content=placed)) for entry in entries]
-            waiting = _Waiting(submission_id, messages, row, asyncio.get_running_loop().create_future())
+            loop = asyncio.get_running_loop()
+            waiting = _Waiting(submission_id, messages, row, in_body, since, loop.create_future())
             self._waiting.append(waiting)
             if len(self._waiting) >= self._expected:
                 self._enough.set()
             if self._step is None or self._step.done():
                 self._step = asyncio.create_task(self._steps())
-            patience = asyncio.get_running_loop().call_later(KNOWN_WITHIN, self._give_up, waiting)
+            patience = loop.call_later(since + self.broker.known - time.monotonic(), self._give_up, waiting)
             try:
                 await waiting.done
             finally:
                 patience.cancel()
         except (SubmitError, BrokerFailure) as error:
-            if content_in_body:
+            if in_body:
                 self._clean(self.bodies.remove_surely(submission_id))
             raise _refusal(error) from error
 
@@ -147,18 +150,20 @@ class Intake:
         if not stored:
             return
         rows = [waiting.row for waiting in stored]
+        message = with_id(events(self.pool), pack(rows), f"accepted.{rows[0].id}")
         try:
-            await self.broker.store([with_id(events(self.pool), pack(rows), f"accepted.{rows[0].id}")])
+            await self.broker.store([message], _since(stored))
         except BrokerFailure as error:
             self._refuse(stored, error)
         else:
+            self.room.took(sum(waiting.bytes + waiting.in_body for waiting in stored), len(message.body))
             for waiting in stored:
                 if not waiting.done.done():
                     waiting.done.set_result(None)
 
     async def _store_entries(self, group: list[_Waiting]) -> bool:
         try:
-            await self.broker.store([message for waiting in group for message in waiting.messages])
+            await self.broker.store([message for waiting in group for message in waiting.messages], _since(group))
         except UnknownOutcomeError as error:
             self._refuse(group, error)
             return False
@@ -179,7 +184,7 @@ class Intake:
             try:
                 await self.broker.purge(queue_stream(self.pool), submission(self.pool, submission_id))
                 return
-            except (NoBrokerError, UnknownOutcomeError):
+            except BrokerFailure:
                 await asyncio.sleep(1)
 
     def _clean(self, coroutine: Coroutine[Any, Any, None]) -> None:
@@ -193,6 +198,11 @@ def _message(entry: Entry) -> Message:
     if entry.due:
         return scheduled(ready, entry.pack(), entry.id, entry.due)
     return with_id(ready, entry.pack(), entry.id)
+
+
+def _since(group: list[_Waiting]) -> float:
+    """When the first of them began to wait: nobody waits for longer than promised."""
+    return min(waiting.since for waiting in group)
 
 
 def _refusal(error: Exception) -> SubmitError:

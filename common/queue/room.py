@@ -1,72 +1,106 @@
-"""Room to finish: intake stops at 80 % of the store or half of EVENTS, workers may use the rest."""
+"""Room to finish: intake stops at 80 % of the store or half of EVENTS, workers may use the rest.
+
+What the disk still gives is a limit as ``nats.max_store`` is one.
+"""
 
 import asyncio
+import shutil
 from dataclasses import dataclass
+from pathlib import Path
 
 import structlog
 
 from common.broker import Broker, BrokerFailure
+from common.config import Config
 from common.subjects import EVENTS_STREAM
 from common.units import format_size
 
 log = structlog.get_logger()
 
 INTAKE_PART, EVENTS_PART = 0.8, 0.5
+#: Intake that has stopped begins again at so much of these limits: not with every mail that leaves.
+RESUME = 0.9
 INTERVAL = 1.0
 
 
+def kept_free(config: Config) -> int:
+    """Bytes of the store's disk that are not for mail: one and a half times the largest message, as in Postfix."""
+    return max((listener.max_message for listener in config.listeners), default=0) * 3 // 2
+
+
 @dataclass(frozen=True, slots=True)
+class Disk:
+    """Where a store on this machine lies, and how many bytes are to stay free there."""
+
+    folder: Path
+    kept: int
+
+    @classmethod
+    def of(cls, config: Config) -> "Disk | None":
+        """The embedded store's; None where the store is another machine's."""
+        return None if config.nats.url else cls(Path(config.data_dir), kept_free(config))
+
+
+@dataclass(slots=True)
 class Usage:
-    """What is used of the store and of EVENTS, in bytes, and how much may be."""
+    """What is used of the store and of EVENTS, and how much may be; what is free on the disk. All in bytes."""
 
-    used: int
-    limit: int
-    events: int
-    max_events: int
+    used: int = 0
+    limit: int = 0
+    events: int = 0
+    max_events: int = 0
+    disk: Disk | None = None
+    free: int = 0
 
-    @property
-    def full(self) -> bool:
-        """The rest of the store belongs to workers."""
-        return self.used >= INTAKE_PART * self.limit
+    def obstacle(self, part: float = 1.0) -> str:
+        """What keeps new mail out, at ``part`` of the limits; nothing when there is room."""
+        if self.used >= part * INTAKE_PART * self.limit:
+            return f"{format_size(self.used)} of {format_size(self.limit)} used (nats.max_store)"
+        if self.max_events > 0 and self.events >= part * EVENTS_PART * self.max_events:
+            return f"{format_size(self.events)} of events wait for ClickHouse, half of what may"
+        if self.disk and self.used >= part * INTAKE_PART * (self.used + self.free - self.disk.kept):
+            return f"the disk of {self.disk.folder} has {format_size(self.free)} free; make room on it"
+        return ""
 
-    @property
-    def behind(self) -> bool:
-        """The rest of EVENTS belongs to workers."""
-        return self.max_events > 0 and self.events >= EVENTS_PART * self.max_events
 
-
-async def look(broker: Broker, max_store: int) -> Usage:
+async def look(broker: Broker, max_store: int, disk: Disk | None = None) -> Usage:
     """Ask the broker. Raises what ``Broker.api`` raises."""
     account = await broker.api("INFO")
     events = await broker.api(f"STREAM.INFO.{EVENTS_STREAM}")
-    return Usage(account["storage"], max_store, events["state"]["bytes"], events["config"]["max_bytes"])
+    free = shutil.disk_usage(disk.folder).free if disk else 0
+    return Usage(account["storage"], max_store, events["state"]["bytes"], events["config"]["max_bytes"], disk, free)
 
 
 class Room:
     """Watches how full the store is. ``max_store`` in bytes."""
 
-    def __init__(self, broker: Broker, max_store: int) -> None:
-        self.broker, self.max_store = broker, max_store
+    def __init__(self, broker: Broker, max_store: int, disk: Disk | None = None) -> None:
+        self.broker, self.max_store, self.disk = broker, max_store, disk
         self.intake = True
         """Whether new mail is taken."""
+        self._usage = Usage(limit=max_store)
 
     async def watch(self) -> None:
         """Look once a second, for ever; what cannot be asked changes nothing."""
         while True:
             try:
-                self._judge(await look(self.broker, self.max_store))
+                self._usage = await look(self.broker, self.max_store, self.disk)
+                self._judge()
             except BrokerFailure:
                 log.debug("room: broker does not answer")
             await asyncio.sleep(INTERVAL)
 
-    def _judge(self, usage: Usage) -> None:
-        if self.intake and usage.full:
-            log.warning(
-                "queue: %s of %s used; new mail is answered 452 until there is room (nats.max_store)",
-                format_size(usage.used), format_size(usage.limit),
-            )  # fmt: skip
-        elif self.intake and usage.behind:
-            log.warning("queue: %s of events wait for ClickHouse; new mail is answered 452", format_size(usage.events))
-        elif not self.intake and not usage.full and not usage.behind:
+    def took(self, entries: int, events: int) -> None:
+        """So many bytes went in since the last look: intake does not run past the limit until the next."""
+        self._usage.used += entries + events
+        self._usage.events += events
+        self._usage.free -= entries + events
+        self._judge()
+
+    def _judge(self) -> None:
+        obstacle = self._usage.obstacle(1.0 if self.intake else RESUME)
+        if self.intake and obstacle:
+            log.warning("queue: %s; new mail is answered 452 until there is room", obstacle)
+        elif not self.intake and not obstacle:
             log.info("queue: room again; new mail is taken")
-        self.intake = not usage.full and not usage.behind
+        self.intake = not obstacle

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from common.config import split_host_port
 from common.errors import CannotCreateError, PostjetError, UnavailableError
-from events.embedded.engine import Engine
+from events.embedded.engine import Engine, has_room
 from events.embedded.server import Server
 
 
@@ -55,6 +55,9 @@ def take(path: Path) -> int:
         lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:
         raise CannotCreateError(f"cannot write {path}: {error.strerror}") from error
+    if not has_room(path):
+        os.close(lock)
+        raise CannotCreateError(f"cannot write {path}: the disk is full; make room on it")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -7,6 +7,7 @@ inserts run. ``DROP … SYNC`` never returns in this engine; nothing here uses i
 
 import os
 import re
+import shutil
 import tempfile
 import time
 from collections.abc import Mapping
@@ -28,6 +29,8 @@ _SERVER_CONFIG = """<clickhouse>
 <max_server_memory_usage>2000000000</max_server_memory_usage>
 <mark_cache_size>268435456</mark_cache_size>
 </clickhouse>"""
+#: Bytes that must be free: the engine asks for them itself before an insert.
+ROOM = 2**20
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _CODE = re.compile(r"Code: (\d+)\. ")
 _REPEATED_CODE = re.compile(r"^(Code: \d+\. DB::Exception: )\1+")
@@ -81,6 +84,14 @@ class Answer:
     seconds: float
 
 
+def has_room(path: Path) -> bool:
+    """Whether the disk has room for the engine's own files.
+
+    On a full disk the engine leaves definitions empty, says that all is well, and does not start again.
+    """
+    return shutil.disk_usage(path).free >= ROOM
+
+
 class Engine:
     """chdb on one folder. Thread-safe."""
 
@@ -93,18 +104,18 @@ class Engine:
         config = path / "server.xml"
         config.write_text(_SERVER_CONFIG)
         self._connect = chdb.connect
-        self._path = str(path)
+        self.path = path
         #: Keeps the engine open while no query runs.
         self._root = self._connect(f"{path}?config-file={quote(str(config))}")
         self.version = chdb.engine_version
 
     def file(self) -> IO[bytes]:
         """A nameless file for the rows of an INSERT."""
-        return tempfile.TemporaryFile(dir=self._path)
+        return tempfile.TemporaryFile(dir=self.path)
 
     def run(self, statement: Statement) -> Answer:
         """Run one statement. Raises EngineError."""
-        connection = self._connect(self._path)
+        connection = self._connect(str(self.path))
         try:
             if statement.database:
                 connection.query(f"USE {_identifier(statement.database)}")

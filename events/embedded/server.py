@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 from events.embedded import http, native, sql
-from events.embedded.engine import TIMEZONE, Answer, Engine, EngineError, Statement
+from events.embedded.engine import TIMEZONE, Answer, Engine, EngineError, Statement, has_room
 
 
 class Server(ThreadingTCPServer):
@@ -120,6 +120,8 @@ class Handler(BaseHTTPRequestHandler):
             return self._insert(parsed.insert, query or head, chain([head] if query else [], _pieces(reader)), params)
         if parsed.names_file:
             raise EngineError.make(1, "UNSUPPORTED_METHOD", "INFILE and OUTFILE are not allowed over HTTP")
+        if parsed.defining and not has_room(self._server.engine.path):
+            raise EngineError.make(243, "NOT_ENOUGH_SPACE", "A definition needs 1 MiB on the disk, not enough space")
         return self._query(parsed, b"\n".join(filter(None, [query, head + reader.read()])), params)
 
     def _insert(

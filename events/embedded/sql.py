@@ -14,6 +14,7 @@ _TOKEN = re.compile(
     re.DOTALL | re.VERBOSE,
 )
 _BEFORE_DATA = re.compile(rb"[ \t\r]*\n?")
+_DEFINING = {b"CREATE", b"ALTER"}
 _RETURNING = {b"SELECT", b"WITH", b"SHOW", b"DESCRIBE", b"DESC", b"EXISTS", b"EXPLAIN", b"CHECK", b"FROM"}
 
 #: Upper-case word, start, end.
@@ -38,6 +39,8 @@ class Parsed:
     insert: Insert | None = None
     returning: bool = False
     """It gives rows back, be they none."""
+    defining: bool = False
+    """It writes the definition of a database or table."""
     format: str = ""
     """Of the FORMAT clause."""
     names_file: bool = False
@@ -53,7 +56,8 @@ def parse(text: bytes) -> Parsed:
     all_words = list(_words(text))
     formats = [text[start:end] for (word, *_), (_, start, end) in pairwise(all_words) if word == b"FORMAT"]
     names_file = any(word in (b"INFILE", b"OUTFILE") for word, *_ in all_words)
-    return Parsed(None, first in _RETURNING, b"".join(formats[-1:]).decode(errors="replace"), names_file)
+    format = b"".join(formats[-1:]).decode(errors="replace")
+    return Parsed(None, first in _RETURNING, first in _DEFINING, format, names_file)
 
 
 def _insert(text: bytes, words: Iterator[_Word]) -> Insert | None:

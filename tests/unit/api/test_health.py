@@ -63,7 +63,7 @@ async def test_no_room(start: Start, broker: Broker) -> None:
     await submit(broker, make_entry())
     async with start.api() as api:
         await all_well(api, broker)
-        await until(lambda: _says(api, "store: full"))
+        await until(lambda: _says(api, "room: "))
 
 
 async def test_a_broker_that_does_not_sync(start: Start, broker: Broker) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -63,7 +64,7 @@ async def test_nothing_is_kept_for_later_without_a_connection(nats: Nats, broker
         broker.publish("x", b"x"),
         broker.api("INFO"),
         broker.page("EVENTS", {"seq": 1, "batch": 1, "next_by_subj": ">"}),
-        broker.store([one], known=0),
+        broker.store([one], since=time.monotonic() - broker.known),
     ):
         with pytest.raises(NoBrokerError):
             await refused

@@ -9,9 +9,8 @@ import pytest
 from queue_support import CONTENT, batch, intake_of, left, row, rows, submit
 from support import Nats, make_entry, until
 
-from common.broker import Broker
+from common.broker import Broker, NoBrokerError
 from common.entry import Entry
-from common.queue import intake as intake_module
 from common.queue.intake import Intake
 from common.submit_error import SubmitError
 
@@ -19,8 +18,8 @@ from common.submit_error import SubmitError
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Known refusals come after half a second."""
-    monkeypatch.setattr(intake_module, "KNOWN_WITHIN", 0.5)
-    monkeypatch.setattr(Broker.store, "__kwdefaults__", {"known": 0.5, "unknown": 5.0})
+    monkeypatch.setattr(Broker, "known", 0.5)
+    monkeypatch.setattr(Broker, "unknown", 5.0)
 
 
 async def reply(intake: Intake, entries: list[Entry]) -> SubmitError | None:
@@ -63,8 +62,8 @@ async def test_an_atomic_batch_that_was_not_sent_is_not_sent_later(nats: Nats, b
     intake = intake_of(broker)
     put = intake.bodies.put
 
-    async def put_and_die(submission: str, stored: bytes) -> object:
-        placed = await put(submission, stored)
+    async def put_and_die(submission: str, stored: bytes, since: float) -> object:
+        placed = await put(submission, stored, since)
         nats.kill()
         await until(lambda: not broker.client.is_connected)
         return placed
@@ -74,6 +73,29 @@ async def test_an_atomic_batch_that_was_not_sent_is_not_sent_later(nats: Nats, b
     assert str(refused) == "451 4.3.0 Queue not available, try again later"
     nats.start()
     await clean(broker, intake)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_what_the_content_took_is_part_of_the_time(
+    nats: Nats, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    intake = intake_of(broker)
+    put, tries = intake.bodies.put, list[object]()
+
+    async def put_slowly(submission: str, stored: bytes, since: float) -> object:
+        placed = await put(submission, stored, since)
+        nats.kill()
+        await asyncio.sleep(broker.known)
+        return placed
+
+    async def put_batch(messages: object) -> None:
+        tries.append(messages)
+        raise NoBrokerError("not connected")
+
+    intake.bodies.put = put_slowly  # type: ignore[method-assign,assignment]
+    monkeypatch.setattr(broker, "put_batch", put_batch)
+    assert str(await reply(intake, batch(3))) == "451 4.3.0 Queue not available, try again later"
+    assert len(tries) <= 1
 
 
 @pytest.mark.usefixtures("impatient")

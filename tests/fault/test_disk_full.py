@@ -1,0 +1,89 @@
+"""The disk is full to its last byte: no mail is lost, none is taken falsely, all goes on once there is room.
+
+``FAULT_FULL=70`` keeps it full for so many seconds, which shows what whoever was cut off by it is told.
+"""
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+from clickhouse_support import ClickHouse
+from disk_support import small_disk
+from fault_support import all_arrive, all_told_once, arrived, make_mails, message_id, said, saying, taken
+from scenario_support import broker, postjet, said_once
+from support import until
+
+from events import schema
+from events.store import NotReachableError
+from master.demo.generator import Outcome, send_all
+from master.demo.sink_script import Rule
+from master.demo.world import World
+
+FULL = float(os.environ.get("FAULT_FULL", "0"))
+SETTINGS = {"listener": {"max_message": "1MB"}}
+
+
+@pytest.mark.timeout(180 + FULL)
+async def test_disk_full(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "var", 64) as disk:
+        async with World(tmp_path, sinks=1, settings=SETTINGS) as world:
+            assert said(world, "nats.max_store lowered from 2.0 GB to 53.7 MB: 80 % of the free disk") == 1
+            [sink] = world.sinks
+            world.add_domain("a.test", sink)
+            answer = asyncio.Event()
+            sink.rules.append(Rule(phase="taken", wait=answer, times=5))
+            mails = make_mails(100, "a.test")
+
+            async def send(first: int, last: int, retry: bool = False) -> list[Outcome]:
+                outcomes = await send_all(
+                    mails[first:last], "127.0.0.1", world.smtp_port, 10, retry=retry, timeout=FULL + 80
+                )
+                good.update(taken(mails[first:last], outcomes))
+                return outcomes
+
+            good = set[str]()
+            await send(0, 5)
+            await sink.wait_for(5)
+            with disk.full():
+                surprised = asyncio.create_task(send(5, 15))
+                await until(saying(world, "0 B free; make room on it; new mail is answered 452 until there is room"))
+                assert {outcome.code for outcome in await send(15, 40)} == {452}
+                answer.set()  # the sinks' 250 come when there is no place to write them down
+                await until(saying(world, "nats-server can store nothing any more: "))
+                await until(saying(world, "outcomes cannot be stored yet: "))
+                await asyncio.sleep(FULL)
+            await until(saying(world, "queue: room again"))
+            assert {outcome.code for outcome in await surprised} <= {250, 451, 452}
+            assert {outcome.code for outcome in await send(40, 100, retry=True)} == {250}
+            await all_arrive(world, good)
+            async with broker(world) as connection:
+                await all_told_once(world, connection, len(good))
+            under_way = {message_id(mail) for mail in mails[:5]}
+            assert {found for found, times in arrived(world).items() if times > 1} <= under_way
+        for line in ("is answered 452", "can store nothing any more", "outcomes cannot be stored", "room again"):
+            assert said(world, line) == 1
+
+
+async def test_disk_full_at_start(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "var", 8) as disk, disk.full():
+        config = tmp_path / "postjet.toml"
+        config.write_text(f'data_dir = "{tmp_path}/var"\n[[listeners]]\nbind = "127.0.0.1:0"\n')
+        line = said_once(await postjet("up", config=config), 73)
+        assert f"data_dir {tmp_path}/var: cannot be written: No space left on device" in line
+
+
+def test_tables_are_not_made_on_a_full_disk(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 32) as disk:
+        clickhouse = ClickHouse(disk.path)
+        clickhouse.start()
+        try:
+            store = clickhouse.store()
+            client = store.client
+            with disk.full(), pytest.raises(NotReachableError, match="NOT_ENOUGH_SPACE"):
+                schema.migrate(client, 3600)
+            schema.migrate(client, 3600)
+            assert store.query("SELECT count() AS n FROM events", {}) == [{"n": 0}]
+            store.close()
+        finally:
+            clickhouse.stop()
