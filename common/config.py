@@ -126,7 +126,9 @@ class Listener(Section):
     networks: list[Network] = Field(
         ["127.0.0.0/8", "::1/128"], description="clients that may relay; everybody else is refused"
     )
-    options: bool = Field(True, description="trusted clients may set X-Postjet-* options; none exist in this version")
+    options: bool = Field(
+        True, description="clients in networks may set options by X-Postjet-* headers; false only removes those"
+    )
     max_message: Size = written("50MB", description="largest message in bytes, advertised as SIZE")
     max_recipients: int = Field(1000, ge=1, le=1000, description="recipients of one transaction")
     max_connections: int = Field(1000, ge=1, description="connections of one process at the same time")

@@ -39,6 +39,8 @@ class Entry:
     """Stored content in the entry itself, or where it lies; None in a parked copy."""
     pool: str = "default"
     priority: int = 4
+    due: float = 0
+    """When to send it, for mail sent later; 0: at once."""
     tags: tuple[str, ...] = ()
     meta: dict[str, str] = field(default_factory=dict)
     message_id: str = ""
@@ -58,6 +60,11 @@ class Entry:
     def id(self) -> str:
         """The delivery's id."""
         return f"{self.submission}-{self.number}"
+
+    @property
+    def waits_since(self) -> float:
+        """What delays count from: its due time for mail sent later, else its acceptance."""
+        return self.due or self.accepted
 
     @property
     def campaign(self) -> str:

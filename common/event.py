@@ -81,13 +81,14 @@ class Event:
     signatures: tuple[str, ...] = ()
     """DKIM signatures put on: ``domain:selector:algorithm``."""
     next_attempt: float = 0
+    """When it is tried again; of an ``accepted`` row when it is sent, where that is later."""
     time_queue: float = 0
-    """From acceptance to the start of this attempt."""
+    """From acceptance to the start of this attempt; for mail sent later from its due time."""
     time_dns: float = 0
     time_connect: float = 0
     time_transfer: float = 0
     time_total: float = 0
-    """From acceptance to this outcome."""
+    """From acceptance to this outcome; for mail sent later from its due time: what was asked for is no delay."""
     bounce_class: str = ""
     count: int = 1
     """How many happenings the row stands for: rejections are gathered."""

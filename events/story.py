@@ -162,7 +162,8 @@ def _outcome(event: Event) -> str:
     if took := event.time_dns + event.time_connect + event.time_transfer:
         happened.append(f"in {format_duration(took)}")
     if event.next_attempt:
-        happened.append(f"next try {_rfc3339(event.next_attempt)}")
+        what = "to be sent" if event.type == Type.ACCEPTED else "next try"
+        happened.append(f"{what} {_rfc3339(event.next_attempt)}")
     happened += [f"signed by {_signer(signature)}" for signature in event.signatures]
     return ", ".join(filter(None, happened))
 

@@ -19,14 +19,14 @@ from common.queue import listing
 from common.queue.bodies import Bodies
 from common.queue.listing import Listed
 from common.role import connected
-from common.subjects import HELD, SCHEDULED, submission
+from common.subjects import HELD, READY, SCHEDULED, submission
 from common.units import format_size
 
 app = typer.Typer(rich_markup_mode=None)
 
 #: Postfix's marks: active or ready, waiting, on hold.
-_QUEUE_NAMES = {"q": "active", SCHEDULED: "deferred", HELD: "hold"}
-_MARKS = {"q": "*", SCHEDULED: " ", HELD: "!"}
+_QUEUE_NAMES = {READY: "active", SCHEDULED: "deferred", HELD: "hold"}
+_MARKS = {READY: "*", SCHEDULED: " ", HELD: "!"}
 
 
 def with_broker(config: Config, work: Callable[[Broker], Awaitable[None]]) -> None:
@@ -44,7 +44,7 @@ def queue(
     context: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="one object per line, with Postfix's names")] = False,
 ) -> None:
-    """List the queue as `postqueue -p` does: * ready, ! held; others wait for their next try."""
+    """List the queue as `postqueue -p` does: * ready, ! held; others wait for their next try or their time."""
     config, _ = load(context.obj)
 
     async def work(broker: Broker) -> None:
@@ -117,7 +117,8 @@ def _as_text(listed: Listed) -> str:
         lines.append(f"{'':>26} ({listed.reason})")
     if listed.due:
         due = datetime.fromisoformat(listed.due).astimezone()
-        lines.append(f"{'':>26} (attempt {entry.attempts + 1} at {due:%a %b %e %H:%M:%S})")
+        what = "scheduled for" if listed.sent_later else f"attempt {entry.attempts + 1} at"
+        lines.append(f"{'':>26} ({what} {due:%a %b %e %H:%M:%S})")
     lines.append(f"{'':>57}{entry.recipient}")
     return "\n".join(lines)
 
@@ -125,7 +126,8 @@ def _as_text(listed: Listed) -> str:
 def _as_json(listed: Listed) -> dict[str, Any]:
     """Postfix's member names (postqueue -j), and ours behind them."""
     entry = listed.entry
-    base = {"queue_name": _QUEUE_NAMES[listed.kind], "queue_id": listed.id}
+    name = "scheduled" if listed.sent_later else _QUEUE_NAMES[listed.kind]
+    base = {"queue_name": name, "queue_id": listed.id}
     if entry is None:
         return base | {"reason": listed.reason}
     return base | {

@@ -100,9 +100,9 @@ class Attempt:
             interface=entry.interface,
             client_address=entry.client_address,
             signatures=self.signatures,
-            time_queue=max(0.0, self.started - entry.accepted),
+            time_queue=max(0.0, self.started - entry.waits_since),
             time_dns=self.time_dns,
-            time_total=max(0.0, now - entry.accepted),
+            time_total=max(0.0, now - entry.waits_since),
             **more,
         )
         log.info(log_line(row))

@@ -2,10 +2,8 @@
 
 import asyncio
 import contextlib
-import itertools
 import time
 from collections import Counter, defaultdict
-from heapq import heapify, heappop, heappush
 from typing import NamedTuple
 
 import structlog
@@ -14,6 +12,7 @@ from common.broker import BrokerFailure
 from common.config import Delivery
 from common.content import CorruptError
 from common.keys import BadKeyError
+from common.queue.bands import Bands
 from common.queue.bodies import MissingError
 from common.queue.finish import Finisher
 from common.queue.strikes import PoisonError, Strikes
@@ -60,9 +59,8 @@ class Worker:
         self._tasks: set[asyncio.Task[None]] = set()
         self._memory = Budget(MAX_LARGE_BYTES, LARGE)
         self._in_use: Counter[str] = Counter()
-        self._park: dict[str, list[_Parked]] = defaultdict(list)
+        self._park: dict[str, Bands[_Parked]] = defaultdict(Bands)
         self._parked = self._parked_bytes = 0
-        self._order = itertools.count()
         self._room = asyncio.Event()
 
     async def run(self) -> None:
@@ -187,18 +185,16 @@ class Worker:
     def _park_at(self, taken: Taken, route: Route) -> None:
         if self._parked_bytes + taken.inline_size > MAX_PARKED_BYTES:
             self.taker.shed(taken)
-        parked = _Parked(-taken.entry.priority, next(self._order), taken, route, time.monotonic())
-        heappush(self._park[route.key], parked)
+        self._park[route.key].push(taken.entry.priority, _Parked(taken, route, time.monotonic()))
         self._count_parked(taken, 1)
 
     def _is_park_full(self) -> bool:
         if self._parked < MAX_PARKED:
             return False
         self._parked = self._parked_bytes = 0
-        for key, waiting in list(self._park.items()):  # without those that are not ours any more
-            self._park[key] = [parked for parked in waiting if not parked.taken.dropped]
-            heapify(self._park[key])
-            for parked in self._park[key]:
+        for waiting in self._park.values():  # without those that are not ours any more
+            waiting.keep(lambda parked: not parked.taken.dropped)
+            for parked in waiting:
                 self._count_parked(parked.taken, 1)
         return self._parked >= MAX_PARKED
 
@@ -210,7 +206,7 @@ class Worker:
         """Let go who waits for a site, as far as it has room."""
         waiting = self._park.get(key)
         while waiting and self._in_use[key] < self.sites.get(key).limit:
-            _, _, taken, route, since = heappop(waiting)
+            taken, route, since = waiting.pop()
             self._count_parked(taken, -1)
             if time.monotonic() - since > FRESH:
                 self.taker.shed(taken)
@@ -228,10 +224,8 @@ class Worker:
 
 
 class _Parked(NamedTuple):
-    """An entry that waits, in the order in which it goes."""
+    """An entry that waits, and since when."""
 
-    priority: int
-    order: int
     taken: Taken
     route: Route
     since: float

@@ -25,7 +25,7 @@ class Context:
     networks: tuple[IPv4Network | IPv6Network, ...]
     postmaster: Address | None
     expire: float
-    """Seconds from acceptance."""
+    """Seconds from acceptance, for mail sent later from its due time."""
     submit: Submit
     on_reject: OnReject
 

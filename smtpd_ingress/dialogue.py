@@ -165,7 +165,8 @@ class Dialogue:
             recipient=self.transaction.only_recipient,
             time=time.time(),
         )
-        return Message(trace, self.context.listener.max_message)
+        listener = self.context.listener
+        return Message(trace, listener.max_message, with_options=self._trusted and listener.options)
 
     def refuse(self, phase: str, reply: Reply, argument: str = "") -> Reply:
         """Log and report a refusal; gives the reply to send, which is 421 after too many errors."""

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from email.utils import formatdate
 from functools import lru_cache
 
-from common.codes import BAD_CONTENT, LOOP, TOO_BIG, Reply, printable
+from common.codes import LOOP, TOO_BIG, Reply, printable
 from common.content import Compressor
-from smtpd_ingress.headers import Field, HeaderReader
+from smtpd_ingress.headers import HeaderReader
+from smtpd_ingress.options import PREFIX, Options, read_options
+from smtpd_ingress.rejection import RefusedError
 
 #: The one part that is held in memory.
 MAX_HEADER = 2**20
@@ -14,7 +16,6 @@ MAX_HEADER = 2**20
 MAX_HOPS = 100
 _MAX_LINE = 998  # RFC 5322 2.1.1
 _REMOVED = ("bcc", "resent-bcc")
-_OPTIONS = "x-postjet-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,15 +50,19 @@ class Trace:
 
 
 class Message:
-    """Takes the content in pieces. Once ``refusal`` is set the rest is dropped as it comes."""
+    """Takes the content in pieces. Once ``refusal`` is set the rest is dropped as it comes.
 
-    def __init__(self, trace: Trace, max_size: int) -> None:
-        self._trace, self._max_size = trace, max_size
+    Options in the header are removed; they count only ``with_options``.
+    """
+
+    def __init__(self, trace: Trace, max_size: int, *, with_options: bool = False) -> None:
+        self._trace, self._max_size, self._with_options = trace, max_size, with_options
         self._header: HeaderReader | None = HeaderReader()
         self._content = Compressor()
         self._taken = 0
         self.submission = trace.submission
         self.message_id = ""
+        self.options = Options()
         self.refusal: Reply | None = None
 
     @property
@@ -89,8 +94,14 @@ class Message:
         """Check and change the header section, pass on what there is."""
         self._header = None
         fields, rest = header.split()
-        if refusal := _refusal(fields):
-            self._refuse(refusal)
+        options = [field for field in fields if field.name.startswith(PREFIX)]
+        try:
+            if sum(field.name == "received" for field in fields) >= MAX_HOPS:
+                raise RefusedError(LOOP)
+            if options and self._with_options:
+                self.options = read_options(options, self._trace.time)
+        except RefusedError as error:
+            self._refuse(error.reply)
             return
         first = {field.name: field for field in reversed(fields)}
         added = self._trace.received
@@ -102,7 +113,8 @@ class Message:
         if "date" not in first:
             added += f"Date: {self._trace.date}\r\n"
         self._content.feed(added.encode())
-        self._content.feed(b"".join(field.raw for field in fields if field.name not in _REMOVED))
+        removed = {*_REMOVED, *(field.name for field in options)}
+        self._content.feed(b"".join(field.raw for field in fields if field.name not in removed))
         if not rest.startswith((b"\r", b"\n")):
             self._content.feed(b"\r\n")  # the empty line between header section and body was missing
         self._content.feed(rest)
@@ -110,17 +122,6 @@ class Message:
     def _refuse(self, reply: Reply) -> None:
         if not self.refusal:
             self.refusal, self._header, self._content = reply, None, Compressor()
-
-
-def _refusal(fields: list[Field]) -> Reply | None:
-    """Why a message with these fields is not taken."""
-    for field in fields:
-        if field.name.startswith(_OPTIONS):
-            name = field.raw.partition(b":")[0].decode().strip()
-            return BAD_CONTENT.but(f"{name[:64]}: options in headers do not work in this version")
-    if sum(field.name == "received" for field in fields) >= MAX_HOPS:
-        return LOOP
-    return None
 
 
 @lru_cache(maxsize=1)

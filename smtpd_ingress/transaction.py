@@ -28,6 +28,7 @@ class Transaction:
         """Its entries (without content) and its ``accepted`` row, once ``message`` is whole."""
         now = time.time()
         submission, interface = message.submission, context.listener.name
+        due = message.options.due(now)
         entries = [
             Entry(
                 submission=submission,
@@ -36,9 +37,11 @@ class Transaction:
                 recipient=str(recipient),
                 domain=recipient.domain,
                 accepted=now,
-                expires=now + context.expire,
+                expires=(due or now) + context.expire,
                 size=message.size,
                 content=None,
+                priority=message.options.priority,
+                due=due,
                 message_id=message.message_id,
                 interface=interface,
                 client_address=client,
@@ -58,5 +61,6 @@ class Transaction:
             priority=entries[0].priority,
             interface=interface,
             client_address=client,
+            next_attempt=due,
         )
         return entries, row

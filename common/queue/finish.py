@@ -9,7 +9,6 @@ import contextlib
 import time
 from collections.abc import Coroutine
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -19,9 +18,10 @@ from common.content import SCHEDULED_INLINE_LIMIT, BodyRef
 from common.entry import Entry
 from common.event import Event, Type, pack
 from common.queue.bodies import Bodies
+from common.queue.schedule import scheduled
 from common.queue.take import GoneError, Taker
 from common.queue.taken import Copy, Taken
-from common.subjects import HELD, READY, SCHEDULED, as_kind, events, queue_stream
+from common.subjects import HELD, READY, as_kind, events, queue_stream
 
 log = structlog.get_logger()
 
@@ -165,7 +165,7 @@ class Finisher:
             outcome.done.set_exception(error)
 
     async def _schedule(self, taken: Taken, later: Entry, at: float) -> None:
-        """A schedule of the broker's own (ADR-51); one per delivery, a second one replaces the first."""
+        """From here on the broker hands it out again, when it is due."""
         taken.deferring = True
         if later.content is None:
             complete = await self._fetch_content(taken, later)
@@ -174,14 +174,8 @@ class Finisher:
             later = complete
         if isinstance(later.content, bytes) and len(later.content) > SCHEDULED_INLINE_LIMIT:
             later = later.but(content=await self._move_content(later))
-        headers = {
-            "Nats-Schedule": f"@at {datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%S.%fZ}",
-            "Nats-Schedule-Target": taken.subject,
-            # the fired entry replaces an older copy of itself
-            "Nats-Schedule-Rollup": "sub",
-        }
-        subject = as_kind(SCHEDULED, taken.subject)
-        await self._surely(with_id(subject, later.pack(), f"{later.id}.{later.attempts}.{at:.3f}", **headers))
+        identifier = f"{later.id}.{later.attempts}.{at:.3f}"
+        await self._surely(scheduled(taken.subject, later.pack(), identifier, at))
         self.taker.finished(taken)
 
     async def _fetch_content(self, taken: Taken, later: Entry) -> Entry | None:

@@ -14,11 +14,12 @@ from typing import Any
 import structlog
 
 from common.broker import Broker, BrokerError, BrokerFailure, Message, NoBrokerError, UnknownOutcomeError, with_id
-from common.content import INLINE_LIMIT
+from common.content import INLINE_LIMIT, SCHEDULED_INLINE_LIMIT
 from common.entry import Entry
 from common.event import Event, pack
 from common.queue.bodies import Bodies
 from common.queue.room import Room
+from common.queue.schedule import scheduled
 from common.subjects import READY, events, queue_stream, submission
 from common.subjects import entry as entry_subject
 from common.submit_error import SubmitError
@@ -68,18 +69,18 @@ class Intake:
     async def submit(self, entries: list[Entry], content: bytes, row: Event) -> None:
         """Store a submission: its entries, its content (stored form) and its ``accepted`` row.
 
+        Entries with a due time are stored as schedules, in the same step.
         Returns when all of it is stored. Raises SubmitError (452 full, 451 else): nothing of it will be
         delivered, but after an unknown outcome of 60 s, where a worker may have been quicker than the purge.
         """
         if not self.room.intake:
             raise SubmitError.full()
         submission_id = entries[0].submission
-        content_in_body = len(entries) > 1 or len(content) > INLINE_LIMIT
+        limit = SCHEDULED_INLINE_LIMIT if entries[0].due else INLINE_LIMIT
+        content_in_body = len(entries) > 1 or len(content) > limit
         try:
             placed = await self.bodies.put(submission_id, content) if content_in_body else content
-            messages = [
-                with_id(entry_subject(READY, entry), entry.but(content=placed).pack(), entry.id) for entry in entries
-            ]
+            messages = [_message(entry.but(content=placed)) for entry in entries]
             waiting = _Waiting(submission_id, messages, row, asyncio.get_running_loop().create_future())
             self._waiting.append(waiting)
             if len(self._waiting) >= self._expected:
@@ -181,6 +182,13 @@ class Intake:
         task = asyncio.create_task(coroutine)
         self._cleaning.add(task)
         task.add_done_callback(self._cleaning.discard)
+
+
+def _message(entry: Entry) -> Message:
+    ready = entry_subject(READY, entry)
+    if entry.due:
+        return scheduled(ready, entry.pack(), entry.id, entry.due)
+    return with_id(ready, entry.pack(), entry.id)
 
 
 def _refusal(error: Exception) -> SubmitError:

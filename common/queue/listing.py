@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from common.broker import Broker, Stored
 from common.entry import Entry, UnreadableError
 from common.queue.finish import HOLD_REASON
+from common.queue.schedule import due
 from common.subjects import HELD, READY, SCHEDULED, Kind, queue_stream
 
 PAGE = 500
@@ -22,6 +23,11 @@ class Listed:
     """When a schedule fires, RFC 3339; ``""`` for an entry that is ready."""
     reason: str
     """Why it is held, or what its last try ended with."""
+
+    @property
+    def sent_later(self) -> bool:
+        """Whether it waits for the time its sender chose, not for another try."""
+        return self.kind == SCHEDULED and self.entry is not None and not self.entry.last_reply
 
     @property
     def id(self) -> str:
@@ -56,6 +62,5 @@ def _listed(stored: Stored) -> Listed:
         entry = Entry.unpack(stored.body)
     except UnreadableError:
         entry = None
-    schedule = stored.headers.get("Nats-Schedule", "").removeprefix("@at ")
     reason = stored.headers.get(HOLD_REASON) or (entry.last_reply if entry else "")
-    return Listed(kind, stored, entry, schedule if kind == SCHEDULED else "", reason)
+    return Listed(kind, stored, entry, due(stored.headers) if kind == SCHEDULED else "", reason)

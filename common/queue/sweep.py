@@ -9,6 +9,7 @@ import structlog
 from common.broker import Broker, BrokerError, Message, Stored
 from common.queue.bodies import Bodies
 from common.queue.listing import walk
+from common.queue.schedule import is_due
 from common.subjects import BODY_STREAM, SCHEDULED, body, queue_stream
 
 log = structlog.get_logger()
@@ -51,8 +52,7 @@ class Sweeper:
         count = 0
         seen: set[str] = set()  # what is sent again and has not fired yet comes up again at the end
         async for stored in walk(self.broker, queue_stream(self.pool), f"{SCHEDULED}.{self.pool}.>"):
-            due = stored.headers.get("Nats-Schedule", "").removeprefix("@at ")
-            if due and datetime.fromisoformat(due).timestamp() < now - OVERDUE and stored.subject not in seen:
+            if is_due(stored.headers, now - OVERDUE) and stored.subject not in seen:
                 seen.add(stored.subject)
                 count += await self._fire(stored)
         return count

@@ -6,19 +6,20 @@ cannot go now is parked by the worker; beyond a bound only reply and sequence ar
 
 import asyncio
 import contextlib
-import itertools
 import json
+import time
 from collections.abc import Callable
-from heapq import heappop, heappush
 
 import structlog
 from nats.aio.msg import Msg
 
-from common.broker import Broker, BrokerFailure
+from common.broker import Broker, BrokerFailure, UnknownOutcomeError
 from common.content import BodyRef
 from common.entry import Entry, UnreadableError
+from common.queue.bands import Bands
 from common.queue.bodies import Bodies
 from common.queue.lanes import Consumer
+from common.queue.schedule import is_due
 from common.queue.taken import Copy, Reader, Taken
 from common.subjects import SCHEDULED, as_kind, queue_stream
 
@@ -26,8 +27,8 @@ log = structlog.get_logger()
 
 PULL, PULL_BYTES, PULL_EXPIRES = 8, 2 * 2**20, 30.0
 IN_PROGRESS_EVERY = 10.0
-#: Bands a:b:c about 8:3:1, so that nothing starves.
-_TURNS = "aabaaabaabac"
+#: Seconds that a schedule may take to fire, looks at it meanwhile.
+FIRING_TIME, FIRING_LOOKS = 2.0, 40
 
 
 class GoneError(Exception):
@@ -47,11 +48,9 @@ class Taker:
         """Told that a consumer was deleted under us."""
         self._inbox = broker.new_inbox()
         self._readers: dict[str, Reader] = {}
-        self._ready: dict[str, list[tuple[int, int, Taken]]] = {band: [] for band in "abc"}
+        self._ready: Bands[Taken] = Bands()
         self._held: dict[str, Taken] = {}
         self._arrived = asyncio.Event()
-        self._turns = itertools.cycle(_TURNS)
-        self._order = itertools.count()
 
     async def start(self) -> None:
         """Open the inbox that pulls are answered to; one subject per consumer names it in every message."""
@@ -97,27 +96,33 @@ class Taker:
         """The next entry by band and priority; waits for one."""
         while True:
             self._arrived.clear()
-            for band in (next(self._turns), "a", "b", "c"):
-                heap = self._ready[band]
-                while heap:
-                    taken = heappop(heap)[2]
-                    reader = taken.copies[0].reader
-                    reader.buffered -= 1
-                    await self._refill(reader)
-                    if not taken.dropped:
-                        return taken
+            while self._ready:
+                taken = self._ready.pop()
+                reader = taken.copies[0].reader
+                reader.buffered -= 1
+                await self._refill(reader)
+                if not taken.dropped:
+                    return taken
             await self._arrived.wait()
 
     async def is_current(self, taken: Taken) -> bool:
         """Whether an entry that may have been tried before still counts; if not, it is dropped and acked.
 
         Its deferral comes first: a schedule that fires stores the entry before it goes, so whoever looks
-        at ``s.`` and then at ``q.`` misses neither.
+        at ``s.`` and then at ``q.`` misses neither. While it fires both are there, and this copy may be the
+        one that it stored: then its end is waited for. Raises UnknownOutcomeError when it does not come.
         """
         if not taken.maybe_tried:
             return True
-        if await self.broker.last(self.stream, as_kind(SCHEDULED, taken.subject)):
-            return False
+        for _ in range(FIRING_LOOKS):
+            twin = await self.broker.last(self.stream, as_kind(SCHEDULED, taken.subject))
+            if twin is None:
+                break
+            if not is_due(twin.headers, time.time()):
+                return False
+            await asyncio.sleep(FIRING_TIME / FIRING_LOOKS)
+        else:
+            raise UnknownOutcomeError("its schedule is due and has not fired yet")
         latest = await self.broker.last(self.stream, taken.subject)
         return latest is not None and latest.sequence == taken.sequence
 
@@ -229,8 +234,7 @@ class Taker:
         tried = metadata.num_delivered > 1 or metadata.timestamp.timestamp() <= reader.created
         taken = Taken(message.subject, entry, [copy], tried)
         self._held[entry.id] = taken
-        band = message.subject.split(".", 4)[3]
-        heappush(self._ready[band], (-entry.priority, next(self._order), taken))
+        self._ready.push(entry.priority, taken)
         reader.buffered += 1
         self._arrived.set()
 

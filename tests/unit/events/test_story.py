@@ -136,6 +136,11 @@ def test_timeline() -> None:
     ]
 
 
+def test_what_is_sent_later_says_when() -> None:
+    told = shown(story.line(about(Type.ACCEPTED, 0, recipients=(FIRST,), next_attempt=NOW + 301)))
+    assert told.endswith(f"for {FIRST}, to be sent 2026-09-21T14:18:21.500Z\n")
+
+
 def test_timeline_of_several_submissions() -> None:
     headings = [text for text in shown(story.timeline(EVENTS)).splitlines() if text and text[0] != " "]
     assert [text.split("  ")[0] for text in headings] == ["no submission", ID, OTHER]

@@ -1,3 +1,4 @@
+import pytest
 from support import make_entry
 
 from common.event import Type
@@ -17,6 +18,15 @@ def test_a_line_as_postfix_writes_it() -> None:
     line = log_line(row)
     assert line.startswith(f"{entry.id}: to=<bob@example.com>, relay=mx.example[192.0.2.1], delay=")
     assert line.endswith("delays=3/0.1/0.5/0.25, dsn=2.0.0, status=sent (250 2.0.0 Ok: taken)")
+
+
+def test_times_of_mail_sent_later_count_from_its_due_time() -> None:
+    entry = make_entry()
+    later = entry.but(accepted=entry.accepted - 1000, due=entry.accepted)
+    for one in (entry, later):
+        row = Attempt(one, 1, "w", entry.accepted + 3).delivered(RESULT)
+        assert row.time_queue == pytest.approx(3)
+        assert row.time_total == pytest.approx(row.time - entry.accepted)
 
 
 def test_what_a_bounce_says() -> None:

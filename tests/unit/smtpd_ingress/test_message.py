@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from common.content import load
 from smtpd_ingress.message import MAX_HEADER, MAX_HOPS, Message, Trace
+from smtpd_ingress.options import Options
 
 
 def trace(recipient: str = "b@example.com", client_address: str = "192.0.2.1") -> Trace:
@@ -20,9 +21,11 @@ def trace(recipient: str = "b@example.com", client_address: str = "192.0.2.1") -
     )
 
 
-def take(data: bytes, max_size: int = 10**6, size: int = 2**16, **keys: str) -> tuple[bytes, Message]:
+def take(
+    data: bytes, max_size: int = 10**6, size: int = 2**16, *, with_options: bool = True, **keys: str
+) -> tuple[bytes, Message]:
     """The message as it is queued."""
-    message = Message(trace(**keys), max_size)
+    message = Message(trace(**keys), max_size, with_options=with_options)
     for start in range(0, len(data), size):
         message.feed(data[start : start + size])
     stored = message.finish()
@@ -79,11 +82,24 @@ def test_there_is_always_an_empty_line_behind_the_header_section(body: bytes) ->
     assert rest == body
 
 
+def test_options_are_taken_and_removed() -> None:
+    options = b"X-POSTJET-Priority : 9\r\nX-Postjet-Delay:\r\n 60\r\n"
+    content, message = take(COMPLETE + options + b"\r\nX-Postjet-Pool: x\r\n")
+    assert content.endswith(COMPLETE + b"\r\nX-Postjet-Pool: x\r\n")
+    assert (message.options.priority, message.options.delay) == (9, 60)
+
+
 def test_options_are_refused_by_name() -> None:
     _, message = take(b"Subject: x\r\nx-Postjet-Pool: fast\r\n\r\n")
-    assert message.refusal
-    assert str(message.refusal).startswith("550 5.6.0 x-Postjet-Pool: ")
-    assert not take(COMPLETE + b"\r\nX-Postjet-Pool: body\r\n")[1].refusal
+    assert str(message.refusal) == "550 5.6.0 x-Postjet-Pool: no option of this version; remove the field"
+
+
+@pytest.mark.parametrize("value", [b"9", b"urgent", b"9\r\nX-Postjet-Priority: 8"])
+def test_options_of_others_are_removed_without_effect(value: bytes) -> None:
+    options = b"X-Postjet-Priority: " + value + b"\r\nX-Postjet-Pool: fast\r\nX-Postjet-Delay: 60\r\n"
+    content, message = take(COMPLETE + options + b"\r\nhello\r\n", with_options=False)
+    assert content.endswith(COMPLETE + b"\r\nhello\r\n")
+    assert message.options == Options()
 
 
 def test_loops_end() -> None:

@@ -1,0 +1,103 @@
+"""Options that a client sets in the header, ``X-Postjet-…``: fields in, an Options value or a refusal out."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from common.codes import BAD_CONTENT, printable
+from smtpd_ingress.headers import Field
+from smtpd_ingress.rejection import RefusedError
+
+PREFIX = "x-postjet-"
+PRIORITY, DELAY, SCHEDULE = f"{PREFIX}priority", f"{PREFIX}delay", f"{PREFIX}schedule"
+DEFAULT_PRIORITY = 4
+#: Seconds; the same day of the next year is within it. Schedules of the broker overflow in 2262.
+MAX_AHEAD = 366 * 86400
+#: A time less than so many seconds ahead is now: the broker's schedules are up to 0.25 s late.
+SOON = 1.0
+_NUMBER = re.compile(r"[0-9]{1,12}")
+_UNIX_TIME = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?")
+# RFC 3339 5.6; a blank for the T is what people write.
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a client asks for."""
+
+    priority: int = DEFAULT_PRIORITY
+    delay: float = 0
+    """Seconds from acceptance."""
+    schedule: float = 0
+    """Seconds since 1970; 0: none."""
+
+    def due(self, accepted: float) -> float:
+        """When to send what is accepted now, seconds since 1970; 0: at once."""
+        if self.delay:
+            return accepted + self.delay
+        return self.schedule if self.schedule >= accepted + SOON else 0.0
+
+
+def read_options(fields: Iterable[Field], now: float) -> Options:
+    """The options that these fields set; fields with other names than ``X-Postjet-…`` are not allowed.
+
+    ``X-Postjet-Schedule`` is ignored where ``X-Postjet-Delay`` is given. Raises RefusedError.
+    """
+    given: dict[str, Field] = {}
+    for field in fields:
+        if field.name not in (PRIORITY, DELAY, SCHEDULE):
+            raise _refused(field, "no option of this version; remove the field")
+        if field.name in given:
+            raise _refused(field, "given twice; keep one of them")
+        given[field.name] = field
+    delay = given.get(DELAY)
+    schedule = None if delay else given.get(SCHEDULE)
+    return Options(
+        priority=_priority(given[PRIORITY]) if PRIORITY in given else DEFAULT_PRIORITY,
+        delay=_delay(delay) if delay else 0,
+        schedule=_schedule(schedule, now) if schedule else 0,
+    )
+
+
+def _priority(field: Field) -> int:
+    if not re.fullmatch("[0-9]", field.value):
+        raise _bad(field, "must be 0 to 9; 9 is the most urgent")
+    return int(field.value)
+
+
+def _delay(field: Field) -> int:
+    if not _NUMBER.fullmatch(field.value):
+        raise _bad(field, "must be whole seconds, such as 3600")
+    if int(field.value) > MAX_AHEAD:
+        raise _bad(field, f"is more than a year; at most {MAX_AHEAD} seconds")
+    return int(field.value)
+
+
+def _schedule(field: Field, now: float) -> float:
+    text = field.value
+    try:
+        # fromisoformat wants capitals
+        at = float(text) if _UNIX_TIME.fullmatch(text) else _parse(text.upper())
+    except ValueError:
+        raise _bad(field, "must be a time such as 2027-01-31T08:00:00+01:00, or in Unix seconds") from None
+    if at > now + MAX_AHEAD:
+        raise _bad(field, "is more than a year ahead; choose an earlier time")
+    return at
+
+
+def _parse(text: str) -> float:
+    """A time of RFC 3339 in seconds since 1970. Raises ValueError."""
+    if not _TIME.fullmatch(text):
+        raise ValueError(text)
+    return datetime.fromisoformat(text).timestamp()
+
+
+def _bad(field: Field, what: str) -> RefusedError:
+    return _refused(field, f"{printable(field.value[:64])!r} {what}")
+
+
+def _refused(field: Field, why: str) -> RefusedError:
+    """What the client is told: the name as it wrote it, what is wrong and the remedy."""
+    name = field.raw.partition(b":")[0].decode().strip()[:64]
+    return RefusedError(BAD_CONTENT.but(f"{name}: {why}"))
