@@ -132,6 +132,13 @@ def processes(folder: Path) -> dict[int, list[str]]:
 
 
 
+async def send_with(world: World, options: str, *recipients: str, mails: int = 1, sessions: int = 1) -> list[str]:
+    """``send`` with lines of ``X-Postjet-…`` in the header; every line ends in CRLF."""
+    content = [make_message(1000, sender=SENDER, recipient=recipients[0]) for _ in range(mails)]
+    queued = [(SENDER, recipients, options.encode() + one) for one in content]
+    return ids(await send_all(queued, "127.0.0.1", world.smtp_port, sessions))
+
+
 async def send_as(world: World, sender: str, *recipients: str) -> list[str]:
     """``send`` with a sender, who stands in From too."""
     content = make_message(1000, sender=sender, recipient=recipients[0])

@@ -238,6 +238,20 @@ async def test_the_park_keeps_content_up_to_its_bound(
     assert working.worker._parked_bytes == 0
 
 
+async def test_low_priority_has_its_share_of_the_park(broker: Broker, working: Working) -> None:
+    site = working.world.sites["a.example"]
+    await submit(broker, make_entry("first@a.example"))
+    await until(lambda: site.asked)
+    for i in range(12):
+        await submit(broker, make_entry(f"low{i}@a.example", priority=0))
+        await submit(broker, make_entry(f"high{i}@a.example", priority=9))
+    await until(lambda: working.worker._parked == 24)
+    site.gate.set()
+    await until(lambda: finished(broker))
+    assert [who[:3] for who in site.asked[1:14]].count("low") == 1
+    assert len(site.asked) == 25
+
+
 async def test_content_that_cannot_be_read_is_held_as_it_is_though_it_was_parked(
     broker: Broker, working: Working
 ) -> None:

@@ -131,6 +131,7 @@ async def test_what_is_refused_after_it_was_stored_is_purged(broker: Broker, cou
 async def test_due_while_the_broker_was_killed_goes_at_once_and_once(
     nats: Nats, broker: Broker, outlet: Outlet, count: int
 ) -> None:
+    await until(lambda: outlet.lanes._count and len(outlet.lanes._mine) == outlet.lanes._count)
     due, not_due = later(1.5, count), later(FAR)
     await submit(broker, *due)
     await submit(broker, *not_due)
