@@ -18,9 +18,10 @@ class Bands(Generic[T]):
         self._waiting: dict[str, list[tuple[int, int, T]]] = {name: [] for name in BANDS}
         self._turns = itertools.cycle(_TURNS)
         self._order = itertools.count()
+        self._size = 0
 
     def __len__(self) -> int:
-        return sum(map(len, self._waiting.values()))
+        return self._size
 
     def __iter__(self) -> Iterator[T]:
         """All, in no order."""
@@ -28,12 +29,14 @@ class Bands(Generic[T]):
 
     def push(self, priority: int, item: T) -> None:
         """Let it wait."""
+        self._size += 1
         heappush(self._waiting[band(priority)], (-priority, next(self._order), item))
 
     def pop(self) -> T:
         """Who is next. Raises IndexError when nobody waits."""
         for name in (next(self._turns), *BANDS):
             if waiting := self._waiting[name]:
+                self._size -= 1
                 return heappop(waiting)[2]
         raise IndexError("nobody waits")
 
@@ -42,3 +45,4 @@ class Bands(Generic[T]):
         for waiting in self._waiting.values():
             waiting[:] = [item for item in waiting if wanted(item[2])]
             heapify(waiting)
+        self._size = sum(map(len, self._waiting.values()))

@@ -144,6 +144,23 @@ async def test_due_while_the_broker_was_killed_goes_at_once_and_once(
     assert await rows(broker) == ["accepted"] * 2 + ["delivered"] * count
 
 
+async def test_a_broker_killed_during_submits_loses_none_and_all_come_out(
+    nats: Nats, broker: Broker, outlet: Outlet
+) -> None:
+    await until(lambda: outlet.lanes._count and len(outlet.lanes._mine) == outlet.lanes._count)
+    intake = intake_of(broker)
+    mails = [later(4, 1 + number % 3) for number in range(60)]
+    submits = [asyncio.create_task(intake.submit(mail, CONTENT, row(mail[0]))) for mail in mails[:30]]
+    await asyncio.wait(submits, return_when=asyncio.FIRST_COMPLETED)
+    submits += [asyncio.create_task(intake.submit(mail, CONTENT, row(mail[0]))) for mail in mails[30:]]
+    nats.kill()
+    nats.start()
+    await asyncio.gather(*submits)
+    expected = sorted(entry.id for mail in mails for entry in mail)
+    assert sorted([(await deliver(outlet)).id for _ in expected]) == expected
+    assert await nothing_left(broker)
+
+
 async def test_a_deferral_of_it_is_told_from_its_schedule(broker: Broker, outlet: Outlet) -> None:
     await submit(broker, *later(1))
     (listed,) = [listed async for listed in listing.entries(broker, "default")]
