@@ -29,6 +29,8 @@ PULL, PULL_BYTES, PULL_EXPIRES = 8, 2 * 2**20, 30.0
 IN_PROGRESS_EVERY = 10.0
 #: Seconds that a schedule may take to fire, looks at it meanwhile.
 FIRING_TIME, FIRING_LOOKS = 2.0, 40
+#: Seconds by which the broker's clock may be ahead of ours.
+SKEW = 1.0
 
 
 class GoneError(Exception):
@@ -118,7 +120,7 @@ class Taker:
             twin = await self.broker.last(self.stream, as_kind(SCHEDULED, taken.subject))
             if twin is None:
                 break
-            if not is_due(twin.headers, time.time()):
+            if not is_due(twin.headers, time.time() + SKEW):
                 return False
             await asyncio.sleep(FIRING_TIME / FIRING_LOOKS)
         else:
