@@ -14,7 +14,7 @@ PRIORITY, DELAY, SCHEDULE = f"{PREFIX}priority", f"{PREFIX}delay", f"{PREFIX}sch
 DEFAULT_PRIORITY = 4
 #: Seconds; the same day of the next year is within it. Schedules of the broker overflow in 2262.
 MAX_AHEAD = 366 * 86400
-#: A time less than so many seconds ahead is now: the broker's schedules are up to 0.25 s late.
+#: A time less than so many seconds ahead is now: the broker's schedules are about 0.2 s late.
 SOON = 1.0
 _NUMBER = re.compile(r"[0-9]{1,12}")
 _UNIX_TIME = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?")
