@@ -65,6 +65,7 @@ PidFile {folder}/opendkim.pid
 Domain {domain}
 Selector {selector}
 KeyFile {key}
+RequireSafeKeys no
 InternalHosts 127.0.0.0/8
 """
 
@@ -106,7 +107,7 @@ class Postfix(Relay):
         super().__init__(folder, mx_port, key)
         self.port = free_port()
         self._root = unpack()
-        libraries = [self._root / "usr/lib/postfix", *self._root.glob("usr/lib/*-linux-gnu")]
+        libraries = [self._root / "usr/lib", self._root / "usr/lib/postfix", *self._root.glob("usr/lib/*-linux-gnu")]
         self._environment = {**os.environ, "LD_LIBRARY_PATH": ":".join(map(str, libraries))}
         self._processes: list[asyncio.subprocess.Process] = []
 
