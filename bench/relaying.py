@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import dataclasses
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,7 +29,7 @@ from bench import figures, flushes
 from bench.figures import Case, Round
 from bench.generator import SENDER_DOMAIN
 from bench.postfix import Postfix, PostfixOpenDKIM, unpack
-from bench.processes import Watch, busy
+from bench.processes import Watch, busy, name, tree
 from bench.relays import DOMAINS, HOSTS, SELECTOR, WARM_UP, Postjet, Relay
 from bench.sink import Counts, read_counts
 from common.errors import PostjetError, UnavailableError
@@ -36,6 +37,7 @@ from common.key_store import KeyStore
 from common.keys import KeyFile, public_record
 from master.sockets import free_port
 
+#: At most; a short round has as many before it as in it.
 WARM_UP_MAILS = 200
 #: Seconds without a mail at the sinks after which a round has failed.
 STALLED = 60.0
@@ -89,18 +91,24 @@ async def _arrived(folder: Path, mails: int) -> None:
         await asyncio.sleep(0.05)
 
 
-async def measure(make: Make, case: Case, folder: Path, key: Path, *, count: bool = False) -> Round:
-    """One round of one relay, in a new folder; with ``count``, of flushes. Raises UnavailableError."""
-    mx_port = free_port()
+async def measure(
+    make: Make, case: Case, folder: Path, key: Path, *, count: bool = False, profile: bool = False
+) -> Round:
+    """One round of one relay, in a new folder. Raises UnavailableError, TimeoutError.
+
+    ``count`` counts flushes; ``profile`` has py-spy write ``profile-ROLE.txt``, folded stacks, here.
+    """
+    mx_port, warm_up = free_port(), min(WARM_UP_MAILS, case.mails)
     (folder / "relay").mkdir(parents=True)
     relay = make(folder / "relay", mx_port, key)
     async with _sinks(folder, mx_port) as sinks:
         try:
             await relay.start()
-            await _send(relay.port, WARM_UP_MAILS, case.size, case.sessions, [WARM_UP])
-            await _arrived(folder, WARM_UP_MAILS)
-            await relay.settle(WARM_UP_MAILS)
-            async with flushes.counted(folder) if count else nullcontext(Counter[int]()) as flushed:
+            await _send(relay.port, warm_up, case.size, case.sessions, [WARM_UP])
+            await _arrived(folder, warm_up)
+            await relay.settle(warm_up)
+            spied = _spied(relay) if profile else nullcontext()
+            async with spied, flushes.counted(folder) if count else nullcontext(Counter[int]()) as flushed:
                 one, names = await _load(relay, case, folder, sinks)
         finally:
             await relay.stop()
@@ -108,7 +116,24 @@ async def measure(make: Make, case: Case, folder: Path, key: Path, *, count: boo
     for pid, number in flushed.items():
         if pid in names:
             by_name[names[pid]] += number
-    return dataclasses.replace(one, flushes={name: number / case.mails for name, number in by_name.items()})
+    return dataclasses.replace(one, flushes={process: number / case.mails for process, number in by_name.items()})
+
+
+@asynccontextmanager
+async def _spied(relay: Relay) -> AsyncIterator[None]:
+    """py-spy on each process of Postjet that has a role."""
+    spies = []
+    for process in tree(relay.roots()):
+        role = name(process.pid)
+        if role in ("smtpd_ingress", "outbound", "events"):
+            argv = ["py-spy", "record", "--pid", str(process.pid), "--format", "raw", "-o", f"profile-{role}.txt"]
+            spies.append(await asyncio.create_subprocess_exec(*argv, stdout=subprocess.DEVNULL))
+    try:
+        yield
+    finally:
+        for spy in spies:
+            spy.send_signal(signal.SIGINT)
+            await spy.wait()
 
 
 async def _load(relay: Relay, case: Case, folder: Path, sinks: int) -> tuple[Round, dict[int, str]]:
@@ -132,7 +157,7 @@ async def _load(relay: Relay, case: Case, folder: Path, sinks: int) -> tuple[Rou
         settled=settled - after.last,
         p50=sent["p50"],
         p95=sent["p95"],
-        cpu={name: seconds * per_mail for name, seconds in usage.cpu.items()},
+        cpu={process: seconds * per_mail for process, seconds in usage.cpu.items()},
         bench_cpu={
             "generator": sent["cpu"] * per_mail,
             "sinks": sink_cpu * per_mail,
@@ -168,14 +193,15 @@ async def run(options: argparse.Namespace, folder: Path) -> dict[Case, dict[str,
     cases = [
         Case(size, options.mails or mails, options.sessions) for size, mails in map(SIZES.__getitem__, options.size)
     ]
-    results: dict[Case, dict[str, list[Round]]] = {case: {name: [] for name in makes} for case in cases}
+    results: dict[Case, dict[str, list[Round]]] = {case: {relay: [] for relay in makes} for case in cases}
     names = deque(makes)
     for number in range(options.rounds):
         for case in cases:
-            for name in names:
-                one = await measure(makes[name], case, folder / f"{number}-{case.size}-{name}", key)
-                results[case][name].append(one)
-                _say(f"round {number + 1}, {case.title}: {name} {one.accepted:.0f}/s, {one.delivered:.0f}/s")
+            for called in names:
+                place = folder / f"{number}-{case.size}-{called}"
+                one = await measure(makes[called], case, place, key, profile=options.profile)
+                results[case][called].append(one)
+                _say(f"round {number + 1}, {case.title}: {called} {one.accepted:.0f}/s, {one.delivered:.0f}/s")
         names.rotate()
     if flushes.can_count(folder):
         await _count_flushes(makes, results, folder, key)
@@ -190,10 +216,10 @@ async def _count_flushes(
     """A round more, shorter, for nothing else."""
     for case, found in results.items():
         short = case._replace(mails=max(200, case.mails // 4))
-        for name, make in makes.items():
-            one = await measure(make, short, folder / f"flushes-{case.size}-{name}", key, count=True)
-            found[name] = [dataclasses.replace(other, flushes=one.flushes) for other in found[name]]
-            _say(f"flushes, {short.title}: {name} {sum(one.flushes.values()):.2f} per mail")
+        for called, make in makes.items():
+            one = await measure(make, short, folder / f"flushes-{case.size}-{called}", key, count=True)
+            found[called] = [dataclasses.replace(other, flushes=one.flushes) for other in found[called]]
+            _say(f"flushes, {short.title}: {called} {sum(one.flushes.values()):.2f} per mail")
 
 
 def _say(text: str) -> None:
@@ -209,8 +235,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--sessions", type=int, default=20, help="of the generator")
     parser.add_argument("--workers", type=int, default=1, help="of Postjet")
     parser.add_argument("--postjet", action="store_true", help="Postjet alone")
+    parser.add_argument("--profile", action="store_true", help="py-spy writes profile-ROLE.txt; the figures suffer")
     parser.add_argument("--json", action="store_true", help="every round, for programs")
     options = parser.parse_args()
+    if options.profile and not shutil.which("py-spy"):
+        parser.error("--profile needs py-spy in PATH: pip install py-spy")
     options.size = options.size or list(SIZES)
     return options
 
@@ -219,8 +248,8 @@ def main() -> int:
     """The command line."""
     options = _options()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    with tempfile.TemporaryDirectory(prefix="postjet-bench-") as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory(prefix="postjet-bench-") as path:
+        folder = Path(path)
         folder.chmod(0o755)  # Postfix's daemons are not root
         try:
             results = uvloop.run(run(options, folder))
@@ -235,7 +264,7 @@ def main() -> int:
 
 
 def _plain(found: dict[str, list[Round]]) -> dict[str, Any]:
-    return {name: [dataclasses.asdict(one) for one in rounds] for name, rounds in found.items()}
+    return {relay: [dataclasses.asdict(one) for one in rounds] for relay, rounds in found.items()}
 
 
 if __name__ == "__main__":

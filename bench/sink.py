@@ -25,6 +25,8 @@ _REPLIES = {
 }
 _TAKEN = b"250 2.0.0 Ok: taken\r\n"
 _END = b"\r\n.\r\n"
+#: Bytes of a mail in which a signature is looked for.
+_LOOK = 2000
 _FORM = struct.Struct("qqqd")
 
 
@@ -61,14 +63,14 @@ class Sinks:
 
 
 class Session(asyncio.Protocol):
-    """One connection. Content is counted, looked at and dropped, but for the first mail of a sink."""
+    """One connection. Content is counted, looked at and dropped, but for the first mail that is complete."""
 
     def __init__(self, sinks: Sinks) -> None:
         self._sinks = sinks
         self._rest = b""
         """Of commands: the line that is not complete; of a mail: the end of what came."""
-        self._content: list[bytes] | None = None
-        """What came of a mail so far, its first part only unless it is the sample."""
+        self._content: bytes | None = None
+        """What came of a mail so far, its beginning only unless it is the sample."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._transport = transport
@@ -91,7 +93,7 @@ class Session(asyncio.Protocol):
             replies.append(_REPLIES.get(verb, b"500 5.5.2 Command not known\r\n"))
             start = end + 2
             if verb == b"DATA":
-                self._content, self._rest = [], b"\r\n"  # so that the end of an empty mail is found as any other
+                self._content, self._rest = b"", b"\r\n"  # so that the end of an empty mail is found as any other
                 return data[start:]
         self._rest = data[start:]
         return b""
@@ -99,8 +101,8 @@ class Session(asyncio.Protocol):
     def _mail(self, data: bytes, replies: list[bytes]) -> bytes:
         """Take what belongs to the mail; what follows it is left."""
         assert self._content is not None
-        if not self._content or not self._sinks.mails:
-            self._content.append(data)
+        if len(self._content) < _LOOK or not self._sinks.mails:
+            self._content += data
         tail = self._rest + data
         end = tail.find(_END)
         if end < 0:
@@ -111,12 +113,12 @@ class Session(asyncio.Protocol):
         self._content, self._rest = None, b""
         return tail[end + len(_END) :]
 
-    def _take(self, content: list[bytes]) -> None:
+    def _take(self, content: bytes) -> None:
         sinks = self._sinks
         if not sinks.mails:  # none of its lines begins with a period: the generator sends no such mail
-            sinks.sample.write_bytes(b"".join(content).partition(_END)[0] + b"\r\n")
+            sinks.sample.write_bytes(content.partition(_END)[0] + b"\r\n")
         sinks.mails += 1
-        sinks.signed += content[0].find(b"DKIM-Signature:", 0, 2000) >= 0
+        sinks.signed += content.find(b"DKIM-Signature:", 0, _LOOK) >= 0
         sinks.tell()
 
 
