@@ -184,13 +184,14 @@ class Postfix(Relay):
     async def _answers(self) -> bool:
         if any(process.returncode is not None for process in self._processes):
             raise UnavailableError(f"{self.name} ended: {self._log()}")
-        if self.signs and not (self.folder / "opendkim.sock").exists():
-            return False
         try:
-            _, writer = await asyncio.open_connection("127.0.0.1", self.port)
+            writers = [(await asyncio.open_connection("127.0.0.1", self.port))[1]]
+            if self.signs:
+                writers.append((await asyncio.open_unix_connection(self.folder / "opendkim.sock"))[1])
         except OSError:
             return False
-        writer.close()
+        for writer in writers:
+            writer.close()
         return True
 
     def _log(self) -> str:

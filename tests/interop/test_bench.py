@@ -8,7 +8,7 @@ import pytest
 from bench import postfix
 from bench.figures import Case, table
 from bench.generator import SENDER_DOMAIN
-from bench.relaying import Make, measure
+from bench.measuring import Make, measure
 from bench.relays import SELECTOR, Postjet
 from common.key_store import KeyStore
 
@@ -29,8 +29,8 @@ async def test_a_round(tmp_path: Path, make: Make, process: str) -> None:
     for folder in (tmp_path, *list(tmp_path.parents)[:2]):
         folder.chmod(0o755)  # Postfix's daemons are not root
     one = await measure(make, CASE, tmp_path / "round", key)
+    assert one.accepted > 0
     assert one.delivered > 0
-    assert one.accepted >= one.delivered
     assert one.cpu[process] > 0
     assert one.memory[process] > 10**6
     assert one.proportional > 0
