@@ -18,11 +18,10 @@ from bench import flushes
 from bench.figures import Case, Round
 from bench.generator import SENDER_DOMAIN
 from bench.processes import Watch, busy, name, tree
-from bench.relays import DOMAINS, HOSTS, SELECTOR, WARM_UP, Relay
+from bench.relays import DOMAINS, HOSTS, SELECTOR, WARM_UP, Relay, quiet_port
 from bench.sink import Counts, read_counts
 from common.errors import UnavailableError
 from common.keys import KeyFile, public_record
-from master.sockets import free_port
 
 #: At most; a short round has as many before it as in it.
 WARM_UP_MAILS = 200
@@ -39,7 +38,7 @@ async def measure(
 
     ``count`` counts flushes; ``profile`` has py-spy write ``profile-ROLE.txt``, folded stacks, here.
     """
-    mx_port, warm_up = free_port(), min(WARM_UP_MAILS, case.mails)
+    mx_port, warm_up = quiet_port(), min(WARM_UP_MAILS, case.mails)
     (folder / "relay").mkdir(parents=True)
     relay = make(folder / "relay", mx_port, key)
     async with _sinks(folder, mx_port) as sinks:

@@ -15,7 +15,6 @@ from bench.generator import SENDER_DOMAIN
 from bench.relays import ROUTES, SELECTOR, Relay
 from common.errors import UnavailableError
 from master.demo.world import HOSTNAME
-from master.sockets import free_port
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "postjet-bench")
 #: Any account and group that no other daemon here uses do; Debian's own are not made.
@@ -105,7 +104,6 @@ class Postfix(Relay):
 
     def __init__(self, folder: Path, mx_port: int, key: Path) -> None:
         super().__init__(folder, mx_port, key)
-        self.port = free_port()
         self._root = unpack()
         libraries = [self._root / "usr/lib", self._root / "usr/lib/postfix", *self._root.glob("usr/lib/*-linux-gnu")]
         self._environment = {**os.environ, "LD_LIBRARY_PATH": ":".join(map(str, libraries))}
@@ -182,8 +180,9 @@ class Postfix(Relay):
             )
 
     async def _answers(self) -> bool:
-        if any(process.returncode is not None for process in self._processes):
-            raise UnavailableError(f"{self.name} ended: {self._log()}")
+        codes = [process.returncode for process in self._processes]
+        if any(code is not None for code in codes):
+            raise UnavailableError(f"{self.name} ended with {codes}: {self._log()}")
         try:
             writers = [(await asyncio.open_connection("127.0.0.1", self.port))[1]]
             if self.signs:

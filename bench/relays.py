@@ -1,6 +1,9 @@
 """What is measured: Postjet as ``postjet up`` runs it, and what the others have in common with it."""
 
 import asyncio
+import contextlib
+import random
+import socket
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar
@@ -20,16 +23,27 @@ SELECTOR = "bench"
 SETTLE_TIMEOUT = 60.0
 
 
+def quiet_port() -> int:
+    """A free port that the kernel gives to no outgoing connection: these are many here, and start at 32768."""
+    while True:
+        port = random.randrange(20000, 32768)
+        with contextlib.suppress(OSError):
+            socket.create_server(("127.0.0.1", port)).close()
+            return port
+
+
 class Relay(ABC):
-    """One relay in a folder of its own. ``key`` is the file of the DKIM key; ``mx_port`` where the sinks listen."""
+    """One relay in a folder of its own, which takes mail on ``port``.
+
+    ``key`` is the file of the DKIM key; ``mx_port`` where the sinks listen.
+    """
 
     name: ClassVar[str]
     signs: ClassVar[bool] = True
-    port: int
-    """Where it takes mail."""
 
     def __init__(self, folder: Path, mx_port: int, key: Path) -> None:
         self.folder, self.mx_port, self.key = folder, mx_port, key
+        self.port = quiet_port()
 
     @abstractmethod
     async def start(self) -> None:
@@ -63,7 +77,7 @@ class Postjet(Relay):
         super().__init__(folder, mx_port, key)
         self._world = World(folder, sinks=0, settings=settings)
         self._world.mx_port = mx_port
-        self.port = self._world.smtp_port
+        self._world.smtp_port = self.port
         self._store: Store | None = None
 
     async def start(self) -> None:
