@@ -25,7 +25,7 @@ _HEADER = (
     "Content-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n"
     "List-Unsubscribe: <https://example.com/u/{number}>\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n\r\n"
 )
-_HEADER_SIZE = 450
+_HEADER_SIZE = 390
 _LETTERS = "etaoinshrdlucmfwypvbgk"
 
 
