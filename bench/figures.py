@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any, NamedTuple
 
+#: Cores that others may keep busy.
+IDLE = 0.1
+
 
 class Case(NamedTuple):
     """What is sent."""
@@ -39,6 +42,8 @@ class Round:
     """Of what measures: generator, sinks, DNS server and the rest."""
     machine_cpu: float
     """What all cores were busy, the kernel's own threads too."""
+    others: float
+    """Cores that programs kept busy that are no part of the bench."""
     memory: dict[str, int]
     """Peaks of the resident set, by process; what several processes share is in each."""
     processes: dict[str, int]
@@ -86,6 +91,9 @@ def table(case: Case, results: dict[str, list[Round]]) -> str:
             ratio(results[first], results[other], figure) for figure in (lambda r: r.accepted, lambda r: r.delivered)
         )
         lines.append(f"{first}/{other}: accepted {accepted:.2f}, delivered {delivered:.2f}")
+    busiest = max(one.others for rounds in results.values() for one in rounds)
+    if busiest > IDLE:
+        lines.append(f"NOT ALONE: other programs kept up to {busiest:.2f} cores busy; these figures are worth little")
     lines.append("by process: CPU ms per mail, peak RSS, flushes per mail (processes at once)")
     for name, one in medians.items():
         lines += [f"  {name}: {_by_process(one)}", f"    bench: {_named(one.bench_cpu)}"]

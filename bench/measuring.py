@@ -17,7 +17,7 @@ import dkim
 from bench import flushes
 from bench.figures import Case, Round
 from bench.generator import SENDER_DOMAIN
-from bench.processes import Watch, busy, name, tree
+from bench.processes import Watch, busy, name, strangers, tree
 from bench.relays import DOMAINS, HOSTS, SELECTOR, WARM_UP, Relay, quiet_port
 from bench.sink import Counts, read_counts
 from common.errors import UnavailableError
@@ -124,14 +124,14 @@ async def _spied(relay: Relay) -> AsyncIterator[None]:
 
 async def _load(relay: Relay, case: Case, folder: Path, sinks: int) -> tuple[Round, dict[int, str]]:
     """Send the mails and see them through; also the names of the relay's processes."""
-    before, own, machine = read_counts(folder), time.process_time(), busy()
+    before, own, machine, others = read_counts(folder), time.process_time(), busy(), strangers()
     async with Watch(relay.roots()) as watch, Watch([sinks]) as sinks_watch:
         sent = await _send(relay.port, case.mails, case.size, case.sessions, DOMAINS)
         await _arrived(folder, before.mails + case.mails)
         after = read_counts(folder)
         await relay.settle(after.mails)
         settled = time.monotonic()
-        machine = busy() - machine
+        machine, others = busy() - machine, strangers() - others
         usage = watch.usage()
         [sink_cpu] = sinks_watch.usage().cpu.values()
     if relay.signs:
@@ -150,6 +150,7 @@ async def _load(relay: Relay, case: Case, folder: Path, sinks: int) -> tuple[Rou
             "DNS and bench": (time.process_time() - own) * per_mail,
         },
         machine_cpu=machine * per_mail,
+        others=others / (settled - sent["start"]),
         memory=usage.peak,
         processes=usage.processes,
         proportional=usage.proportional,

@@ -176,6 +176,7 @@ class Postfix(Relay):
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,
+                    start_new_session=True,  # Postfix's master ends its process group
                 )
             )
 

@@ -79,6 +79,13 @@ def busy() -> float:
     return (user + nice + system + irq + softirq) * _TICK
 
 
+def strangers() -> float:
+    """Seconds of CPU that all programs used but this process and those below it."""
+    kernel_threads = 2
+    ours = {process.pid for process in tree([os.getpid(), kernel_threads])}
+    return sum(process.cpu + process.waited for process in _all() if process.pid not in ours)
+
+
 class Usage(NamedTuple):
     """What processes used between two moments, by name."""
 
