@@ -6,10 +6,11 @@ import json
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
 
 import dkim
@@ -29,6 +30,15 @@ WARM_UP_MAILS = 200
 STALLED = 60.0
 #: In a folder, with the port of the sinks and the file of the DKIM key.
 Make = Callable[[Path, int, Path], Relay]
+
+
+@contextmanager
+def workplace() -> Iterator[Path]:
+    """A folder for rounds that is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="postjet-bench-") as path:
+        folder = Path(path)
+        folder.chmod(0o755)  # Postfix's daemons are not root
+        yield folder
 
 
 async def measure(

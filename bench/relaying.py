@@ -11,7 +11,6 @@ import json
 import shutil
 import signal
 import sys
-import tempfile
 from collections import deque
 from functools import partial
 from pathlib import Path
@@ -22,7 +21,7 @@ import uvloop
 from bench import figures, flushes
 from bench.figures import Case, Round
 from bench.generator import SENDER_DOMAIN
-from bench.measuring import Make, measure
+from bench.measuring import Make, measure, workplace
 from bench.postfix import Postfix, PostfixOpenDKIM, unpack
 from bench.relays import SELECTOR, Postjet
 from common.errors import PostjetError, UnavailableError
@@ -101,9 +100,7 @@ def main() -> int:
     """The command line."""
     options = _options()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    with tempfile.TemporaryDirectory(prefix="postjet-bench-") as path:
-        folder = Path(path)
-        folder.chmod(0o755)  # Postfix's daemons are not root
+    with workplace() as folder:
         try:
             results = uvloop.run(run(options, folder))
         except (PostjetError, TimeoutError) as error:

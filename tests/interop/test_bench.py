@@ -1,14 +1,13 @@
 """A short round of the bench of the whole path: everything it needs works, and its figures are plausible."""
 
 from functools import partial
-from pathlib import Path
 
 import pytest
 
 from bench import postfix
 from bench.figures import Case, table
 from bench.generator import SENDER_DOMAIN
-from bench.measuring import Make, measure
+from bench.measuring import Make, measure, workplace
 from bench.relays import SELECTOR, Postjet
 from common.key_store import KeyStore
 
@@ -24,11 +23,10 @@ NO_POSTFIX = pytest.mark.skipif(not (postfix.CACHE / "root").exists(), reason="m
         pytest.param(postfix.Postfix, "cleanup", marks=NO_POSTFIX),
     ],
 )
-async def test_a_round(tmp_path: Path, make: Make, process: str) -> None:
-    key = KeyStore(f"file://{tmp_path}/{{domain}}.{{selector}}.pem", "").create(SENDER_DOMAIN, SELECTOR, "rsa").path
-    for folder in (tmp_path, *list(tmp_path.parents)[:2]):
-        folder.chmod(0o755)  # Postfix's daemons are not root
-    one = await measure(make, CASE, tmp_path / "round", key)
+async def test_a_round(make: Make, process: str) -> None:
+    with workplace() as folder:  # not tmp_path, which pytest makes root's alone
+        key = KeyStore(f"file://{folder}/{{domain}}.{{selector}}.pem", "").create(SENDER_DOMAIN, SELECTOR, "rsa").path
+        one = await measure(make, CASE, folder / "round", key)
     assert one.accepted > 0
     assert one.delivered > 0
     assert one.cpu[process] > 0
