@@ -63,10 +63,12 @@ async def test_campaign(seed: int, tmp_path: Path, total: Counter[str]) -> None:
         mix.prepare(world, MAILS)
         keeper = asyncio.create_task(processes.keep_up(world))
         injector = Injector(world)
-        outcomes = await _round(world, mails, injector, faults)
-        left = await _left(world)
-        rows = await query(world, "SELECT * FROM events")
-        keeper.cancel()
+        try:
+            outcomes = await _round(world, mails, injector, faults)
+            left = await _left(world)
+            rows = await query(world, "SELECT * FROM events")
+        finally:
+            keeper.cancel()
     sent = [Sent(mail, outcome) for mail, outcome in zip(mails, outcomes, strict=True)]
     checker = Checker(sent, world.sinks, injector.happened, rows, left)
     checker.check()
