@@ -8,11 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+import nats.errors
 from nats.aio.msg import Msg
 from scenario_support import broker
 from support import until
 
 from campaign.processes import PARENT, RESTART, WORDS, Victim, find, now, pids
+from common.broker import BrokerFailure
 from common.errors import UnavailableError
 from master.demo.sink import Sink
 from master.demo.sink_script import Phase, Rule
@@ -120,12 +122,15 @@ class Injector:
         """Kill a process and wait until it runs again; who writes events, during an insert if there is one."""
         victim = await find(self.world, fault.victim, fault.choice)
         if victim.name in ("recorder", "ClickHouse"):
-            with contextlib.suppress(TimeoutError, UnavailableError):  # nothing to insert, or nobody who could
+            # there may be nothing to insert, or nobody who could
+            with contextlib.suppress(TimeoutError, UnavailableError, BrokerFailure, nats.errors.Error):
                 await asyncio.wait_for(self._insert_begins(), 3)
                 await asyncio.sleep(fault.seconds * INSERT)
-        before = set(pids(self.world, victim.name))
-        happened = self._note(Happened(what="kill", victim=victim.name, since=now(), in_data=in_data))
-        victim.signal(signal.SIGKILL)
+        before, since = set(pids(self.world, victim.name)), now()
+        if not victim.signal(signal.SIGKILL):
+            victim.close()
+            return  # another fault was quicker
+        happened = self._note(Happened(what="kill", victim=victim.name, since=since, in_data=in_data))
         await self._until_again(victim, before)
         happened.until = now()
 

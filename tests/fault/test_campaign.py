@@ -12,6 +12,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -58,14 +59,16 @@ async def test_campaign(seed: int, tmp_path: Path, total: Counter[str]) -> None:
     started, chance = time.monotonic(), random.Random(seed)
     mails = mix.make_mails(chance, MAILS)
     faults = plan(chance, FAULTS, long_stops=MAILS >= LONG)
-    async with World(tmp_path, settings=SETTINGS) as world:
+    async with World(tmp_path, settings=deepcopy(SETTINGS)) as world:
         mix.prepare(world, MAILS)
         keeper = asyncio.create_task(processes.keep_up(world))
         injector = Injector(world)
-        outcomes = await _round(world, mails, injector, faults)
-        left = await _left(world)
-        rows = await query(world, "SELECT * FROM events")
-        keeper.cancel()
+        try:
+            outcomes = await _round(world, mails, injector, faults)
+            left = await _left(world)
+            rows = await query(world, "SELECT * FROM events")
+        finally:
+            keeper.cancel()
     sent = [Sent(mail, outcome) for mail, outcome in zip(mails, outcomes, strict=True)]
     checker = Checker(sent, world.sinks, injector.happened, rows, left)
     checker.check()
