@@ -61,7 +61,7 @@ def is_dead(pid: int) -> bool:
     """Whether a process has ended; its parent need not know yet."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except FileNotFoundError:
+    except OSError:
         return True
 
 
