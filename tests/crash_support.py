@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from scenario_support import SENDER, processes, query
-from support import until
+from support import make_entry, until
 
+from common import subjects
 from common.broker import Broker, BrokerFailure, Message
 from common.event import unpack
 from common.queue import listing
@@ -122,7 +123,7 @@ class Crashes:
     def __init__(self, world: World, folder: Path, connection: Broker) -> None:
         self.world, self.folder, self.connection = world, folder, connection
         [self.sink] = world.sinks
-        self._first_event = self._first_log = 0
+        self.first_event = self._first_log = 0
         self._is_clean = True
 
     # --- verbs ---
@@ -162,7 +163,7 @@ class Crashes:
         self._is_clean = False
         self.sink.rules[:] = rules
         self.sink.received.clear()
-        self._first_event = (await self.connection.api(f"STREAM.INFO.{EVENTS_STREAM}"))["state"]["last_seq"] + 1
+        self.first_event = (await self.connection.api(f"STREAM.INFO.{EVENTS_STREAM}"))["state"]["last_seq"] + 1
         self._first_log = self.world.log_file.stat().st_size
 
     async def send(self, recipients: int = 1, content: bytes = b"", domain: str = DOMAIN) -> bool:
@@ -185,7 +186,7 @@ class Crashes:
         await until(lambda: self._is_empty(EVENTS_STREAM), PATIENCE)
         copies = Counter(recipient for mail in self.sink.received for recipient in mail.recipients)
         assert (copies.total(), len(set(copies.values()))) == (arrives, min(arrives, 1))
-        rows = await self._recorded()
+        rows = await self.recorded()
         assert _types(rows) == events
         assert len({row["id"] for row in rows}) == len(rows)
         for subject in await self.connection.subjects("MQ_default", "h.>"):
@@ -248,7 +249,7 @@ class Crashes:
             row for stored in [s async for s in listing.walk(self.connection, EVENTS_STREAM, "e.>")]
             for row in unpack(stored.body)
         ]  # fmt: skip
-        recorded = await self._recorded()
+        recorded = await self.recorded()
         seen = {row["id"] for row in recorded}
         rows = [*recorded, *(row for row in waiting if row["id"] not in seen)]
         contents = (await self.connection.api(f"STREAM.INFO.{BODY_STREAM}"))["state"]["messages"]
@@ -268,9 +269,14 @@ class Crashes:
             return bool((await self.connection.api(f"STREAM.INFO.{stream}"))["state"]["messages"] == 0)
         return False
 
-    async def _recorded(self) -> list[dict[str, Any]]:
+    async def recorded(self) -> list[dict[str, Any]]:
         sql = "SELECT type, id FROM events WHERE stream_sequence >= {n:UInt64} ORDER BY stream_sequence, row_number"
-        return await query(self.world, sql, n=self._first_event)
+        return await query(self.world, sql, n=self.first_event)
+
+
+async def unreadable(broker: Broker) -> None:
+    """An entry of nonsense, which is held."""
+    await broker.put(Message(subjects.entry("q", make_entry(f"r@{DOMAIN}")), b"no entry"))
 
 
 def _types(rows: list[dict[str, Any]]) -> str:
@@ -285,5 +291,5 @@ def _has(words: list[str], word: str) -> bool:
 def _is_dead(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except FileNotFoundError:
+    except OSError:
         return True

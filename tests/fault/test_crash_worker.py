@@ -3,11 +3,10 @@
 import time
 
 import pytest
-from crash_support import DOMAIN, LATER, MIDDLE, PATIENCE, WORKER, Crashes, Left, Row, after, before
+from crash_support import DOMAIN, LATER, MIDDLE, PATIENCE, WORKER, Crashes, Left, Row, after, before, unreadable
 from queue_support import submit
 from support import make_entry, until
 
-from common import subjects
 from common.broker import Broker, Message
 from common.queue.strikes import LIMIT
 from master.demo.sink_script import Rule
@@ -24,10 +23,6 @@ SCHEDULED = after(WORKER, f"{FINISH}._schedule")
 
 async def overdue(broker: Broker) -> None:
     await submit(broker, make_entry(f"r@{DOMAIN}", expires=time.time() - 1))
-
-
-async def unreadable(broker: Broker) -> None:
-    await broker.put(Message(subjects.entry("q", make_entry(f"r@{DOMAIN}")), b"no entry"))
 
 
 ROWS = [

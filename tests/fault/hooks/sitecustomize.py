@@ -8,6 +8,7 @@ child of the parent has in its command line, ``""`` for the process itself. A po
 is then in the file ``struck``.
 """
 
+import contextlib
 import functools
 import importlib.abc
 import importlib.util
@@ -48,9 +49,10 @@ def strike(point: str, arguments: object) -> None:
 def sibling(word: str) -> int:
     """The child of our parent with a word, or a path that ends in it, in its command line."""
     for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and f"\nPPid:\t{os.getppid()}\n" in (entry / "status").read_text():
+        with contextlib.suppress(OSError):  # no process, or one that has ended
             words = (entry / "cmdline").read_text().split("\0")
-            if any(w == word or w.endswith(f"/{word}") for w in words):
+            ours = f"\nPPid:\t{os.getppid()}\n" in (entry / "status").read_text()
+            if ours and any(w == word or w.endswith(f"/{word}") for w in words):
                 return int(entry.name)
     raise LookupError(word)
 
@@ -59,7 +61,7 @@ def is_dead(pid: int) -> bool:
     """Whether a process has ended; its parent need not know yet."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except FileNotFoundError:
+    except OSError:
         return True
 
 
