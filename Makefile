@@ -40,9 +40,10 @@ faults: $(STAMP)  ## faults at random moments of 20 rounds of 5,000 mails, half 
 bench: $(STAMP)   ## the whole path beside Debian's Postfix with and without OpenDKIM (10 minutes; ARGS=--help)
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/python -m bench.relaying $(ARGS)
 
-bench-parts: $(STAMP)  ## signatures a second against dkimpy; submissions a second by ways of gathering them (5 minutes)
+bench-parts: $(STAMP)  ## signatures a second against dkimpy; submissions a second by ways of gathering them; events recorded (6 minutes)
 	$(VENV)/bin/python -m bench.dkim
 	$(VENV)/bin/python -m bench.accepting
+	$(VENV)/bin/python -m bench.recording
 
 clean:            ## remove what make made
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
