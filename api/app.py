@@ -10,7 +10,6 @@ from api.figures import Figures
 from api.health import Health
 from common import counting
 
-
 _METHODS = ["GET", "HEAD"]
 
 
