@@ -10,18 +10,20 @@ from api.figures import Figures
 from api.health import Health
 from common import counting
 
+_METHODS = ["GET", "HEAD"]
+
 
 def make(health: Health, figures: Figures, data_dir: str) -> FastAPI:
     """The application."""
     counted = counting.folder(data_dir)
     app = FastAPI(title="Postjet", openapi_url=None)  # health is for machines that know it
 
-    @app.get("/healthz")
+    @app.api_route("/healthz", methods=_METHODS)
     async def healthz() -> Response:
         """This process lives."""
         return JSONResponse({"status": "alive"})
 
-    @app.get("/readyz")
+    @app.api_route("/readyz", methods=_METHODS)
     async def readyz() -> Response:
         """Whether a mail would be taken now; if not, why (RFC 9457)."""
         verdict = await health.judge()
@@ -37,7 +39,7 @@ def make(health: Health, figures: Figures, data_dir: str) -> FastAPI:
         }
         return JSONResponse(problem, 503, media_type="application/problem+json")
 
-    @app.get("/metrics")
+    @app.api_route("/metrics", methods=_METHODS)
     async def metrics(request: Request) -> Response:
         """What all processes of this instance counted, and the figures of this moment."""
         registry = CollectorRegistry()

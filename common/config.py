@@ -119,7 +119,7 @@ class Dns(Section):
 
 
 class Api(Section):
-    """HTTP: /healthz, /readyz and /metrics; REST and console in a later version."""
+    """HTTP: /healthz, /readyz and /metrics, without a login. REST and console come in a later version."""
 
     bind: Bind = Field("127.0.0.1:8025", description="port 0 takes one that is free; run/instance.json says which")
 

@@ -37,8 +37,8 @@ class Running:
     address: str
     role: Role
 
-    async def get(self, path: str, **headers: str) -> Answer:
-        request = urllib.request.Request(f"http://{self.address}{path}", headers=headers)
+    async def get(self, path: str, method: str = "GET", **headers: str) -> Answer:
+        request = urllib.request.Request(f"http://{self.address}{path}", headers=headers, method=method)
         return await asyncio.to_thread(_get, request)
 
 

@@ -31,6 +31,7 @@ async def test_ready(start: Start, broker: Broker) -> None:
         await until(lambda: ready(api))  # the connection that asks whether writes are synced comes a moment later
         assert (await api.get("/readyz")).json == {"status": "ready", "degraded": []}
         assert (await api.get("/healthz")).json == {"status": "alive"}
+        assert (await api.get("/readyz", "HEAD")).status == 200
 
 
 async def test_no_worker(start: Start, broker: Broker) -> None:

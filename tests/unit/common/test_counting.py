@@ -1,13 +1,18 @@
 """Counting in several processes: real ones, for where values lie is a process's own."""
 
+import os
+import re
 import subprocess
 import sys
+from collections.abc import Sequence
+from importlib import resources
 from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+import conf
 from common import counting, metrics, metrics_text
 
 _START = """
@@ -19,10 +24,16 @@ folder = Path(sys.argv[1])
 """
 
 
-def run(folder: Path, who: str, *lines: str) -> subprocess.CompletedProcess[str]:
-    """A process that shares what it counts, and does these."""
-    script = "\n".join([_START, f"counting.share(folder, {who!r})", *lines])
-    done = subprocess.run([sys.executable, "-c", script, str(folder)], capture_output=True, text=True, timeout=60)
+def run(folder: Path, who: str, *lines: str, before: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
+    """A child of a parent that shares what it counts, which does the same and these."""
+    script = "\n".join([_START, *before, f"counting.share(folder, {who!r})", *lines])
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(folder)],
+        env=os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(folder)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     assert done.returncode in (0, -9), done.stderr
     return done
 
@@ -87,13 +98,12 @@ def test_what_a_crash_of_the_machine_left_is_begun_anew(tmp_path: Path, damage: 
 
 
 def test_no_room_for_metrics_is_no_reason_to_stop(tmp_path: Path) -> None:
-    """On a full disk a mapped file without blocks would end the process (SIGBUS)."""
+    """A mapped file for which the disk has no room would end the process (SIGBUS); so nothing is mapped."""
     full = "def full(*_): raise OSError(28, 'No space left on device')"
-    script = [full, "os.posix_fallocate = full", "counting.share(folder, 'b-0')", COUNT, OPEN, "print('counted')"]
-    done = run(tmp_path, "a-0", *script)
-    assert done.stdout.splitlines()[-1] == "counted"
+    done = run(tmp_path, "a-0", COUNT, OPEN, "print('counted')", before=[full, "os.posix_fallocate = full"])
     assert "No space left on device" in done.stdout
-    assert [file.name for file in tmp_path.glob("*b-0*.db")] == []
+    assert done.stdout.splitlines()[-1] == "counted"
+    assert list(tmp_path.glob("*.db")) == []
 
 
 def test_files_have_their_blocks(tmp_path: Path) -> None:
@@ -111,3 +121,11 @@ def test_every_metric_is_described() -> None:
         assert metric.text.endswith(".")
         assert f"| `{metric.name}` |" in page
     assert not {label for metric in metrics.ALL for label in metric.labels} & {"domain", "recipient", "sender", "site"}
+
+
+def test_alerts_ask_for_metrics_that_exist() -> None:
+    known = {metric.name for metric in metrics.ALL}
+    for file in (resources.files(conf) / "prometheus").iterdir():
+        expressions = re.findall(r"^ *expr: (.*)", file.read_text(), re.MULTILINE)
+        assert set(re.findall(r"postjet_\w+", " ".join(expressions))) <= known
+        assert bool(expressions) == (file.name == "alerts.yml")
