@@ -93,9 +93,7 @@ def store(message: bytes) -> bytes:
 
 def load(stored: bytes) -> bytes:
     """The message behind its stored form. Raises CorruptError."""
-    if not stored or stored[0] != VERSION:
-        raise CorruptError(f"content of schema version {stored[0] if stored else 'none'}; this is version {VERSION}")
-    frame = stored[1:]
+    frame = _frame(stored)
     try:
         if zstandard.frame_content_size(frame) >= 0:
             return _DECOMPRESSOR.decompress(frame, allow_extra_data=False)
@@ -106,3 +104,20 @@ def load(stored: bytes) -> bytes:
     if not stream.eof or stream.unused_data:
         raise CorruptError("content is not one whole frame")
     return message
+
+
+def head(stored: bytes, size: int) -> bytes:
+    """The first ``size`` bytes of the message, or all it has, from the first bytes of its stored form, which may be
+    all of it. Raises CorruptError.
+    """
+    try:
+        with zstandard.ZstdDecompressor().stream_reader(_frame(stored)) as reader:
+            return reader.read(size)
+    except zstandard.ZstdError as error:
+        raise CorruptError(f"content does not decompress: {error}") from error
+
+
+def _frame(stored: bytes) -> bytes:
+    if not stored or stored[0] != VERSION:
+        raise CorruptError(f"content of schema version {stored[0] if stored else 'none'}; this is version {VERSION}")
+    return stored[1:]

@@ -53,6 +53,8 @@ class Entry:
     """Tries so far that count."""
     last_reply: str = ""
     """What the last try ended with, for the report on expiry."""
+    last_host: str = ""
+    """The host that said so; ``""`` where it was our own finding."""
 
     @property
     def id(self) -> str:

@@ -30,6 +30,12 @@ def id_time(identifier: str) -> float:
     return int(identifier[:_TIME_CHARS], 32) / 1000
 
 
+def report_id(delivery: str) -> str:
+    """The submission id of the report about a delivery: always the same, with the time of that delivery's own id."""
+    digest = hashlib.blake2b(delivery.encode(), digest_size=7).digest()
+    return delivery[:_TIME_CHARS] + base32(int.from_bytes(digest, "big"), _RANDOM_CHARS)
+
+
 def token(text: str) -> str:
     """A subject token for text that people chose (a campaign): 65 bits of its hash; ``-`` for none."""
     if not text:

@@ -25,6 +25,11 @@ class DeliveryFailure(Exception):
     site_down: bool = False
     """No host of the site could be talked to: the fault is not this recipient's."""
 
+    @property
+    def said_by(self) -> str:
+        """The host whose words these are; ``""`` where they are ours."""
+        return self.host if self.reason == "rejected" else ""
+
     def __str__(self) -> str:
         relay = f"{self.host}[{self.address}]: " if self.host else ""
         return f"{relay}{self.code} {self.enhanced} {self.text}"

@@ -13,6 +13,7 @@ from common.queue.sweep import Sweeper
 from common.queue.take import Taker
 from common.role import Role, together
 from outbound.prepare import Preparer
+from outbound.reporter import Reporter
 from outbound.resolver import Resolver
 from outbound.routing import Router
 from outbound.site import Sites
@@ -37,8 +38,11 @@ async def main(role: Role) -> None:
     router = Router(config, Resolver(config.dns.nameservers))
     sites = Sites(router, config.hostname, config.delivery)
     preparer = Preparer(taker, keys, signature_required=config.dkim.required)
+    reporter = Reporter(taker, config.hostname, config.delivery.expire)
     strikes = Strikes(broker, pool, role.holder)
-    worker = Worker(f"{role.name}-{role.slot}", config.delivery, taker, finisher, preparer, router, sites, strikes)
+    worker = Worker(
+        f"{role.name}-{role.slot}", config.delivery, taker, finisher, preparer, reporter, router, sites, strikes
+    )
     await taker.start()
     await strikes.start()
     sweeping = leases.while_alone(

@@ -13,6 +13,7 @@ import structlog
 from common.broker import BrokerFailure
 from common.config import Delivery
 from common.content import CorruptError
+from common.event import Event
 from common.keys import BadKeyError
 from common.queue.bodies import MissingError
 from common.queue.finish import Finisher
@@ -23,6 +24,7 @@ from outbound.budget import Budget
 from outbound.failure import DeliveryFailure, temporary
 from outbound.prepare import Prepared, Preparer, UnsignedError
 from outbound.record import Attempt
+from outbound.reporter import Reporter
 from outbound.retry import next_attempt
 from outbound.routing import Route, Router
 from outbound.site import Delivered, Sites
@@ -50,12 +52,13 @@ class Worker:
         taker: Taker,
         finisher: Finisher,
         preparer: Preparer,
+        reporter: Reporter,
         router: Router,
         sites: Sites,
         strikes: Strikes,
     ) -> None:
         self.name, self.delivery = name, delivery
-        self.taker, self.finisher, self.preparer = taker, finisher, preparer
+        self.taker, self.finisher, self.preparer, self.reporter = taker, finisher, preparer, reporter
         self.router, self.sites, self.strikes = router, sites, strikes
         self._tasks: set[asyncio.Task[None]] = set()
         self._memory = Budget(MAX_LARGE_BYTES, LARGE)
@@ -118,7 +121,7 @@ class Worker:
         attempt = Attempt(entry, entry.attempts + 1, self.name, time.time())
         if attempt.started >= entry.expires:
             if taken.begin():
-                await self.finisher.done(taken, attempt.expired())
+                await self._undeliverable(taken, attempt.expired())
             return
         try:
             if route is None:
@@ -177,10 +180,16 @@ class Worker:
             return
         at = None if failure.permanent else next_attempt(attempt.entry, attempt.number, time.time(), self.delivery)
         if at is None:
-            await self.finisher.done(taken, attempt.bounced(failure))
+            await self._undeliverable(taken, attempt.bounced(failure))
         else:
-            later = taken.entry.but(attempts=attempt.number, last_reply=str(failure))
+            later = taken.entry.but(attempts=attempt.number, last_reply=str(failure), last_host=failure.said_by)
             await self.finisher.defer(taken, attempt.deferred(failure, at), later, at)
+
+    async def _undeliverable(self, taken: Taken, row: Event) -> None:
+        """It has ended without being delivered, which its sender is told."""
+        async with self._memory.use(taken.entry.size):
+            report = await self.reporter.about(taken, row)
+        await self.finisher.done(taken, row, report)
 
     # --- the park: entries that wait for room at their site ---
 

@@ -33,16 +33,22 @@ class Bodies:
         """The stored form. Raises MissingError, CorruptError and what ``Broker.request`` raises."""
         subject = body(self.pool, submission_id)
         subjects = [f"{subject}.{i}" for i in range(ref.chunks)] if ref.chunks else [subject]
-        parts = []
-        for name in subjects:
-            message = await self.broker.last(BODY_STREAM, name)
-            if message is None:
-                raise MissingError(f"content {name} is not in the store")
-            parts.append(message.body)
-        stored = b"".join(parts)
+        stored = b"".join([await self._message(name) for name in subjects])
         if digest(stored) != ref.digest:
             raise CorruptError(f"content {subject} differs from what was stored")
         return stored
+
+    async def beginning(self, submission_id: str, ref: BodyRef) -> bytes:
+        """The first chunk, or all of what is not in chunks. Raises as ``get`` does."""
+        if ref.chunks:
+            return await self._message(f"{body(self.pool, submission_id)}.0")
+        return await self.get(submission_id, ref)
+
+    async def _message(self, subject: str) -> bytes:
+        message = await self.broker.last(BODY_STREAM, subject)
+        if message is None:
+            raise MissingError(f"content {subject} is not in the store")
+        return message.body
 
     async def release(self, submission_id: str) -> bool:
         """Remove a submission's content if no entry of any kind is left; whether it did.

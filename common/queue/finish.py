@@ -1,7 +1,9 @@
-"""Finishing: the outcome's row is stored, then a deferral's schedule, then the entry goes. Always in that order.
+"""Finishing: the outcome's row is stored, then a deferral's schedule or a report, then the entry goes.
 
-Rows of 5 ms or less share one message of EVENTS. Whatever the broker does meanwhile, an outcome is
-repeated until it is stored; until then ``clear`` is not set, and the worker begins nothing new.
+Always in that order. Rows of 5 ms or less share one message of EVENTS. Whatever the broker does meanwhile, an
+outcome is repeated until it is stored; until then ``clear`` is not set, and the worker begins nothing new. Only a
+report for which there is no room is not waited for: what it is about stays in the queue, to be handed out again,
+and others, whose end makes room, go on.
 """
 
 import asyncio
@@ -18,6 +20,7 @@ from common.broker import Broker, BrokerFailure, Message, with_id
 from common.content import SCHEDULED_INLINE_LIMIT, BodyRef
 from common.entry import Entry
 from common.event import Event, Type, pack
+from common.queue import reports
 from common.queue.bodies import Bodies
 from common.queue.take import GoneError, Taker
 from common.queue.taken import Copy, Taken
@@ -39,6 +42,8 @@ class _Outcome:
     later: Entry | None
     """What to schedule, for a deferral."""
     at: float
+    report: Entry | None
+    """Tells the sender of a delivery that failed."""
     done: asyncio.Future[None]
 
 
@@ -59,17 +64,22 @@ class Finisher:
 
     # --- verbs ---
 
-    async def done(self, taken: Taken, row: Event) -> None:
-        """The delivery has ended (delivered, bounced, expired); returns when that is stored and the entry gone."""
-        await self._gather(taken, row, None, 0)
+    async def done(self, taken: Taken, row: Event, report: Entry | None = None) -> None:
+        """The delivery has ended (delivered, bounced, expired); returns when that is stored and the entry gone.
+
+        Raises BrokerError when there is no room for the report: the entry is handed out again.
+        """
+        await self._gather(taken, row, None, 0, report)
 
     async def defer(self, taken: Taken, row: Event, later: Entry, at: float) -> None:
         """Try again at a time (seconds since 1970) with ``later``, the entry as changed by this attempt."""
         await self._gather(taken, row, later, at)
 
     async def drop(self, taken: Taken) -> None:
-        """An old copy: what it stands for is scheduled or finished already."""
+        """An old copy: what it stands for is scheduled, reported or finished already."""
         self.taker.finished(taken)
+        if report := await reports.find(self.broker, taken.entry):
+            await self._surely(reports.accepted(report))  # whoever stored it may have died before this
         await self._remove(taken.copies)
         await self._release(taken.entry)
 
@@ -112,8 +122,10 @@ class Finisher:
 
     # --- how ---
 
-    async def _gather(self, taken: Taken, row: Event, later: Entry | None, at: float) -> None:
-        outcome = _Outcome(taken, row, later, at, asyncio.get_running_loop().create_future())
+    async def _gather(
+        self, taken: Taken, row: Event, later: Entry | None, at: float, report: Entry | None = None
+    ) -> None:
+        outcome = _Outcome(taken, row, later, at, report, asyncio.get_running_loop().create_future())
         self._gathered.append(outcome)
         if len(self._gathered) >= GATHER_MOST:
             self._go()
@@ -149,6 +161,8 @@ class Finisher:
         try:
             if outcome.later is not None:
                 await self._schedule(taken, outcome.later, outcome.at)
+            if outcome.report is not None:
+                await self._report(taken, outcome.report)
             await self._remove(taken.copies)
             self.taker.finished(taken)
             if outcome.later is None:
@@ -159,10 +173,16 @@ class Finisher:
             outcome.done.set_result(None)
 
     def _fail(self, outcome: _Outcome, error: Exception) -> None:
-        """A mistake of ours: the entry is left to be handed out again, its worker is told."""
+        """A mistake of ours, or no room: the entry is left to be handed out again, its worker is told."""
         self.taker.finished(outcome.taken)
         if not outcome.done.done():
             outcome.done.set_exception(error)
+
+    async def _report(self, taken: Taken, report: Entry) -> None:
+        """The report's entry, then the row that tells of it: a row never speaks of mail that is not there."""
+        await reports.put(self.broker, report)
+        await self._surely(reports.accepted(report))
+        log.info("%s: sender non-delivery notification: %s", taken.entry.id, report.submission)
 
     async def _schedule(self, taken: Taken, later: Entry, at: float) -> None:
         """A schedule of the broker's own (ADR-51); one per delivery, a second one replaces the first."""

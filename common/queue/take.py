@@ -17,6 +17,7 @@ from nats.aio.msg import Msg
 from common.broker import Broker, BrokerFailure
 from common.content import BodyRef
 from common.entry import Entry, UnreadableError
+from common.queue import reports
 from common.queue.bodies import Bodies
 from common.queue.lanes import Consumer
 from common.queue.taken import Copy, Reader, Taken
@@ -112,14 +113,16 @@ class Taker:
         """Whether an entry that may have been tried before still counts; if not, it is dropped and acked.
 
         Its deferral comes first: a schedule that fires stores the entry before it goes, so whoever looks
-        at ``s.`` and then at ``q.`` misses neither.
+        at ``s.`` and then at ``q.`` misses neither. One whose sender has been sent a report has ended.
         """
         if not taken.maybe_tried:
             return True
         if await self.broker.last(self.stream, as_kind(SCHEDULED, taken.subject)):
             return False
         latest = await self.broker.last(self.stream, taken.subject)
-        return latest is not None and latest.sequence == taken.sequence
+        if latest is None or latest.sequence != taken.sequence:
+            return False
+        return await reports.find(self.broker, taken.entry) is None
 
     async def content(self, taken: Taken) -> bytes:
         """The stored content of an entry, wherever it lies. Raises GoneError and what bodies raise."""

@@ -1,0 +1,97 @@
+"""Status reports in the queue: entries like any other, from the null sender to the sender of what they are about.
+
+A report's id comes from the delivery's, so that whoever tells of that delivery again, after a crash, makes the
+same entry: it is stored once, and as long as it is there the delivery counts as ended.
+"""
+
+import asyncio
+
+import structlog
+
+from common.broker import Broker, BrokerError, BrokerFailure, Message, with_id
+from common.content import store
+from common.entry import Entry
+from common.event import Event, Type, pack
+from common.ids import report_id
+from common.subjects import READY, events, queue_stream
+from common.subjects import entry as entry_subject
+
+log = structlog.get_logger()
+
+INTERFACE = "report"
+#: The key of ``meta`` that names, in every event of a report, the delivery it is about.
+ABOUT = "report_of"
+
+
+def report_on(entry: Entry, message: bytes, message_id: str, now: float, expires: float) -> Entry:
+    """The entry of the report on a delivery, whose sender must not be null. Times are seconds since 1970."""
+    return _bare(entry).but(
+        accepted=now, expires=expires, size=len(message), content=store(message), message_id=message_id
+    )
+
+
+async def find(broker: Broker, entry: Entry) -> Entry | None:
+    """The report on a delivery, if it lies in the queue: ready, scheduled or held. Raises what the broker raises."""
+    if not entry.sender:
+        return None
+    stored = await broker.last(queue_stream(entry.pool), _every_kind(_bare(entry)))
+    return Entry.unpack(stored.body) if stored else None
+
+
+async def put(broker: Broker, report: Entry) -> None:
+    """Store a report; one that is there already stays. Raises BrokerError, as where there is no room for it."""
+    message = with_id(
+        entry_subject(READY, report),
+        report.pack(),
+        report.id,
+        **{
+            "Nats-Expected-Last-Subject-Sequence": "0",
+            "Nats-Expected-Last-Subject-Sequence-Subject": _every_kind(report),
+        },
+    )
+    while True:
+        try:
+            await broker.put(message)
+            return
+        except BrokerError as error:
+            if error.code in BrokerError.WRONG_SEQUENCE:
+                return
+            raise
+        except BrokerFailure as error:
+            log.warning("queue: a report could not be stored yet: %s", error)
+            await asyncio.sleep(1)
+
+
+def accepted(report: Entry) -> Message:
+    """The message with a report's ``accepted`` row; the same row however often it is made."""
+    row = Event(
+        time=report.accepted, type=Type.ACCEPTED, id=report.submission, submission=report.submission,
+        pool=report.pool, recipients=(report.recipient,), meta=report.meta, message_id=report.message_id,
+        size=report.size, priority=report.priority, interface=report.interface,
+    )  # fmt: skip
+    return with_id(events(report.pool), pack([row]), f"accepted.{row.id}")
+
+
+def _bare(entry: Entry) -> Entry:
+    """A report's entry as far as its delivery alone decides; that is enough for its subject."""
+    return Entry(
+        submission=report_id(entry.id),
+        number=1,
+        sender="",
+        recipient=entry.sender,
+        domain=entry.sender.rpartition("@")[2],
+        accepted=0,
+        expires=0,
+        size=0,
+        content=None,
+        pool=entry.pool,
+        priority=entry.priority,
+        meta={ABOUT: entry.id},
+        interface=INTERFACE,
+        smtputf8=not entry.sender.isascii(),
+    )
+
+
+def _every_kind(report: Entry) -> str:
+    """Its subjects in all states."""
+    return f"*{entry_subject(READY, report)[1:]}"

@@ -1,0 +1,50 @@
+"""Reports on what a worker could not deliver: who is told, and the original fetched for it."""
+
+import time
+
+import structlog
+
+from common import content
+from common.content import BodyRef, CorruptError
+from common.entry import Entry
+from common.event import Event
+from common.queue.bodies import MissingError
+from common.queue.reports import report_on
+from common.queue.take import GoneError, Taker
+from common.queue.taken import Taken
+from outbound import report
+
+log = structlog.get_logger()
+
+
+class Reporter:
+    """Makes the reports of one worker. ``expire`` in seconds."""
+
+    def __init__(self, taker: Taker, hostname: str, expire: float) -> None:
+        self._taker, self._hostname, self._expire = taker, hostname, expire
+
+    async def about(self, taken: Taken, row: Event) -> Entry | None:
+        """The report on a delivery that ended with ``row``, or None where nobody is told. Raises BrokerFailure."""
+        if not self._is_told(taken.entry.sender):
+            return None
+        try:
+            original = content.head(await self._beginning(taken), report.LIMIT + 1)
+        except GoneError:  # refused or removed meanwhile: not ours to report
+            return None
+        except (MissingError, CorruptError) as error:
+            log.warning("%s: reported without its content: %s", taken.entry.id, error)
+            original = None
+        entry, now = taken.entry, time.time()
+        message = report.build(entry, row, self._hostname, original)
+        return report_on(entry, message, report.message_id(entry, self._hostname), now, now + self._expire)
+
+    def _is_told(self, sender: str) -> bool:
+        """Not the null sender, so no report is ever about a report (RFC 5321 4.5.5), and not ourselves."""
+        return "@" in sender and sender.lower() != report.address(self._hostname).lower()
+
+    async def _beginning(self, taken: Taken) -> bytes:
+        """The stored form of the original, or enough of it. Raises GoneError and what bodies raise."""
+        entry = taken.entry
+        if isinstance(entry.content, BodyRef):
+            return await self._taker.bodies.beginning(entry.submission, entry.content)
+        return await self._taker.content(taken)
