@@ -1,5 +1,7 @@
 """What happened, asked of the database and told to people.
 
+A delivery that failed is traced with the report on it: the ids of both say that they belong together.
+
 ``trace`` and ``recent`` read; ``timeline``, ``line`` and ``to_json`` turn events into text.
 """
 
@@ -7,15 +9,15 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
-from itertools import groupby
 from typing import Any
 
 from rich.console import Group
 from rich.text import Text
 
 from common.errors import UsageError
-from common.event import Event, Type
-from common.ids import DELIVERY, SUBMISSION, id_time
+from common.event import Event, Status, Type
+from common.ids import DELIVERY, SUBMISSION, id_time, report_id
+from common.queue.reports import ABOUT
 from common.units import format_duration, format_size
 from events.store import TIMES, NoTableError, Store
 
@@ -27,6 +29,7 @@ _DURATIONS = [name for name in _NAMES if name.startswith("time_")]
 _SELECT = f"SELECT {', '.join(_NAMES)}, stream_sequence, row_number FROM events WHERE "
 _NEWEST = " ORDER BY time DESC, stream_sequence DESC, row_number DESC LIMIT {limit:UInt32}"
 _OLDEST = " ORDER BY stream_sequence, row_number LIMIT {limit:UInt32}"
+_SINCE = " AND time >= fromUnixTimestamp64Milli({since:Int64})"
 _ADDRESS = (
     "(lower(sender) = {address:String} OR lower(recipient) = {address:String}"
     " OR has(arrayMap(address -> lower(address), recipients), {address:String}))"
@@ -43,7 +46,8 @@ _STYLES = {
 def trace(store: Store, what: str, limit: int = 1000) -> list[Event]:
     """Events of a submission's id, a delivery's id or a sender's or recipient's address, oldest first.
 
-    Of more than ``limit`` the newest. Raises UsageError, NotReachableError, RefusedError.
+    Of more than ``limit`` the newest. Those of the reports on what failed follow.
+    Raises UsageError, NotReachableError, RefusedError.
     """
     parameters: dict[str, Any] = {"limit": limit}
     if match := DELIVERY.fullmatch(what):
@@ -58,10 +62,26 @@ def trace(store: Store, what: str, limit: int = 1000) -> list[Event]:
     else:
         raise UsageError(f"{what!r} is neither the id of a submission or delivery nor an address")
     if "submission" in parameters:  # the id says when: older days need not be looked at
-        condition += " AND time >= fromUnixTimestamp64Milli({since:Int64})"
-        parameters |= {"since": int(id_time(parameters["submission"]) * 1000) - 86_400_000}
+        condition += _SINCE
+        parameters |= {"since": _day_before(parameters["submission"])}
     rows = _ask(store, condition + _NEWEST, parameters)
+    events = [_event(row) for row in reversed(rows)]
+    return events + _reports(store, events, limit)
+
+
+def _reports(store: Store, events: list[Event], limit: int) -> list[Event]:
+    """The events of the reports on deliveries that failed, but for those that are among ``events``."""
+    ids = {report_id(event.delivery) for event in events if event.status == Status.UNDELIVERABLE}
+    ids -= {event.submission for event in events}
+    if not ids:
+        return []
+    parameters = {"reports": sorted(ids), "since": _day_before(min(ids)), "limit": limit}
+    rows = _ask(store, "submission IN {reports:Array(String)}" + _SINCE + _NEWEST, parameters)
     return [_event(row) for row in reversed(rows)]
+
+
+def _day_before(identifier: str) -> int:
+    return int(id_time(identifier) * 1000) - 86_400_000
 
 
 def recent(
@@ -121,8 +141,10 @@ def to_json(event: Event) -> str:
 def timeline(events: Sequence[Event]) -> Group:
     """The story of each submission: a heading, then a line for each event."""
     parts: list[Text] = []
-    for submission, group in groupby(sorted(events, key=lambda event: event.submission), lambda e: e.submission):
-        own = list(group)
+    stories: dict[str, list[Event]] = {}
+    for event in events:
+        stories.setdefault(event.submission, []).append(event)
+    for submission, own in stories.items():
         parts += [_heading(submission, own), *(_told(event, several=_several(own)) for event in own), Text()]
     return Group(*parts[:-1])
 
@@ -141,7 +163,8 @@ def _several(events: Iterable[Event]) -> bool:
 def _heading(submission: str, events: Sequence[Event]) -> Text:
     first = events[0]
     details = [f"from <{first.sender}>", format_size(first.size) if first.size else "", first.message_id,
-               f"campaign {first.campaign}" if first.campaign else ""]  # fmt: skip
+               f"campaign {first.campaign}" if first.campaign else "",
+               f"report on {first.meta[ABOUT]}" if ABOUT in first.meta else ""]  # fmt: skip
     return _printable((submission or "no submission", "bold"), "  ", ", ".join(filter(None, details)))
 
 
@@ -173,7 +196,8 @@ def _client(event: Event) -> str:
     times = f" {event.count} times" if event.count > 1 else ""
     few, more = ", ".join(event.recipients[:_FEW]), len(event.recipients) - _FEW
     recipients = f" for {few}{f' and {more} more' if more > 0 else ''}" if few else ""
-    return f"from {event.client_address} on {event.interface}{times}{recipients}"
+    client = f"from {event.client_address} " if event.client_address else ""
+    return f"{client}on {event.interface}{times}{recipients}"
 
 
 def _reply(event: Event) -> str:

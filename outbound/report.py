@@ -17,7 +17,7 @@ from common.event import Event, Type
 from common.ids import report_id
 from outbound import report_text
 from outbound.normalise import normalise
-from outbound.report_text import Said, wrapped
+from outbound.report_text import Said, visible, wrapped
 
 #: Bytes up to which the original is attached whole; of a larger one its header, as far as it fits in them.
 LIMIT = 50_000
@@ -63,7 +63,7 @@ def build(entry: Entry, row: Event, hostname: str, original: bytes | None) -> by
     boundary = _boundary(report_id(entry.id), parts)
     lines = [
         f"From: Mail Delivery System <{address(hostname)}>",
-        f"To: <{''.join(c if c.isprintable() else '?' for c in entry.sender)}>",
+        f"To: <{visible(entry.sender)}>",
         f"Subject: {SUBJECT}",
         f"Date: {formatdate(row.time, localtime=True)}",
         f"Message-ID: {message_id(entry, hostname)}",
@@ -103,12 +103,17 @@ def _references(message_id: str) -> list[str]:
 
 def _said(entry: Entry, row: Event) -> Said:
     """The server's words where it said something, else what we found."""
+    host, words = _who_said_what(entry, row)
+    return Said(visible(host), visible(words))
+
+
+def _who_said_what(entry: Entry, row: Event) -> tuple[str, str]:
     if row.type == Type.EXPIRED:  # the last try's
-        return Said(entry.last_host, entry.last_reply.partition("]: ")[2] if entry.last_host else entry.last_reply)
+        return entry.last_host, entry.last_reply.partition("]: ")[2] if entry.last_host else entry.last_reply
     if row.reason != "rejected":
-        return Said("", row.text)
+        return "", row.text
     enhanced = "" if row.enhanced_code.endswith(".0.0") else row.enhanced_code  # which it may not have said
-    return Said(row.mx_host, " ".join(filter(None, [str(row.code), enhanced, row.text])))
+    return row.mx_host, " ".join(filter(None, [str(row.code), enhanced, row.text]))
 
 
 def _words(entry: Entry, row: Event, hostname: str, said: Said, returned: _Part | None) -> _Part:

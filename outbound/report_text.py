@@ -32,7 +32,7 @@ _UNITS = (("day", 86400), ("hour", 3600), ("minute", 60))
 
 
 class Said(NamedTuple):
-    """Why it was not delivered: in a server's words, or ours where ``host`` is ``""``."""
+    """Why it was not delivered: in a server's words, or ours where ``host`` is ``""``. Both are visible text."""
 
     host: str
     words: str
@@ -46,11 +46,11 @@ def lines(entry: Entry, row: Event, hostname: str, said: Said, attached: str) ->
     paragraphs = [
         [f"This is the mail system at {hostname}."],
         ["Your message could not be delivered to this address:"],
-        [f"    {_printable(entry.recipient)}"],
+        [f"    {visible(entry.recipient)}"],
         wrapped(f"{_meaning(entry, row)} It will not be tried again."),
     ]
     if said.words:
-        paragraphs += [[source], [f"    {line}" for line in wrapped(_printable(said.words))]]
+        paragraphs += [[source], [f"    {line}" for line in wrapped(said.words)]]
     paragraphs += [
         wrapped("If you sent the message to other addresses too, this does not concern them."),
         wrapped(_ATTACHED[attached]),
@@ -90,5 +90,6 @@ def _duration(seconds: float) -> str:
     return "less than a minute"
 
 
-def _printable(text: str) -> str:
+def visible(text: str) -> str:
+    """Text on one line, without what a reader would not see."""
     return "".join(c if c.isprintable() else "?" for c in text)

@@ -25,6 +25,7 @@ class Nats:
     folder: Path
     port: int
     process: subprocess.Popen[bytes] | None = None
+    max_store: int = 2 * 10**9
 
     @property
     def url(self) -> str:
@@ -33,7 +34,7 @@ class Nats:
     def start(self) -> None:
         for name in ("run", "log", "nats"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
-        child = nats_server.child(self.folder, self.port, PASSWORD, 2 * 10**9, 0)
+        child = nats_server.child(self.folder, self.port, PASSWORD, self.max_store, 0)
         self.process = subprocess.Popen(child.argv, env=child.environment, stdin=subprocess.DEVNULL)
         while True:  # else nats-py would find nobody, and wait before it tries again
             with contextlib.suppress(ConnectionRefusedError):

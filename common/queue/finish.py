@@ -1,9 +1,7 @@
 """Finishing: the outcome's row is stored, then a deferral's schedule or a report, then the entry goes.
 
 Always in that order. Rows of 5 ms or less share one message of EVENTS. Whatever the broker does meanwhile, an
-outcome is repeated until it is stored; until then ``clear`` is not set, and the worker begins nothing new. Only a
-report for which there is no room is not waited for: what it is about stays in the queue, to be handed out again,
-and others, whose end makes room, go on.
+outcome is repeated until it is stored; until then ``clear`` is not set, and the worker begins nothing new.
 """
 
 import asyncio
@@ -16,7 +14,7 @@ from typing import Any
 
 import structlog
 
-from common.broker import Broker, BrokerFailure, Message, with_id
+from common.broker import Broker, BrokerError, BrokerFailure, Message, with_id
 from common.content import SCHEDULED_INLINE_LIMIT, BodyRef
 from common.entry import Entry
 from common.event import Event, Type, pack
@@ -67,7 +65,7 @@ class Finisher:
     async def done(self, taken: Taken, row: Event, report: Entry | None = None) -> None:
         """The delivery has ended (delivered, bounced, expired); returns when that is stored and the entry gone.
 
-        Raises BrokerError when there is no room for the report: the entry is handed out again.
+        ``report`` tells its sender; see ``reports``.
         """
         await self._gather(taken, row, None, 0, report)
 
@@ -162,7 +160,7 @@ class Finisher:
             if outcome.later is not None:
                 await self._schedule(taken, outcome.later, outcome.at)
             if outcome.report is not None:
-                await self._report(taken, outcome.report)
+                await self._report(outcome.report)
             await self._remove(taken.copies)
             self.taker.finished(taken)
             if outcome.later is None:
@@ -173,16 +171,16 @@ class Finisher:
             outcome.done.set_result(None)
 
     def _fail(self, outcome: _Outcome, error: Exception) -> None:
-        """A mistake of ours, or no room: the entry is left to be handed out again, its worker is told."""
+        """A mistake of ours: the entry is left to be handed out again, its worker is told."""
         self.taker.finished(outcome.taken)
         if not outcome.done.done():
             outcome.done.set_exception(error)
 
-    async def _report(self, taken: Taken, report: Entry) -> None:
+    async def _report(self, report: Entry) -> None:
         """The report's entry, then the row that tells of it: a row never speaks of mail that is not there."""
-        await reports.put(self.broker, report)
+        await self._surely(reports.stored(report))
         await self._surely(reports.accepted(report))
-        log.info("%s: sender non-delivery notification: %s", taken.entry.id, report.submission)
+        log.info("%s: sender non-delivery notification: %s", report.meta[reports.ABOUT], report.submission)
 
     async def _schedule(self, taken: Taken, later: Entry, at: float) -> None:
         """A schedule of the broker's own (ADR-51); one per delivery, a second one replaces the first."""
@@ -224,7 +222,7 @@ class Finisher:
                 await self._wait(error)
 
     async def _surely(self, message: Message) -> None:
-        """Store a message however often that takes; its Nats-Msg-Id keeps a repeat from counting twice."""
+        """Store a message however often that takes; its Nats-Msg-Id, or a guard, keeps a repeat from counting twice."""
         tries = 0
         try:
             while True:
@@ -232,6 +230,8 @@ class Finisher:
                     await self.broker.put(message)
                     return
                 except BrokerFailure as error:
+                    if isinstance(error, BrokerError) and error.code in BrokerError.WRONG_SEQUENCE:
+                        return  # guarded, and there already
                     tries += 1
                     if tries == 1:
                         self._block()

@@ -4,19 +4,13 @@ A report's id comes from the delivery's, so that whoever tells of that delivery 
 same entry: it is stored once, and as long as it is there the delivery counts as ended.
 """
 
-import asyncio
-
-import structlog
-
-from common.broker import Broker, BrokerError, BrokerFailure, Message, with_id
+from common.broker import Broker, Message, with_id
 from common.content import store
 from common.entry import Entry
 from common.event import Event, Type, pack
 from common.ids import report_id
 from common.subjects import READY, events, queue_stream
 from common.subjects import entry as entry_subject
-
-log = structlog.get_logger()
 
 INTERFACE = "report"
 #: The key of ``meta`` that names, in every event of a report, the delivery it is about.
@@ -34,32 +28,17 @@ async def find(broker: Broker, entry: Entry) -> Entry | None:
     """The report on a delivery, if it lies in the queue: ready, scheduled or held. Raises what the broker raises."""
     if not entry.sender:
         return None
-    stored = await broker.last(queue_stream(entry.pool), _every_kind(_bare(entry)))
-    return Entry.unpack(stored.body) if stored else None
+    found = await broker.last(queue_stream(entry.pool), _every_kind(_bare(entry)))
+    return Entry.unpack(found.body) if found else None
 
 
-async def put(broker: Broker, report: Entry) -> None:
-    """Store a report; one that is there already stays. Raises BrokerError, as where there is no room for it."""
-    message = with_id(
-        entry_subject(READY, report),
-        report.pack(),
-        report.id,
-        **{
-            "Nats-Expected-Last-Subject-Sequence": "0",
-            "Nats-Expected-Last-Subject-Sequence-Subject": _every_kind(report),
-        },
-    )
-    while True:
-        try:
-            await broker.put(message)
-            return
-        except BrokerError as error:
-            if error.code in BrokerError.WRONG_SEQUENCE:
-                return
-            raise
-        except BrokerFailure as error:
-            log.warning("queue: a report could not be stored yet: %s", error)
-            await asyncio.sleep(1)
+def stored(report: Entry) -> Message:
+    """The message with a report's entry, which the broker refuses where that lies in the queue in any state."""
+    guard = {
+        "Nats-Expected-Last-Subject-Sequence": "0",
+        "Nats-Expected-Last-Subject-Sequence-Subject": _every_kind(report),
+    }
+    return with_id(entry_subject(READY, report), report.pack(), report.id, **guard)
 
 
 def accepted(report: Entry) -> Message:

@@ -17,6 +17,7 @@ from rich.table import Table
 from common.errors import UnavailableError
 from common.key_store import KeyStore
 from common.keys import default_selector, public_record
+from common.queue.reports import INTERFACE
 from events import story
 from events.store import NoTableError, Store
 from master.demo.generator import Mail, make_message, send_all
@@ -28,6 +29,7 @@ SENDER_DOMAIN = "news.postjet.test"
 #: What the domains are like; the others take everything.
 GREYLISTING, REFUSING, SILENT = ("grey1.test", "grey2.test", "grey3.test"), "strict.test", "nobody-home.test"
 TIMEOUT = 60.0
+_IS_MAIL = f"(interface != '{INTERFACE}')"
 
 
 async def run(folder: Path, *, stay: bool) -> None:
@@ -75,6 +77,7 @@ def _prepare(world: World) -> None:
                 later = Rule(phase="rcpt", recipient=f"reader{mail}@{domain}", reply="451 4.7.1 Greylisted", times=1)
                 sink.rules.append(later)
         sink.rules.append(Rule(phase="rcpt", recipient=REFUSING, reply="550 5.1.1 No such user here"))
+    world.add_domain(SENDER_DOMAIN, *world.sinks)  # takes the reports on what cannot be delivered
     world.dns.zone.add("mx.nobody-home.test", "A", "127.0.0.250")
     world.dns.zone.remove(SILENT)
     world.dns.zone.add(SILENT, "MX", "10 mx.nobody-home.test.")
@@ -109,26 +112,35 @@ async def _send(world: World, mails: list[Mail], console: Console) -> None:
 
 
 async def _outcomes(store: Store, console: Console) -> None:
-    """Wait until every mail has its end."""
-    query = "SELECT count() AS ended FROM events WHERE status IN ('delivered', 'undeliverable')"
+    """Wait until every mail has its end, and every report on one that failed."""
+    query = (
+        f"SELECT countIf({_IS_MAIL} AND status IN ('delivered', 'undeliverable')) AS ended, "
+        f"countIf({_IS_MAIL} AND status = 'undeliverable') AS failed, "
+        f"countIf(NOT {_IS_MAIL} AND status = 'delivered') AS reported FROM events"
+    )
     deadline = time.monotonic() + TIMEOUT
     with _progress(console) as progress:
         task = progress.add_task("finished", total=MAILS)
-        ended = 0
-        while ended < MAILS and time.monotonic() < deadline:
+        ended = failed = reported = 0
+        while (ended < MAILS or reported < failed) and time.monotonic() < deadline:
             await asyncio.sleep(0.2)  # nothing announces a row in another process's table
             with contextlib.suppress(NoTableError):
-                ended = store.query(query, {})[0]["ended"]
+                [row] = store.query(query, {})
+                ended, failed, reported = row["ended"], row["failed"], row["reported"]
             progress.update(task, completed=ended)
-    if ended < MAILS:
-        raise UnavailableError(f"only {ended} of {MAILS} mails ended within {TIMEOUT:.0f} s; see the log named above")
+    if ended < MAILS or reported < failed:
+        raise UnavailableError(
+            f"{ended} of {MAILS} mails ended, {reported} of {failed} reports arrived within {TIMEOUT:.0f} s; "
+            "see the log named above"
+        )
 
 
 def _print_domains(store: Store, console: Console) -> None:
     query = (
         "SELECT domain, countIf(type = 'accepted'), countIf(type = 'delivered'), countIf(type = 'deferred'), "
         "countIf(status = 'undeliverable'), max(if(type IN ('bounced', 'deferred'), text, '')) "
-        "FROM events WHERE domain != '' GROUP BY domain ORDER BY countIf(type != 'delivered') DESC, domain"
+        f"FROM events WHERE domain != '' AND {_IS_MAIL} GROUP BY domain "
+        "ORDER BY countIf(type != 'delivered') DESC, domain"
     )
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in ("domain", "delivered", "deferrals", "bounced", "why"):
@@ -139,6 +151,7 @@ def _print_domains(store: Store, console: Console) -> None:
         totals.update(delivered=delivered, deferrals=deferred, bounced=bounced)
     table.add_row("all", *(str(totals[name]) for name in ("delivered", "deferrals", "bounced")), style="bold")
     console.print(table, soft_wrap=False)
+    console.print(f"\nnews@{SENDER_DOMAIN} got a report on each of the {totals['bounced']} that were not delivered.")
 
 
 def _print_trace(store: Store, console: Console) -> None:
@@ -148,7 +161,7 @@ def _print_trace(store: Store, console: Console) -> None:
 
 
 async def _print_dkim(world: World, console: Console) -> None:
-    content = next(mail.content for sink in world.sinks for mail in sink.received)
+    content = next(mail.content for sink in world.sinks for mail in sink.received if mail.sender)
     good = await asyncio.to_thread(dkim.verify, content, dnsfunc=world.look_up_txt)
     signature = next(line.strip() for line in content.decode().splitlines() if " d=" in line)
     console.print(f"\nDKIM of a received mail, {signature}: {'[green]pass[/green]' if good else '[red]fail[/red]'}")

@@ -138,7 +138,7 @@ def test_timeline() -> None:
 
 def test_timeline_of_several_submissions() -> None:
     headings = [text for text in shown(story.timeline(EVENTS)).splitlines() if text and text[0] != " "]
-    assert [text.split("  ")[0] for text in headings] == ["no submission", ID, OTHER]
+    assert [text.split("  ")[0] for text in headings] == [ID, OTHER, "no submission"]
 
 
 def test_line() -> None:
