@@ -119,10 +119,10 @@ class Taker:
             return True
         if await self.broker.last(self.stream, as_kind(SCHEDULED, taken.subject)):
             return False
-        latest = await self.broker.last(self.stream, taken.subject)
-        if latest is None or latest.sequence != taken.sequence:
-            return False
-        return await reports.find(self.broker, taken.entry) is None
+        latest, report = await asyncio.gather(
+            self.broker.last(self.stream, taken.subject), reports.find(self.broker, taken.entry)
+        )
+        return latest is not None and latest.sequence == taken.sequence and report is None
 
     async def content(self, taken: Taken) -> bytes:
         """The stored content of an entry, wherever it lies. Raises GoneError and what bodies raise."""

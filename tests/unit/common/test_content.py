@@ -1,8 +1,10 @@
+import os
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.content import WHOLE, BodyRef, Compressor, CorruptError, digest, load, store
+from common.content import WHOLE, BodyRef, Compressor, CorruptError, digest, head, load, store
 
 
 @given(st.lists(st.binary(max_size=5000)))
@@ -42,3 +44,30 @@ def test_small_and_large_have_one_stored_form(size: int) -> None:
     for start in range(0, size, 65_536):
         compressor.feed(message[start : start + 65_536])
     assert load(compressor.finish()) == load(store(message)) == message
+
+
+@given(st.binary(max_size=5000), st.integers(0, 6000))
+def test_the_head_is_what_it_begins_with(message: bytes, size: int) -> None:
+    assert head(store(message), size) == message[:size]
+
+
+def test_the_head_of_a_large_message_needs_only_the_first_of_its_stored_form() -> None:
+    message, compressor = os.urandom(3 * WHOLE), Compressor()
+    compressor.feed(message)
+    assert head(compressor.finish()[:WHOLE], 50_000) == message[:50_000]
+
+
+@given(st.binary(max_size=200))
+def test_other_bytes_have_no_head(data: bytes) -> None:
+    try:
+        head(data, 100)
+    except CorruptError:
+        return
+    assert data[:1] == b"\x01"
+
+
+def test_the_head_of_what_is_corrupt_is_none() -> None:
+    stored = bytearray(store(bytes(range(256)) * 10))
+    stored[-1] ^= 1  # the checksum
+    with pytest.raises(CorruptError):
+        head(bytes(stored), 50_000)

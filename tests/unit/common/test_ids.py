@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.ids import DELIVERY, SUBMISSION, id_time, new_id, token
+from common.ids import DELIVERY, SUBMISSION, id_time, new_id, report_id, token
 
 
 @given(st.floats(0, 4e9), st.floats(0, 4e9))
@@ -27,3 +27,13 @@ def test_ids_have_their_form_and_differ() -> None:
 def test_a_token_fits_a_subject(text: str) -> None:
     assert token(text) == "-" if not text else token(text).isalnum()
     assert token(text) == token(text)
+
+
+@given(st.floats(0, 4e9), st.integers(1, 999))
+def test_the_id_of_a_report_comes_from_the_deliverys(now: float, number: int) -> None:
+    submission = new_id(now)
+    report = report_id(f"{submission}-{number}")
+    assert SUBMISSION.fullmatch(report)
+    assert report == report_id(f"{submission}-{number}")
+    assert len({report, submission, report_id(f"{submission}-{number + 1}")}) == 3
+    assert id_time(report) == id_time(submission)

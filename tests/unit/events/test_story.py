@@ -8,7 +8,7 @@ from rich.console import Console, RenderableType
 
 from common.errors import UsageError
 from common.event import Event, Status, Type, pack, unpack
-from common.ids import new_id
+from common.ids import new_id, report_id
 from events import story
 from events.store import Store
 
@@ -66,6 +66,27 @@ def test_trace_of_a_submission(told: Store) -> None:
 
 def test_trace_of_a_delivery_begins_with_its_acceptance(told: Store) -> None:
     assert story.trace(told, f"{ID}-1") == [EVENTS[i] for i in (0, 1, 3)]
+
+
+def test_what_failed_is_traced_with_the_report_on_it(told: Store) -> None:
+    about = f"{ID}-2"
+    report = report_id(about)
+    reported = [
+        Event(time=NOW + 3, type=Type.ACCEPTED, submission=report, recipients=(SENDER,), interface="report",
+              meta={"report_of": about}),
+        Event(time=NOW + 4, type=Type.DELIVERED, submission=report, delivery=f"{report}-1", recipient=SENDER, attempt=1,
+              meta={"report_of": about}, status=Status.DELIVERED),
+    ]  # fmt: skip
+    add(told, reported, 9)
+    assert story.trace(told, about) == [EVENTS[0], EVENTS[2], *reported]
+    assert story.trace(told, ID) == [*EVENTS[:4], *reported]
+    assert story.trace(told, "bob@two.example")[-2:] == reported
+    assert story.trace(told, f"{ID}-1") == [EVENTS[i] for i in (0, 1, 3)]
+    assert story.trace(told, report) == reported
+    assert [event for event in story.trace(told, SENDER) if event in reported] == reported  # not twice
+    lines = shown(story.timeline(story.trace(told, about))).splitlines()
+    assert lines[4] == f"{report}  from <>, report on {about}"
+    assert lines[5].endswith(f"accepted on report for {SENDER}")
 
 
 def test_trace_of_addresses_in_any_case(told: Store) -> None:

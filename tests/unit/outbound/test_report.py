@@ -265,14 +265,15 @@ def test_nothing_that_strangers_say_makes_a_field_or_a_line(
     assert b"".join(bodies).isascii()
     of_message, of_recipient = status(message)
     assert set(of_message) == {"Reporting-MTA", "X-Postjet-Delivery", "Arrival-Date"}
-    optional = {"Remote-MTA", "Diagnostic-Code", "Last-Attempt-Date"}
-    assert {"Final-Recipient", "Action", "Status"} <= set(of_recipient) <= {"Final-Recipient", "Action", "Status"} | optional
+    always, optional = {"Final-Recipient", "Action", "Status"}, {"Remote-MTA", "Diagnostic-Code", "Last-Attempt-Date"}
+    assert always <= set(of_recipient) <= always | optional
     assert re.fullmatch(r"[45]\.\d{1,3}\.\d{1,3}", of_recipient["Status"])
     assert len(parts(message)) == 3
 
 
-@given(st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=40).map(lambda t: f"{t}@b.example"))
-def test_the_recipient_is_told_as_it_is(recipient: str) -> None:
+@given(st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=40))
+def test_the_recipient_is_told_as_it_is(local: str) -> None:
+    recipient = f"{local}@b.example"
     message = report.build(entry(recipient=recipient), bounced(), HOST, ORIGINAL)
     assert unfolded(status(message)[1]["Final-Recipient"]) == f"rfc822; {recipient}"
     assert recipient in text(message)

@@ -16,12 +16,15 @@ from common import subjects
 from common.broker import Broker
 from common.config import Delivery
 from common.content import store
+from common.event import unpack
+from common.ids import report_id
 from common.key_store import KeyStore
 from common.queue import listing
 from common.queue.strikes import Strikes
 from outbound import worker as worker_module
 from outbound.failure import DeliveryFailure, temporary
 from outbound.prepare import Preparer
+from outbound.reporter import Reporter
 from outbound.routing import Route
 from outbound.site import Delivered
 from outbound.smtp import Envelope
@@ -95,7 +98,8 @@ async def start(broker: Broker, folder: Path, slot: str = "w0", **delivery: Any)
     preparer = Preparer(outlet.taker, keys, signature_required=False)
     parts: tuple[Any, Any] = world, world
     strikes = Strikes(broker, "default", slot)
-    worker = Worker(slot, Delivery(**delivery), outlet.taker, outlet.finisher, preparer, *parts, strikes)
+    reporter = Reporter(outlet.taker, "mta.example", 86400)
+    worker = Worker(slot, Delivery(**delivery), outlet.taker, outlet.finisher, preparer, reporter, *parts, strikes)
     return Working(worker, outlet, world, asyncio.create_task(worker.run()))
 
 
@@ -283,10 +287,40 @@ async def test_what_was_purged_while_it_was_parked_is_forgotten(
 
 
 async def test_an_expired_entry_ends(broker: Broker, working: Working) -> None:
-    await submit(broker, make_entry(expires=1.0))
+    await submit(broker, make_entry(expires=1.0, sender=""))
     await until(lambda: finished(broker))
     assert await rows(broker) == ["accepted", "expired"]
     assert not working.world.asked
+
+
+@pytest.mark.parametrize("how", ["expired", "bounced"])
+async def test_the_sender_of_what_failed_is_told_and_nobody_of_what_became_of_that(
+    broker: Broker, working: Working, how: str
+) -> None:
+    refused = temporary("5.1.2", "no such domain", phase="dns", reason="dns")
+    refused.permanent, working.world.failure = True, refused
+    about = make_entry("x@a.example", expires=1.0 if how == "expired" else 4e9)
+    await submit(broker, about)
+    await until(lambda: finished(broker))
+    told = [row async for stored in listing.walk(broker, "EVENTS", "e.>") for row in unpack(stored.body)]
+    report = report_id(about.id)
+    assert [(row["type"], row["submission"]) for row in told] == [
+        ("accepted", about.submission), (how, about.submission), ("accepted", report), ("bounced", report),
+    ]  # fmt: skip
+    assert told[3]["recipient"] == about.sender
+    assert "sender" not in told[3]
+
+
+async def test_the_host_that_deferred_a_mail_is_remembered_for_its_report(broker: Broker, working: Working) -> None:
+    later = temporary("4.7.1", "Later", phase="rcpt", reason="rejected")
+    later.host, later.address = "mx.a.example", "192.0.2.1"
+    working.world.sites["a.example"].down_failure = later
+    await submit(broker, make_entry("x@a.example"))
+    await until(lambda: _is(broker, ["s"]))
+    (deferred,) = [listed async for listed in listing.entries(broker, "default")]
+    assert deferred.entry
+    assert deferred.entry.last_host == "mx.a.example"
+    assert deferred.entry.last_reply == "mx.a.example[192.0.2.1]: 451 4.7.1 Later"
 
 
 async def test_a_site_that_is_down_defers_without_counting(broker: Broker, working: Working) -> None:
