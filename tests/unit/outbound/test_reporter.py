@@ -79,7 +79,7 @@ async def test_the_original_comes_along_from_wherever_it_lies(
     await submit(broker, *batch(recipients), content=store(content))
     taken = await outlet.take()
     if parked:
-        outlet.taker.park(taken)
+        outlet.taker.shed(taken)
     part = returned(await about(outlet, taken))
     assert part
     assert part.get_content_type() == type_
@@ -110,7 +110,7 @@ async def test_content_that_is_lost_is_no_reason_not_to_tell(broker: Broker, out
 async def test_what_was_purged_while_it_was_parked_is_not_reported(broker: Broker, outlet: Outlet) -> None:
     await submit(broker, make_entry())
     taken = await outlet.take()
-    outlet.taker.park(taken)
+    outlet.taker.shed(taken)
     await broker.purge("MQ_default", ">")
     assert await about(outlet, taken) is None
 
