@@ -4,8 +4,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
+from scenario_support import sign_for
 
-from master.demo.world import World
+from master.demo.world import HOSTNAME, World
 
 #: An MX host there is never to be connected to.
 PROHIBITED = "127.66.0.0/16"
@@ -15,5 +16,11 @@ PROHIBITED = "127.66.0.0/16"
 async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
     """A running Postjet. Each scenario has domains of its own."""
     settings = {"delivery": {"prohibited_networks": [PROHIBITED]}}
-    async with World(tmp_path_factory.mktemp("world"), sinks=1, settings=settings) as running:
+    running = World(tmp_path_factory.mktemp("world"), sinks=1, settings=settings)
+    try:
+        await running.open()
+        sign_for(running, HOSTNAME)  # before any report asks for it: that there is none is remembered for a minute
+        await running.up()
         yield running
+    finally:
+        await running.close()

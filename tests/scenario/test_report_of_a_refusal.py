@@ -5,7 +5,7 @@ import email
 
 import dkim
 import pytest
-from scenario_support import mx, postjet, send_as, sign_for, story, types
+from scenario_support import mx, postjet, send_as, story, types
 
 from common.ids import report_id
 from master.demo.sink_script import Rule
@@ -15,7 +15,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def test_report_of_a_refusal(world: World) -> None:
-    sign_for(world, HOSTNAME)
     async with mx(world, "127.0.2.1", "refusing.test") as refusing, mx(world, "127.0.2.2", "writer.test") as sink:
         refusing.rules.append(Rule(phase="rcpt", reply="550 5.1.1 No such user here"))
         [submission] = await send_as(world, "writer@writer.test", "nobody@refusing.test")
