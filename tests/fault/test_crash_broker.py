@@ -80,14 +80,15 @@ async def test_fired_and_schedule_not_removed(crashes: Crashes, sent: bool) -> N
     assert await crashes.send(content=MIDDLE)
     await until(lambda: crashes.lies_there("s"), PATIENCE)
     with crashes.parent_stopped():
-        if not sent:
-            await crashes.kill(WORKER)
         due = time.time() + 2
         await crashes.fire(due)
         [schedule] = [stored async for stored in walk(crashes.connection, "MQ_default", "s.>")]
+        if not sent:
+            await crashes.kill(WORKER)
         await crashes.connection.put(Message(schedule.headers["Nats-Schedule-Target"], schedule.body))
         if sent:
             await until(lambda: crashes.lies_there("s"), PATIENCE)
+            await crashes.kill(WORKER)
         await crashes.kill(NATS)
         await until(lambda: time.time() > due)
     await crashes.end("accepted deferred delivered" + " delivered" * sent, arrives=1 + sent)

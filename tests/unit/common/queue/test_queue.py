@@ -162,17 +162,20 @@ async def test_a_worker_that_comes_back_takes_over_at_once(nats: Nats, broker: B
         await alive.close()
 
 
-async def test_an_entry_with_a_schedule_is_old(broker: Broker, outlet: Outlet) -> None:
+@pytest.mark.parametrize("kind", ["s", "h"])
+async def test_an_entry_that_is_scheduled_or_held_is_old(
+    broker: Broker, outlet: Outlet, kind: subjects.Kind
+) -> None:
     await submit(broker, make_entry())
     taken = await outlet.take()
     taken.maybe_tried = True
     assert await outlet.taker.is_current(taken)
-    twin = subjects.as_kind("s", taken.subject)
+    twin = subjects.as_kind(kind, taken.subject)
     headers = {"Nats-Schedule": "@at 2030-01-01T00:00:00Z", "Nats-Schedule-Target": taken.subject}
     await broker.put(Message(twin, taken.entry.pack(), headers))
     assert not await outlet.taker.is_current(taken)
     await outlet.finisher.drop(taken)
-    assert await kinds(broker) == ["s"]
+    assert await kinds(broker) == [kind]
 
 
 async def test_what_cannot_be_read_is_held_with_its_reason(broker: Broker, outlet: Outlet) -> None:
