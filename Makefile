@@ -31,6 +31,11 @@ lint: $(STAMP)    ## ruff, mypy, import rules, generated pages
 docs: $(STAMP)    ## write the generated pages again
 	$(VENV)/bin/postjet config reference > docs/configuration.md
 
+# how long disk and broker are gone (seconds), how large the stores are that are filled
+faults: export FAULT_FULL ?= 75
+faults: export FAULT_GONE ?= 75
+faults: export FAULT_STORE ?= 200MB
+faults: export FAULT_EVENTS ?= 30MB
 faults: $(STAMP)  ## kill -9 of each process in turn: three rounds of 1,000 mails (FAULT_SEED=n repeats one)
 	FAULT_ROUNDS=3 FAULT_MAILS=1000 $(VENV)/bin/python -m pytest tests/fault -s
 
