@@ -33,9 +33,17 @@ docs: $(STAMP)    ## write the generated pages again
 	$(VENV)/bin/postjet config reference > docs/configuration.md
 	$(VENV)/bin/python -m common.metrics_text > docs/metrics.md
 
-faults: $(STAMP)  ## faults at random moments of 20 rounds of 5,000 mails, half an hour (FAULT_SEED=n FAULT_ROUNDS=1 repeats one)
-	FAULT_ROUNDS=$${FAULT_ROUNDS:-20} FAULT_MAILS=$${FAULT_MAILS:-5000} FAULT_COUNT=$${FAULT_COUNT:-12} \
-		$(VENV)/bin/python -m pytest tests/fault -s
+# how long disk and broker are gone (seconds), how large the stores are that are filled; rounds, mails and faults
+# of the campaign, of which FAULT_SEED=n FAULT_ROUNDS=1 repeats one
+faults: export FAULT_FULL ?= 75
+faults: export FAULT_GONE ?= 75
+faults: export FAULT_STORE ?= 200MB
+faults: export FAULT_EVENTS ?= 30MB
+faults: export FAULT_ROUNDS ?= 20
+faults: export FAULT_MAILS ?= 5000
+faults: export FAULT_COUNT ?= 12
+faults: $(STAMP)  ## everything dies at random moments of 20 rounds of 5,000 mails; disk, broker, database gone (40 minutes)
+	$(VENV)/bin/python -m pytest tests/fault -s
 
 bench: $(STAMP)   ## the whole path beside Debian's Postfix with and without OpenDKIM (10 minutes; ARGS=--help)
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/python -m bench.relaying $(ARGS)

@@ -16,7 +16,7 @@ from common.units import parse_size
 from master.demo.generator import send_all
 from master.demo.world import World
 
-STORE = os.environ.get("FAULT_EVENTS", "3MB")
+STORE = os.environ.get("FAULT_EVENTS", "2MB")
 
 
 @pytest.mark.timeout(600)

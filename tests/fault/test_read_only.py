@@ -10,6 +10,7 @@ from fault_support import all_arrive, all_told_once, make_mails, said, saying, t
 from scenario_support import broker, postjet, processes, said_once
 from support import until
 
+from master import data_dir
 from master.demo.generator import Mail, send_all
 from master.demo.sink_script import Rule
 from master.demo.world import World
@@ -31,6 +32,7 @@ def _pid(world: World, word: str) -> int:
 
 async def test_read_only_at_start(tmp_path: Path) -> None:
     with small_disk(tmp_path / "var", 8) as disk:
+        data_dir.prepare(str(disk.path))
         disk.remount("ro")
         config = tmp_path / "postjet.toml"
         config.write_text(f'data_dir = "{tmp_path}/var"\n[[listeners]]\nbind = "127.0.0.1:0"\n')

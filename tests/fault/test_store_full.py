@@ -20,12 +20,13 @@ from master.demo.world import World
 
 STORE = os.environ.get("FAULT_STORE", "10MB")
 SIZE = 20_000
+SETTINGS = {"nats": {"max_store": STORE}, "delivery": {"retry_max": "1s"}}
 
 
 @pytest.mark.timeout(600)
 async def test_store_full(tmp_path: Path) -> None:
     limit = parse_size(STORE)
-    async with World(tmp_path, sinks=1, settings={"nats": {"max_store": STORE}}) as world, broker(world) as connection:
+    async with World(tmp_path, sinks=1, settings=SETTINGS) as world, broker(world) as connection:
         [sink] = world.sinks
         world.add_domain("a.test", sink)
         # all of it is deferred at first: schedules, and content that moves to BODY, are written before room is made
