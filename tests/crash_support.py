@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from scenario_support import SENDER, processes, query
+from scenario_support import processes, query
 from support import make_entry, until
 
 from common import subjects
@@ -94,6 +94,8 @@ class Row:
 
     name: str
     point: Point
+    sender: str = ""
+    """Who is told when it fails; nobody unless said."""
     recipients: int = 1
     content: bytes = b""
     """Put behind the mail's own text."""
@@ -153,7 +155,7 @@ class Crashes:
 
     async def _send(self, row: Row) -> bool:
         if not row.sends:
-            return await self.send(row.recipients, row.content)
+            return await self.send(row.recipients, row.content, sender=row.sender)
         await row.sends(self.connection)
         return True
 
@@ -166,10 +168,10 @@ class Crashes:
         self.first_event = (await self.connection.api(f"STREAM.INFO.{EVENTS_STREAM}"))["state"]["last_seq"] + 1
         self._first_log = self.world.log_file.stat().st_size
 
-    async def send(self, recipients: int = 1, content: bytes = b"", domain: str = DOMAIN) -> bool:
+    async def send(self, recipients: int = 1, content: bytes = b"", domain: str = DOMAIN, sender: str = "") -> bool:
         """Send a mail, once; whether it was answered 250."""
         to = [f"r{number}@{domain}" for number in range(recipients)]
-        mail = (SENDER, to, make_message(500, sender=SENDER, recipient=to[0]) + content)
+        mail = (sender, to, make_message(500, recipient=to[0]) + content)
         [outcome] = await send_all([mail], "127.0.0.1", self.world.smtp_port)
         return outcome.accepted
 

@@ -14,6 +14,8 @@ from master.demo.sink_script import Rule
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 NEVER = "550 5.1.1 Unknown"
+#: Who is told of what the rule refuses.
+WRITER, REFUSED = f"writer@{DOMAIN}", Rule(phase="rcpt", recipient=f"r0@{DOMAIN}", reply=NEVER)
 FINISH = "common.queue.finish:Finisher"
 
 CONSUMER_DELETED = after(WORKER, "common.broker:Broker.api", "CONSUMER.DELETE")
@@ -22,7 +24,7 @@ SCHEDULED = after(WORKER, f"{FINISH}._schedule")
 
 
 async def overdue(broker: Broker) -> None:
-    await submit(broker, make_entry(f"r@{DOMAIN}", expires=time.time() - 1))
+    await submit(broker, make_entry(f"r@{DOMAIN}", sender="", expires=time.time() - 1))
 
 
 ROWS = [
@@ -62,6 +64,24 @@ ROWS = [
         name="expired and not acked",
         point=before(WORKER, f"{FINISH}._end"),
         sends=overdue, left=Left("q", 0, "accepted expired"), arrives=0, events="accepted expired expired",
+    ),
+    Row(
+        name="bounced and not reported",
+        point=before(WORKER, f"{FINISH}._report"),
+        sender=WRITER, rules=lambda: [REFUSED],
+        left=Left("q", 0, "accepted bounced"), events="accepted accepted bounced bounced delivered",
+    ),
+    Row(
+        name="reported and no row of it",
+        point=before(WORKER, "common.queue.reports:accepted"),
+        sender=WRITER, rules=lambda: [REFUSED, Rule(phase="rcpt", recipient=WRITER, reply=LATER, times=1)], stays="s",
+        left=Left("qq", 0, "accepted bounced"), events="accepted accepted bounced deferred delivered",
+    ),
+    Row(
+        name="reported and not acked",
+        point=after(WORKER, f"{FINISH}._report"),
+        sender=WRITER, rules=lambda: [REFUSED, Rule(phase="rcpt", recipient=WRITER, reply=LATER, times=1)], stays="s",
+        left=Left("qq", 0, "accepted accepted bounced"), events="accepted accepted bounced deferred delivered",
     ),
     Row(
         name="acked and content not released",

@@ -58,7 +58,7 @@ def test_a_row_says_what_its_test_checks(name: str) -> None:
     case: Row = CASES[name]
     [cells] = [row for row in rows() if row[-1] == name]
     said = ["" if cell == "–" else cell for cell in cells]
-    assert said[-3:-1] == [str(case.arrives), case.events]
+    assert [said[-3].partition(",")[0], said[-2]] == [str(case.arrives), case.events]
     if case.left:
         assert said[1:4] == [case.left.entries, str(case.left.contents or ""), case.left.events]
 
