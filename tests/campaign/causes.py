@@ -27,7 +27,7 @@ def cause(copy: Copy, next_: Copy, happened: list[Happened]) -> str:
     """What made ``next_`` come after ``copy``; ``""`` when nothing did that may."""
     if not copy.mail.told:
         return "the sink took it and did not say so"
-    begin, end = copy.mail.time - READING, _end(copy, happened)
+    begin, end = _begin(copy, happened), _end(copy, happened)
     hits = [one for one in happened if begin <= one.until and one.since <= min(end, next_.mail.time)]
     for one in sorted(hits, key=lambda one: abs(one.since - copy.mail.time)):
         if one.sink is copy.sink and one.what == "die" and one.since >= begin:
@@ -37,6 +37,15 @@ def cause(copy: Copy, next_: Copy, happened: list[Happened]) -> str:
         if one.what == "stop" and one.victim == "worker" and one.seconds > LEASE:
             return "stop worker beyond its lease"
     return ""
+
+
+def _begin(copy: Copy, happened: list[Happened]) -> float:
+    """When the worker had it in hand at the latest: one that was stopped got what it sends now before that."""
+    begin = copy.mail.time - READING
+    for one in happened:
+        if one.what == "stop" and one.victim == "worker" and one.since <= copy.mail.time <= one.until + FINISHING:
+            begin = min(begin, one.since)
+    return begin
 
 
 def _end(copy: Copy, happened: list[Happened]) -> float:

@@ -127,9 +127,9 @@ class Injector:
                 await asyncio.wait_for(self._insert_begins(), 3)
                 await asyncio.sleep(fault.seconds * INSERT)
         before, since = set(pids(self.world, victim.name)), now()
-        if not victim.signal(signal.SIGKILL):
+        if victim.pid not in before or not victim.signal(signal.SIGKILL):
             victim.close()
-            return  # another fault was quicker
+            return  # another fault was quicker, such as the death of its parent
         happened = self._note(Happened(what="kill", victim=victim.name, since=since, in_data=in_data))
         await self._until_again(victim, before)
         happened.until = now()

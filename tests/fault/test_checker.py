@@ -106,6 +106,19 @@ def test_a_copy_too_many_needs_a_cause(sink: Sink, happened: Happened, cause: st
             one.check()
 
 
+@pytest.mark.parametrize("stopped", [True, False])
+def test_who_was_stopped_when_its_broker_died_sends_what_others_were_handed(sink: Sink, stopped: bool) -> None:
+    earlier = replace(KILL, victim="nats-server", since=995.0, until=995.2)
+    one = checker(sink, earlier, *([replace(STOP, since=994.5, until=999.5)] if stopped else []))
+    arrives_again(one)
+    if stopped:
+        one.check()
+        assert +one.counts == {"kill nats-server": 1}
+    else:
+        with pytest.raises(AssertionError, match="without a cause"):
+            one.check()
+
+
 @pytest.mark.parametrize(("reply", "good"), [(Reply(0, ""), True), (Reply(452, "4.3.1 full"), False)])
 def test_a_client_sends_again_what_it_does_not_know(sink: Sink, reply: Reply, good: bool) -> None:
     one = checker(sink, failed=(reply,))
