@@ -17,7 +17,7 @@ from master.demo.generator import send_all
 from master.demo.world import World
 
 WAVE = 50
-STORE = os.environ.get("FAULT_EVENTS", "2MB")
+STORE = os.environ.get("FAULT_EVENTS", "4MB")
 
 
 @pytest.mark.timeout(600)
