@@ -66,6 +66,16 @@ def small_disk(path: Path, megabytes: int) -> Iterator[Disk]:
 
 
 @contextlib.contextmanager
+def read_only(*folders: Path) -> Iterator[None]:
+    """Nobody who opens a file under them now can write to it; who has one open can."""
+    with contextlib.ExitStack() as stack:
+        for folder in folders:
+            stack.enter_context(_mounted(folder, "--bind", str(folder)))
+            _repeat("mount", "-o", "remount,bind,ro", folder)
+        yield
+
+
+@contextlib.contextmanager
 def failing_disk(path: Path, image: Path) -> Iterator[Callable[[], None]]:
     """Mount the ext4 in ``image``, made if it is not there, at ``path``; the test is skipped where that cannot be done.
 

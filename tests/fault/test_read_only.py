@@ -1,11 +1,13 @@
 """The disk becomes read-only: nothing is taken falsely, nothing is lost."""
 
 import asyncio
+import contextlib
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
-from disk_support import failing_disk, small_disk
+from disk_support import failing_disk, read_only, small_disk
 from fault_support import all_arrive, all_told_once, make_mails, said, saying, taken
 from scenario_support import broker, postjet, processes, said_once
 from support import until
@@ -41,26 +43,34 @@ async def test_read_only_at_start(tmp_path: Path) -> None:
 
 
 async def test_servers_cannot_start_on_a_read_only_disk(tmp_path: Path) -> None:
-    """A disk can only be remounted while nobody writes on it, so both servers are killed for it."""
-    with small_disk(tmp_path / "var", 64) as disk:
+    """Who has a file open there may go on, so both servers are killed."""
+    with small_disk(tmp_path / "var", 64):
         async with World(tmp_path, sinks=1, settings=SETTINGS) as world:
             world.add_domain("a.test", *world.sinks)
             mails = make_mails(20, "a.test")
             _, good = await _send(world, mails[:10])
-            assert world.process
-            world.process.send_signal(signal.SIGSTOP)
-            for word in ("nats.conf", "events.embedded"):
-                os.kill(_pid(world, word), signal.SIGKILL)
-            disk.remount("ro")
-            world.process.send_signal(signal.SIGCONT)
-            sending = asyncio.create_task(_send(world, mails[10:]))
-            await until(saying(world, "read-only file system", 3))
-            disk.remount("rw")
+            with contextlib.ExitStack() as stack:
+                with _parent_stopped(world):
+                    for word in ("nats.conf", "events.embedded"):
+                        os.kill(_pid(world, word), signal.SIGKILL)
+                    stack.enter_context(read_only(*(tmp_path / "var" / name for name in ("nats", "clickhouse", "log"))))
+                sending = asyncio.create_task(_send(world, mails[10:]))
+                await until(saying(world, "read-only file system", 3))
             codes, more = await sending
             assert codes <= {250, 451}
             await all_arrive(world, good | more)
             async with broker(world) as connection:
                 await all_told_once(world, connection, len(good | more))
+
+
+@contextlib.contextmanager
+def _parent_stopped(world: World) -> Iterator[None]:
+    assert world.process
+    world.process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        world.process.send_signal(signal.SIGCONT)
 
 
 async def test_disk_that_turned_read_only(tmp_path: Path) -> None:

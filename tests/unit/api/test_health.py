@@ -9,7 +9,7 @@ from api_support import Running, Start
 from queue_support import submit
 from support import make_entry, until
 
-from common.broker import Broker
+from common.broker import Broker, BrokerFailure
 from common.config import Listener
 from common.queue import leases
 
@@ -17,8 +17,18 @@ from common.queue import leases
 async def all_well(api: Running, broker: Broker) -> None:
     """As if a worker and a recorder were there."""
     await until(lambda: api.role.broker.client.is_connected)
+    await until(lambda: _has_leases(broker))
     for key in ("worker.default.w0", "recorder"):
         await leases.renew(broker, key, "somebody")
+
+
+async def _has_leases(broker: Broker) -> bool:
+    """Streams in memory go with the broker; who connects again makes them."""
+    try:
+        await broker.api("STREAM.INFO.KV_leases")
+    except BrokerFailure:
+        return False
+    return True
 
 
 async def ready(api: Running) -> bool:
