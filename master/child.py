@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import structlog
 
@@ -34,6 +35,8 @@ class Child:
     fds: tuple[int, ...] = ()
     """File descriptors it inherits."""
     death_signal: signal.Signals = signal.SIGKILL
+    log_file: Path | None = None
+    """Where it says why it ended; None: on standard error."""
     on_start: Callable[[], Awaitable[None]] | None = None
     """Awaited after every start, before the child counts as running."""
     on_end: Callable[[], None] = lambda: None
@@ -96,7 +99,8 @@ class Child:
         await asyncio.wait([ready, ended], return_when=asyncio.FIRST_COMPLETED)
         if not ready.done():
             ready.cancel()
-            raise UnavailableError(f"{self.name} ended with code {process.returncode} before it answered")
+            why = f"; see {self.log_file}" if self.log_file else ""
+            raise UnavailableError(f"{self.name} ended with code {process.returncode} before it answered{why}")
         ended.cancel()
         ready.result()
 

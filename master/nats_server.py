@@ -74,6 +74,7 @@ def child(data_dir: Path, port: int, password: str, max_store: int, lock_fd: int
         environment={"POSTJET_NATS_PASSWORD": json.dumps(password)},
         fds=(lock_fd,),
         death_signal=signal.SIGTERM,
+        log_file=data_dir / "log" / "nats.log",
         on_start=verify,
     )
 
