@@ -19,6 +19,7 @@ import pytest
 from campaign import mix, processes
 from campaign.check import Checker, Sent
 from campaign.faults import Fault, Injector, plan
+from clickhouse_support import ROLLUP, TABLE
 from scenario_support import broker, query
 from support import until
 
@@ -42,8 +43,6 @@ SETTINGS = {
     "listener": {"processes": 2 if MAILS >= LONG else 1},
     "delivery": {"command_timeout": "3s", "connect_timeout": "3s"},
 }
-
-
 @pytest.fixture(scope="module")
 def total() -> Iterator[Counter[str]]:
     """What is counted over all rounds."""
@@ -67,6 +66,8 @@ async def test_campaign(seed: int, tmp_path: Path, total: Counter[str]) -> None:
             outcomes = await _round(world, mails, injector, faults)
             left = await _left(world)
             rows = await query(world, "SELECT * FROM events")
+            assert await query(world, ROLLUP) == await query(world, TABLE)
+            left += [f"set aside: {row}" for row in await query(world, "SELECT reason FROM events_set_aside")]
         finally:
             keeper.cancel()
     sent = [Sent(mail, outcome) for mail, outcome in zip(mails, outcomes, strict=True)]
