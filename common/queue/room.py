@@ -86,8 +86,8 @@ class Room:
             try:
                 self._usage = await look(self.broker, self.max_store, self.disk)
                 self._judge()
-            except BrokerFailure:
-                log.debug("room: broker does not answer")
+            except (BrokerFailure, OSError) as error:
+                log.debug("room: %s", error)
             await asyncio.sleep(INTERVAL)
 
     def took(self, entries: int, events: int) -> None:
