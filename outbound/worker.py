@@ -124,6 +124,8 @@ class Worker:
 
     async def _raised(self, taken: Taken, error: Exception) -> None:
         """A mistake of ours: another try when the broker hands it out again, held when that was tried often."""
+        if taken.dropped:  # somebody else may be at it by now
+            return
         try:
             await self.strikes.raised(taken.entry, error)
         except PoisonError as poison:

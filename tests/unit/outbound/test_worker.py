@@ -289,6 +289,22 @@ async def test_what_raises_again_and_again_is_held_with_the_error(
     await working.close()
 
 
+async def test_what_raises_when_somebody_else_has_it_is_left_to_them(
+    broker: Broker, working: Working, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("common.queue.strikes.LIMIT", 1)
+    world = working.world
+    world.found.clear()
+    world.failure = KeyError("a bug of ours")
+    await submit(broker, make_entry())
+    await until(lambda: world.asked == 1)
+    await working.outlet.taker.leave_all()
+    world.found.set()
+    await until(lambda: not working.worker._tasks)
+    assert await kinds(broker) == ["q"]
+    assert await rows(broker) == ["accepted"]
+
+
 async def test_shared_content_that_is_missing_is_held(broker: Broker, working: Working) -> None:
     working.world.found.clear()
     await submit(broker, *batch(2))
