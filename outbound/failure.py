@@ -16,10 +16,10 @@ class DeliveryFailure(Exception):
     """Enhanced status code (RFC 3463)."""
     text: str
     phase: str
-    """dns, connect, banner, ehlo, starttls, auth, rset, mail, rcpt, data, dot."""
+    """dns, connect, banner, ehlo, starttls, auth, rset, mail, rcpt, data, dot, report."""
     reason: str
     """dns, no_address, null_mx, loop, prohibited, connect, closed, timeout, tls, auth, protocol,
-    unsupported or rejected (the server said so)."""
+    unsupported, full or rejected (the server said so)."""
     host: str = ""
     address: str = ""
     site_down: bool = False

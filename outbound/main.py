@@ -10,6 +10,7 @@ from common.key_store import KeyStore
 from common.queue import leases
 from common.queue.finish import Finisher
 from common.queue.lanes import Lanes
+from common.queue.room import Disk, ReportRoom
 from common.queue.strikes import Strikes
 from common.queue.sweep import Sweeper
 from common.queue.take import Taker
@@ -42,7 +43,8 @@ async def main(role: Role) -> None:
     router = Router(config, Resolver(config.dns.nameservers))
     sites = Sites(router, config.hostname, config.delivery)
     preparer = Preparer(taker, keys, signature_required=config.dkim.required)
-    reporter = Reporter(taker, config.hostname, config.delivery.expire)
+    room = ReportRoom(broker, role.servers.max_store, Disk.of(config))
+    reporter = Reporter(taker, room, config.hostname, config.delivery.expire)
     strikes = Strikes(broker, pool, role.holder)
     worker = Worker(
         f"{role.name}-{role.slot}", config.delivery, taker, finisher, preparer, reporter, router, sites, strikes
@@ -53,7 +55,7 @@ async def main(role: Role) -> None:
     sweeping = leases.while_alone(broker, f"sweeper.{pool}", role.holder, sweeper.run, role.stopping)
     signs_of_life = asyncio.create_task(taker.in_progress())
     try:
-        await together(role.stopping, lanes.keep(), worker.run(), sweeping, _sample(pool, worker, sites))
+        await together(role.stopping, lanes.keep(), worker.run(), room.watch(), sweeping, _sample(pool, worker, sites))
     finally:
         await taker.leave_all()
         await lanes.leave(_finish(worker, finisher))

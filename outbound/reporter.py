@@ -10,23 +10,32 @@ from common.entry import Entry
 from common.event import Event
 from common.queue.bodies import MissingError
 from common.queue.reports import report_on
+from common.queue.room import ReportRoom
 from common.queue.take import GoneError, Taker
 from common.queue.taken import Taken
 from outbound import report
 
 log = structlog.get_logger()
 
+#: Bytes of a report without the original, about.
+OWN_SIZE = 4000
+
 
 class Reporter:
     """Makes the reports of one worker. ``expire`` in seconds."""
 
-    def __init__(self, taker: Taker, hostname: str, expire: float) -> None:
-        self._taker, self._hostname, self._expire = taker, hostname, expire
+    def __init__(self, taker: Taker, room: ReportRoom, hostname: str, expire: float) -> None:
+        self._taker, self._room, self._hostname, self._expire = taker, room, hostname, expire
+
+    def has_room(self, entry: Entry) -> bool:
+        """Whether there is room for the report on an entry; where nobody is told there always is."""
+        return self._room.reports or not self._is_told(entry.sender)
 
     async def about(self, taken: Taken, row: Event) -> Entry | None:
         """The report on a delivery that ended with ``row``, or None where nobody is told. Raises BrokerFailure."""
         if not self._is_told(taken.entry.sender):
             return None
+        self._room.took(min(taken.entry.size, report.LIMIT) + OWN_SIZE, 0)
         try:
             original = content.head(await self._beginning(taken), report.LIMIT + 1)
         except GoneError:  # refused or removed meanwhile: not ours to report

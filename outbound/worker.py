@@ -11,7 +11,6 @@ import structlog
 from common.broker import BrokerFailure
 from common.config import Delivery
 from common.content import CorruptError
-from common.event import Event
 from common.keys import BadKeyError
 from common.queue.bands import Bands
 from common.queue.bodies import MissingError
@@ -124,6 +123,8 @@ class Worker:
 
     async def _raised(self, taken: Taken, error: Exception) -> None:
         """A mistake of ours: another try when the broker hands it out again, held when that was tried often."""
+        if taken.dropped:  # somebody else may be at it by now
+            return
         try:
             await self.strikes.raised(taken.entry, error)
         except PoisonError as poison:
@@ -138,7 +139,7 @@ class Worker:
         attempt = Attempt(entry, entry.attempts + 1, self.name, time.time())
         if attempt.started >= entry.expires:
             if taken.begin():
-                await self._undeliverable(taken, attempt.expired())
+                await self._undeliverable(taken, attempt)
             return
         try:
             if route is None:
@@ -197,16 +198,30 @@ class Worker:
             return
         at = None if failure.permanent else next_attempt(attempt.entry, attempt.number, time.time(), self.delivery)
         if at is None:
-            await self._undeliverable(taken, attempt.bounced(failure))
+            await self._undeliverable(taken, attempt, failure)
         else:
             later = taken.entry.but(attempts=attempt.number, last_reply=str(failure), last_host=failure.said_by)
             await self.finisher.defer(taken, attempt.deferred(failure, at), later, at)
 
-    async def _undeliverable(self, taken: Taken, row: Event) -> None:
-        """It has ended without being delivered, which its sender is told."""
+    async def _undeliverable(self, taken: Taken, attempt: Attempt, failure: DeliveryFailure | None = None) -> None:
+        """It has failed, or expired, which its sender is told. Until there is room for that it stays and waits."""
         async with self._memory.use(taken.entry.size):
+            if not self.reporter.has_room(taken.entry):
+                await self._wait_for_room(taken, attempt, failure)
+                return
+            row = attempt.bounced(failure) if failure else attempt.expired()
             report = await self.reporter.about(taken, row)
         await self.finisher.done(taken, row, report)
+
+    async def _wait_for_room(self, taken: Taken, attempt: Attempt, failure: DeliveryFailure | None) -> None:
+        """A store filled up with reports would take no outcome any more, and so never become empty again."""
+        why = f"no room for the report that it {f'failed: {failure}' if failure else 'expired'}"
+        full = temporary("4.3.1", why, phase="report", reason="full", code=452)
+        later = taken.entry.but(last_reply=taken.entry.last_reply or str(full))
+        if failure:
+            later = later.but(last_reply=str(failure), last_host=failure.said_by)
+        at = time.time() + self.delivery.retry_first
+        await self.finisher.defer(taken, attempt.deferred(full, at), later, at)
 
     # --- the park: entries that wait for room at their site ---
 

@@ -1,4 +1,4 @@
-"""Room to finish: intake stops at 80 % of the store or half of EVENTS, workers may use the rest.
+"""Room to finish: intake stops at 80 % of the store or half of EVENTS, reports at 90 %, outcomes may use the rest.
 
 What the disk still gives is a limit as ``nats.max_store`` is one.
 """
@@ -18,7 +18,9 @@ from common.units import format_size
 log = structlog.get_logger()
 
 INTAKE_PART, EVENTS_PART = 0.8, 0.5
-#: Intake that has stopped begins again at so much of these limits: not with every mail that leaves.
+#: A report takes more room than what it ends; of EVENTS no more than a row that says it waits, so that is no limit.
+REPORT_PART = 0.9
+#: What has stopped begins again at so much of these limits: not with every mail that leaves.
 RESUME = 0.9
 INTERVAL = 1.0
 
@@ -54,11 +56,17 @@ class Usage:
 
     def obstacle(self, part: float = 1.0) -> str:
         """What keeps new mail out, at ``part`` of the limits; nothing when there is room."""
-        if self.used >= part * INTAKE_PART * self.limit:
-            return f"{format_size(self.used)} of {format_size(self.limit)} used (nats.max_store)"
+        if full := self.full(part * INTAKE_PART):
+            return full
         if self.max_events > 0 and self.events >= part * EVENTS_PART * self.max_events:
             return f"{format_size(self.events)} of events wait for ClickHouse, half of what may"
-        if self.disk and self.used >= part * INTAKE_PART * (self.used + self.free - self.disk.kept):
+        return ""
+
+    def full(self, part: float) -> str:
+        """What says that so much of the store is used; nothing when it is less."""
+        if self.used >= part * self.limit:
+            return f"{format_size(self.used)} of {format_size(self.limit)} used (nats.max_store)"
+        if self.disk and self.used >= part * (self.used + self.free - self.disk.kept):
             return f"the disk of {self.disk.folder} has {format_size(self.free)} free; make room on it"
         return ""
 
@@ -86,12 +94,12 @@ class Room:
             try:
                 self._usage = await look(self.broker, self.max_store, self.disk)
                 self._judge()
-            except BrokerFailure:
-                log.debug("room: broker does not answer")
+            except (BrokerFailure, OSError) as error:
+                log.debug("room: %s", error)
             await asyncio.sleep(INTERVAL)
 
     def took(self, entries: int, events: int) -> None:
-        """So many bytes went in since the last look: intake does not run past the limit until the next."""
+        """So many bytes went in since the last look: nobody runs past a limit until the next."""
         self._usage.used += entries + events
         self._usage.events += events
         self._usage.free -= entries + events
@@ -104,3 +112,18 @@ class Room:
         elif not self.intake and not obstacle:
             log.info("queue: room again; new mail is taken")
         self.intake = not obstacle
+
+
+class ReportRoom(Room):
+    """The same for reports."""
+
+    reports = True
+    """Whether reports are made."""
+
+    def _judge(self) -> None:
+        full = self._usage.full(REPORT_PART * (1.0 if self.reports else RESUME))
+        if self.reports and full:
+            log.warning("queue: %s; mail that fails waits until there is room for its report", full)
+        elif not self.reports and not full:
+            log.info("queue: room for reports again")
+        self.reports = not full

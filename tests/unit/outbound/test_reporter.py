@@ -15,6 +15,7 @@ from common.content import load, store
 from common.entry import Entry
 from common.event import Event, Status, Type
 from common.queue import bodies
+from common.queue.room import ReportRoom
 from common.queue.taken import Taken
 from outbound import report
 from outbound.reporter import Reporter
@@ -37,7 +38,7 @@ async def about(outlet: Outlet, taken: Taken) -> Entry | None:
         time=time.time(), type=Type.BOUNCED, status=Status.UNDELIVERABLE, reason="rejected", code=550,
         enhanced_code="5.1.1", text="No such user", mx_host="mx.example",
     )  # fmt: skip
-    return await Reporter(outlet.taker, "mta.example", 100.0).about(taken, row)
+    return await Reporter(outlet.taker, ReportRoom(outlet.broker, 10**9), "mta.example", 100.0).about(taken, row)
 
 
 def returned(told: Entry | None) -> Message | None:

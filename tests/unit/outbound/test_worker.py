@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,10 +19,11 @@ from common.content import store
 from common.event import unpack
 from common.ids import report_id
 from common.key_store import KeyStore
-from common.queue import lanes, listing
+from common.queue import lanes, listing, streams
+from common.queue.room import ReportRoom
 from common.queue.strikes import LIMIT, Strikes
 from outbound import worker as worker_module
-from outbound.failure import DeliveryFailure, temporary
+from outbound.failure import DeliveryFailure, permanent, temporary
 from outbound.prepare import Preparer
 from outbound.reporter import Reporter
 from outbound.routing import Route
@@ -82,9 +83,11 @@ class Working:
     outlet: Outlet
     world: World
     task: asyncio.Task[None]
+    watch: asyncio.Task[None]
 
     async def close(self) -> None:
         self.task.cancel()
+        self.watch.cancel()
         self.world.found.set()
         for site in self.world.sites.values():
             site.gate.set()
@@ -92,15 +95,19 @@ class Working:
         await self.outlet.close()
 
 
-async def start(broker: Broker, folder: Path, slot: str = "w0", **delivery: Any) -> Working:
+async def start(
+    broker: Broker, folder: Path, slot: str = "w0", max_store: int = 10**9, **delivery: Any
+) -> Working:
     outlet, world = await open_outlet(broker, slot), World()
     keys = KeyStore("file://{data_dir}/{domain}.{selector}.pem", str(folder))
     preparer = Preparer(outlet.taker, keys, signature_required=False)
     parts: tuple[Any, Any] = world, world
     strikes = Strikes(broker, "default", slot)
-    reporter = Reporter(outlet.taker, "mta.example", 86400)
+    room = ReportRoom(broker, max_store)
+    reporter = Reporter(outlet.taker, room, "mta.example", 86400)
     worker = Worker(slot, Delivery(**delivery), outlet.taker, outlet.finisher, preparer, reporter, *parts, strikes)
-    return Working(worker, outlet, world, asyncio.create_task(worker.run()))
+    watch = asyncio.create_task(room.watch())
+    return Working(worker, outlet, world, asyncio.create_task(worker.run()), watch)
 
 
 @pytest.fixture
@@ -287,6 +294,40 @@ async def test_what_raises_again_and_again_is_held_with_the_error(
     assert await rows(broker) == ["accepted", "held"]
     assert not working.worker._in_use
     await working.close()
+
+
+async def test_reports_leave_room_for_outcomes(nats: Nats, tmp_path: Path) -> None:
+    """Their originals are many times what the store can hold; mail waits for room, and all of it ends."""
+    nats.kill()
+    nats.max_store = 3_000_000
+    nats.start()
+    count, content = 150, b"Subject: x\r\n\r\n" + os.urandom(40_000)
+    async with connected(nats) as broker:
+        await streams.ensure_surely(broker, ["default"], nats.max_store)
+        working = await start(broker, tmp_path, max_store=nats.max_store, retry_first=1.0)
+        working.world.failure = permanent("5.1.2", "no such domain", phase="dns", reason="dns")
+        await submit(broker, *batch(count, size=len(content)), content=store(content))
+        await until(lambda: finished(broker), 40)
+        ended = Counter(await rows(broker))
+        assert (ended["accepted"], ended["bounced"]) == (1 + count, 2 * count)
+        assert ended["deferred"]
+        await working.close()
+
+
+async def test_what_raises_when_somebody_else_has_it_is_left_to_them(
+    broker: Broker, working: Working, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("common.queue.strikes.LIMIT", 1)
+    world = working.world
+    world.found.clear()
+    world.failure = KeyError("a bug of ours")
+    await submit(broker, make_entry())
+    await until(lambda: world.asked == 1)
+    await working.outlet.taker.leave_all()
+    world.found.set()
+    await until(lambda: not working.worker._tasks)
+    assert await kinds(broker) == ["q"]
+    assert await rows(broker) == ["accepted"]
 
 
 async def test_shared_content_that_is_missing_is_held(broker: Broker, working: Working) -> None:

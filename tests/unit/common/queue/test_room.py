@@ -1,11 +1,14 @@
 """When intake stops and when it begins again."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
+from support import until
 
 from common.broker import Broker
 from common.config import Config
+from common.queue import room as module
 from common.queue.room import Disk, Room, Usage, look
 
 DISK = Disk(Path("/var"), kept=100)
@@ -50,3 +53,18 @@ async def test_the_disk_counts_where_the_store_is_ours(broker: Broker, tmp_path:
     assert usage.free > 0
     external = embedded.model_copy(update={"nats": embedded.nats.model_copy(update={"url": "nats://10.0.0.5"})})
     assert Disk.of(external) is None
+
+
+async def test_a_disk_that_does_not_answer_for_a_while_does_not_end_the_watch(
+    broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "INTERVAL", 0.01)
+    gone = tmp_path / "gone"
+    room = Room(broker, 10**9, Disk(gone, kept=10**18))
+    failed = asyncio.Event()
+    monkeypatch.setattr(module.log, "debug", lambda *_: failed.set())
+    watch = asyncio.create_task(room.watch())
+    await asyncio.wait([watch, asyncio.create_task(failed.wait())], return_when=asyncio.FIRST_COMPLETED)
+    gone.mkdir()
+    await until(lambda: not room.intake)
+    watch.cancel()
