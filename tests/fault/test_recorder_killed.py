@@ -112,6 +112,7 @@ async def test_each_event_is_once_in_table_and_rollup(broker: Broker, role: Role
         print(f"killed: {' and '.join(victims)}; messages not recorded: {await left(broker)}")
         for victim in victims:
             (role if victim == "recorder" else clickhouse).start()
+    ids += await happen(broker, chance)  # whoever records it has started
     await until(lambda: recorded(broker), 60)
     assert role.end(signal.SIGTERM) == 0
     check(clickhouse.store("postjet"), ids)
