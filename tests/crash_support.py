@@ -105,6 +105,8 @@ class Row:
     """What the sink does."""
     gated: bool = False
     """Nothing gets further than RCPT until all was looked at; so it is always when ingress dies."""
+    waits: str = ""
+    """Mail to this address gets no answer before all was looked at, then 450 until it is made due."""
     answered: bool = True
     """Whether the client has its 250 in the end."""
     left: Left | None = None
@@ -136,6 +138,8 @@ class Crashes:
         gate = asyncio.Event()
         if row.point.role == INGRESS or row.gated:
             self.sink.rules.insert(0, Rule(phase="rcpt", wait=gate))
+        if row.waits:
+            self.sink.rules.append(Rule(phase="rcpt", recipient=row.waits, wait=gate, reply=LATER))
         with self.parent_stopped():
             self.arm(row.point)
             sending = asyncio.create_task(self._send(row))
@@ -149,6 +153,7 @@ class Crashes:
         assert await sending == row.answered
         if row.stays == "s":
             await until(lambda: self.lies_there("s"), PATIENCE)
+            self.sink.rules.clear()
             await self.fire()
         held = row.stays.strip("s")
         await self.end(row.events, arrives=row.arrives * row.recipients, swept=row.swept, held=held)

@@ -74,13 +74,13 @@ ROWS = [
     Row(
         name="reported and no row of it",
         point=before(WORKER, "common.queue.reports:accepted"),
-        sender=WRITER, rules=lambda: [REFUSED, Rule(phase="rcpt", recipient=WRITER, reply=LATER, times=1)], stays="s",
+        sender=WRITER, rules=lambda: [REFUSED], waits=WRITER, stays="s",
         left=Left("qq", 0, "accepted bounced"), events="accepted accepted bounced deferred delivered",
     ),
     Row(
         name="reported and not acked",
         point=after(WORKER, f"{FINISH}._report"),
-        sender=WRITER, rules=lambda: [REFUSED, Rule(phase="rcpt", recipient=WRITER, reply=LATER, times=1)], stays="s",
+        sender=WRITER, rules=lambda: [REFUSED], waits=WRITER, stays="s",
         left=Left("qq", 0, "accepted accepted bounced"), events="accepted accepted bounced deferred delivered",
     ),
     Row(
