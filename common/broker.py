@@ -69,6 +69,8 @@ class Stored:
     headers: dict[str, str]
     time: str
     """RFC 3339, as the server says it."""
+    following: int = 0
+    """How many more a page's query found behind it."""
 
 
 def with_id(subject: str, body: bytes, identifier: str, **headers: str) -> Message:
@@ -209,6 +211,6 @@ def _stored(message: Msg) -> Stored | None:
         for name, value in headers.items()
         if name not in ("Nats-Stream", "Nats-Subject", "Nats-Sequence", "Nats-Time-Stamp", "Nats-Num-Pending")
     }
-    return Stored(
-        headers["Nats-Subject"], int(headers["Nats-Sequence"]), message.data, own, headers["Nats-Time-Stamp"]
-    )
+    following = int(headers.get("Nats-Num-Pending", 0))
+    sequence, time_ = int(headers["Nats-Sequence"]), headers["Nats-Time-Stamp"]
+    return Stored(headers["Nats-Subject"], sequence, message.data, own, time_, following)

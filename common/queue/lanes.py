@@ -188,7 +188,7 @@ class Lanes:
         readers = {self.incarnation}
         try:
             info = await self.broker.api(f"CONSUMER.INFO.{stream}.{name}")
-            known = set(info["config"].get("metadata", {}).get(_READERS, "").split())
+            known = _readers(info)
             if known != readers:
                 known &= await self._alive()  # asked last: who made it a moment ago had a lease before
                 if not known:
@@ -205,7 +205,7 @@ class Lanes:
         """We do not read a consumer any more and hold nothing of it: whoever reads it is now alone."""
         try:
             info = await self.broker.api(f"CONSUMER.INFO.{queue_stream(self.pool)}.{_name(lane, band)}")
-            known = set(info["config"].get("metadata", {}).get(_READERS, "").split())
+            known = _readers(info)
             if not (others := known - {self.incarnation}):
                 return  # nobody has come yet
             if others != known:
@@ -235,6 +235,11 @@ class Lanes:
                 "metadata": {_READERS: " ".join(sorted(readers))},
             },
         }
+
+
+def _readers(info: dict[str, Any]) -> set[str]:
+    """The incarnations that a consumer's metadata names."""
+    return set(info["config"].get("metadata", {}).get(_READERS, "").split())
 
 
 def _name(lane: int, band: str) -> str:
