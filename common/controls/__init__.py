@@ -1,0 +1,1 @@
+"""Controls: standing orders that hold back or end mail."""

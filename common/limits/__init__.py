@@ -1,0 +1,1 @@
+"""Limits at work: connections and rates, exact over every worker of the cluster."""

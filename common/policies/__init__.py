@@ -1,0 +1,1 @@
+"""Policies: at what pace, how and how long mail goes to whom."""
