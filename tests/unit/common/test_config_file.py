@@ -41,7 +41,7 @@ def test_a_file_and_the_environment_over_it(tmp_path: Path) -> None:
         ("zebra = 1", "unknown key zebra; see 'postjet config default'"),
         ("[[listeners]]\ntls = 'starttls'", "listeners[0].tls: only 'none' works in this version"),
         ("[[listeners]]\nauth = 'optional'", "listeners[0].auth: only 'none' works in this version"),
-        ("[[policies]]\ndomain = 'a.example'", "policies: only [] works in this version"),
+        ("[[policies]]\ndomain = 'a.example'", "policies[0].connections: the rule sets nothing"),
         ("[pools.bulk]\nworkers = 1", "pools: only [pools.default] works in this version"),
         ("[pools.default]\nehlo = 'a.example'", "pools.default.ehlo: only '' works in this version"),
         ("[feedback]\ndomain = 'b.example'", "feedback.domain: only '' works in this version"),
