@@ -24,13 +24,15 @@ _SECRET = ("password",)
 
 def default_file() -> str:
     """A configuration file with every key at its default, commented."""
-    lines = ["# Every key with its default. Uncomment what you change; 'postjet check' checks the file."]
+    lines = [
+        "# Every key with its default (rules for receivers are in docs/how-to/policies.md). Uncomment what you change;"
+        " 'postjet check' checks the file."
+    ]
     for header, section in _sections():
         if header in _RULES:
             continue  # none by default
         lines += ["", header] if header else [""]
         lines += [f"# {_assignment(name, field)}{_comment(field)}" for name, field in _keys(section)]
-    lines += ["", "# Rules for receivers, [[providers]], [[policies]] and [[replies]]: docs/how-to/policies.md"]
     return "\n".join(lines) + "\n"
 
 

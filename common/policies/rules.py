@@ -50,9 +50,9 @@ class Provider(Section):
 
 
 class PolicyRule(Section):
-    """What holds for the mail that the first five match, all that are given; [how-to/policies.md](how-to/policies.md)."""
+    """What holds for mail that the first five match, all that are given: [how-to/policies.md](how-to/policies.md)."""
 
-    domain: Patterns = Field((), description="the recipient's, such as example.org or *.example.org; a list for several")
+    domain: Patterns = Field((), description="the recipient's: example.org, *.example.org; a list for several")
     mx: Patterns = Field((), description="every MX host of the domain matches one of them")
     provider: str = Field("", description="a name of [[providers]], also of those shipped")
     pool: str = ""
