@@ -137,7 +137,7 @@ def _nearest(place: list[Any], section: Any) -> str:
             section = _section(section.model_fields[part].annotation)
     known = [field.alias or name for name, field in section.model_fields.items()]
     near = difflib.get_close_matches(str(place[-1]), known, n=1, cutoff=0.5)
-    return f"; did you mean {_dotted([*place[:-1], near[0]])}?" if near else "; see 'postjet config default'"
+    return f"; did you mean {_dotted([*place[:-1], near[0]])}?" if near else "; see 'postjet config reference'"
 
 
 def _section(annotation: Any) -> Any:

@@ -16,6 +16,7 @@ from common.section import Section
 from common.toml_lines import array_lines
 
 SHIPPED = "conf/shaping.toml"
+DELIVERY = "[delivery]"
 
 
 class Layer(IntEnum):
@@ -52,6 +53,12 @@ class Rules:
         return Rules(
             self.providers + other.providers, self.policies + other.policies, self.replies + other.replies
         )
+
+    @property
+    def count(self) -> int:
+        """How many rules people wrote, ``[delivery]`` not counted."""
+        policies = sum(written.origin != DELIVERY for written in self.policies)
+        return len(self.providers) + policies + len(self.replies)
 
 
 class Shaping(Section):
@@ -90,6 +97,6 @@ def shipped() -> Rules:
 def of_config(config: Config, path: Path | None) -> Rules:
     """``[delivery]`` as a rule, and the operator's rules in the file that the configuration was read from."""
     general = {key: getattr(config.delivery, key) for key in PolicyRule.model_fields if hasattr(config.delivery, key)}
-    delivery = Written(PolicyRule.model_construct(**general), Layer.SHIPPED, "[delivery]")
+    delivery = Written(PolicyRule.model_construct(**general), Layer.SHIPPED, DELIVERY)
     text = path.read_text("utf-8") if path else ""
     return Rules(policies=(delivery,)) + rules_of(config, text, str(path or "environment"), Layer.OPERATOR)

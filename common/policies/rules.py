@@ -1,6 +1,7 @@
 """Rules as they are written: ``[[providers]]`` and ``[[policies]]``."""
 
 import ipaddress
+import re
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -10,12 +11,22 @@ from common.section import Duration, Section
 from common.units import Rate, parse_rate
 
 
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+
+
+def rule_name(text: str) -> str:
+    """A name that fits into subjects and keys. Raises ValueError."""
+    if not _NAME.fullmatch(text):
+        raise ValueError(f"{text!r} is no name for a rule; use lower-case letters, digits, - and _")
+    return text
+
+
 def listed(value: Any) -> Any:
     """One value may stand for a list of one."""
     return value if isinstance(value, list | tuple) else [value]
 
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
+Name = Annotated[str, AfterValidator(rule_name)]
 Pattern = Annotated[str, AfterValidator(parse_pattern)]
 Patterns = Annotated[tuple[Pattern, ...], BeforeValidator(listed)]
 Texts = Annotated[tuple[str, ...], BeforeValidator(listed)]

@@ -38,7 +38,7 @@ def test_a_file_and_the_environment_over_it(tmp_path: Path) -> None:
         ("[delivery]\nconections = 5", "unknown key delivery.conections; did you mean delivery.connections?"),
         ("[pools.default]\nworker = 2", "unknown key pools.default.worker; did you mean pools.default.workers?"),
         ("[[listeners]]\nbnd = ''", "unknown key listeners[0].bnd; did you mean listeners[0].bind?"),
-        ("zebra = 1", "unknown key zebra; see 'postjet config default'"),
+        ("zebra = 1", "unknown key zebra; see 'postjet config reference'"),
         ("[[listeners]]\ntls = 'starttls'", "listeners[0].tls: only 'none' works in this version"),
         ("[[listeners]]\nauth = 'optional'", "listeners[0].auth: only 'none' works in this version"),
         ("[[policies]]\ndomain = 'a.example'", "policies[0].connections: the rule sets nothing"),
