@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from common.policies.rules import Name, Texts, listed
 from common.section import Duration, Section, written
@@ -55,8 +55,6 @@ Expressions = Annotated[tuple[Annotated[str, AfterValidator(_expression)], ...],
 
 class ReplyRule(Section):
     """What is done when servers reply so. One of the name of a shipped rule replaces that."""
-
-    model_config = ConfigDict(populate_by_name=True)
 
     name: Name
     provider: str = Field("", description='"" is any, asked where no rule for the provider matches')

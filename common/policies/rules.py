@@ -10,7 +10,6 @@ from common.policies.patterns import parse_pattern
 from common.section import Duration, Section
 from common.units import Rate, parse_rate
 
-
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 
