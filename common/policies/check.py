@@ -64,7 +64,8 @@ def _of_providers(providers: list[Written[Provider]], outcome: Outcome) -> Itera
                         other = f"provider {earlier.rule.name} ({earlier.origin})"
                         yield problem(f"{key} {narrow!r} never matches: {wide!r} of {other} comes before it")
         for sample in rule.samples:
-            if (found := _provider(outcome, sample)) != rule.name:
+            found = _provider(outcome, sample)
+            if found not in (rule.name, *(other.rule.name for other in providers if other.layer > written.layer)):
                 yield problem(f"sample {sample!r} is {f'taken by provider {found}' if found else 'not matched'}")
         for sample in rule.not_samples:
             if _provider(outcome, sample) == rule.name:
@@ -140,14 +141,13 @@ def _of_reply(rule: Rule) -> Iterator[str]:
         yield "never matches: code and enhanced begin with different digits"
     for text in written.text:
         if re.search(r"\\\\", text):
-            yield f"text {text!r} asks for a backslash, which replies do not hold; write one, not two, within '…'"
-    for sample in written.samples:
+            yield f"text '{text}' asks for a backslash, which replies do not hold; write one, not two, within '…'"
+    for sample in (*written.samples, *written.not_samples):
         if not _is_reply(sample):
             yield f"sample {sample!r} is no reply; write it as it came, such as 421 4.7.0 Try again later"
-        elif not rule.matches(*parse_sample(sample)):
+        elif sample in written.samples and not rule.matches(*parse_sample(sample)):
             yield f"sample {sample!r} is not matched"
-    for sample in written.not_samples:
-        if _is_reply(sample) and rule.matches(*parse_sample(sample)):
+        elif sample in written.not_samples and rule.matches(*parse_sample(sample)):
             yield f"{sample!r} is matched, though not_samples has it"
 
 

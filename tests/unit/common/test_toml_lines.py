@@ -14,7 +14,7 @@ def test_lines_of_headers() -> None:
 
 @pytest.mark.parametrize(
     "inside",
-    ['text = """\n[[policies]]\n"""', "text = '''\n[[policies]]\n'''", 'list = [\n["policies"]\n]', "list = [\n[[1]]\n]"],
+    ['x = """\n[[policies]]\n"""', "x = '''\n[[policies]]\n'''", 'x = [\n["policies"]\n]', "x = [\n[[1]]\n]"],
 )
 def test_what_only_looks_like_a_header(inside: str) -> None:
     text = f"[[policies]]\n{inside}\n[[policies]]\ny = 1\n"

@@ -1,5 +1,6 @@
 """Which rules apply, under which key, and which value wins. Everything through files as operators write them."""
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -114,8 +115,8 @@ def test_an_operator_raises_the_general_number_for_one_site(tmp_path: Path) -> N
 
 
 def test_of_one_layer_the_tightest_counts(tmp_path: Path) -> None:
-    text = "[[policies]]\nmx = '*.a.example'\nconnections = 9\nrate = '5/s'\n[[policies]]\nrate = '9/s'\nconnections = 4"
-    policy = policy_of(tmp_path, text)
+    special, general = "mx = '*.a.example'\nconnections = 9\nrate = '5/s'\n", "rate = '9/s'\nconnections = 4\n"
+    policy = policy_of(tmp_path, f"[[policies]]\n{special}[[policies]]\n{general}")
     assert numbers(policy) == {"site:mx.a.example": 4}
     assert numbers(policy, What.MESSAGES) == {"site:mx.a.example": 5}
     # [delivery] is of the shipped rules' layer: it bounds Mimecast's 10
@@ -135,7 +136,8 @@ MATCHERS = [
 def test_of_one_layer_the_most_specific_value_counts(order: list[int]) -> None:
     rules = [f"[[policies]]\n{MATCHERS[i]}\nsite_down = {100 + i}\n" for i in order]
     text = "[[providers]]\nname = 'p'\nmx = '*.a.example'\n" + "".join(rules)
-    outcome = Outcome(reading.shipped() + reading.of_config(Config.model_validate(reading.config_file.parse(text, "")), None))
+    config = Config.model_validate(tomllib.loads(text))
+    outcome = Outcome(reading.shipped() + reading.of_config(config, None))
     assert outcome.policy("a.example", ["mx.a.example"], "s", "default", "192.0.2.1").site_down == 100 + max(order)
 
 
@@ -150,8 +152,8 @@ def test_a_higher_layer_counts_more_than_a_more_specific_rule(tmp_path: Path) ->
 
 
 def test_messages_per_connection_are_the_fewest_of_the_layer(tmp_path: Path) -> None:
-    text = "[[policies]]\ndomain = 'a.example'\nmessages_per_connection = 30\n[[policies]]\nmessages_per_connection = 10"
-    policy = policy_of(tmp_path, text)
+    rules = "domain = 'a.example'\nmessages_per_connection = 30\n", "messages_per_connection = 10\n"
+    policy = policy_of(tmp_path, "".join(f"[[policies]]\n{rule}" for rule in rules))
     assert (policy.messages_per_connection, policy.origins["messages_per_connection"]) == (
         10, f"{tmp_path}/postjet.toml:4",
     )  # fmt: skip
