@@ -30,10 +30,9 @@ class Policies:
     def __init__(self, rules: Rules, path: Path | None = None) -> None:
         """``rules`` without those of KV. Raises ConfigError."""
         self._path, self._stamp = path, _stamp(path)
-        self._file_rules, self._kv = rules, kv.Entries()
-        self._use(rules, self._kv)
         self.revision = 0
         """Counts the changes; what was asked before the last one may differ now."""
+        self._use(rules, {})
 
     @classmethod
     def load(cls, config: Config, path: Path | None) -> "Policies":
@@ -64,33 +63,34 @@ class Policies:
 
         Raises BrokerFailure.
         """
-        stamp = _stamp(self._path)
-        changed = self._reread(stamp) if stamp != self._stamp else False
+        changed = self._reread()
         entries = await kv.entries(broker)
-        if entries != self._kv or changed:
+        if entries != self._kv:
             self._use(self._file_rules, entries)
-            self._kv = entries
-            self.revision += 1
+            changed = True
+        if changed:
             log.info("policies: new rules in force, %d of them from KV", len(entries))
-            return True
-        return False
+        return changed
 
-    def _reread(self, stamp: object) -> bool:
-        self._stamp = stamp  # said once, not every two seconds
+    def _reread(self) -> bool:
+        stamp = _stamp(self._path)
+        if stamp == self._stamp:
+            return False
+        self._stamp = stamp  # what is wrong with it is said once
         try:
             config, path = config_file.load(str(self._path))
-            rules = reading.shipped() + reading.of_config(config, path)
-            Outcome(rules)
+            self._use(reading.shipped() + reading.of_config(config, path), self._kv)
         except (ConfigError, OSError) as error:
             log.error("policies: the rules in force stay: %s", error)
             return False
-        self._file_rules = rules
         return True
 
     def _use(self, rules: Rules, entries: kv.Entries) -> None:
         outcome = Outcome(rules + kv.rules(entries, rules))
         self._outcome, self._cache = outcome, dict[tuple[str, str, str, str], Policy]()
+        self._file_rules, self._kv = rules, entries
         self.replies = ReplyRules(outcome.rules.replies)
+        self.revision += 1
 
 
 def _stamp(path: Path | None) -> object:

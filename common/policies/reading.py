@@ -75,9 +75,9 @@ def rules_of(written: Shaping | Config, text: str, file: str, layer: Layer) -> R
 
     def place(name: str, rules: Sequence[Rule]) -> tuple[Written[Rule], ...]:
         at = lines.get(name, [])
-        return tuple(
-            Written(rule, layer, f"{file}:{at[i]}" if i < len(at) else file) for i, rule in enumerate(rules)
-        )
+        # written as an inline array, or given by the environment: no line of its own
+        origins = [f"{file}:{line}" for line in at] if len(at) == len(rules) else [file] * len(rules)
+        return tuple(Written(rule, layer, origin) for rule, origin in zip(rules, origins, strict=True))
 
     return Rules(
         place("providers", written.providers),

@@ -100,3 +100,27 @@ def test_other_text_is_refused(text: str) -> None:
         assert 0 <= split_host_port(text)[1] <= 65535
     except ValueError as error:
         assert "host:port" in str(error)
+
+
+def test_rules_in_force_can_be_read_back(tmp_path: Path) -> None:
+    file = """
+        [[providers]]
+        name = "p"
+        mx = "*.p.example"
+        [[policies]]
+        provider = "p"
+        source = "192.0.2.1"
+        rate = ["5/10s", "100/h"]
+        retry = ["5m", "1h"]
+        [[replies]]
+        name = "r"
+        code = [421, "45x"]
+        text = 'a "quoted" \\[word\\]'
+        trigger = "3/h"
+        action = "rate"
+        value = "1/m"
+        for = "30m"
+        """
+    config = read(tmp_path, file)
+    again = read(tmp_path, config_text.in_force(config))
+    assert (again.providers, again.policies, again.replies) == (config.providers, config.policies, config.replies)

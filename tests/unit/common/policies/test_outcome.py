@@ -124,6 +124,11 @@ def test_of_one_layer_the_tightest_counts(tmp_path: Path) -> None:
     assert [(limit.amount, limit.origin) for limit in mimecast.limits] == [(2, "[delivery]")]
 
 
+def test_rules_without_a_header_have_no_line(tmp_path: Path) -> None:
+    policy = policy_of(tmp_path, "policies = [{connections = 3}, {rate = '1/s'}]")
+    assert {limit.origin for limit in policy.limits} == {f"{tmp_path}/postjet.toml"}
+
+
 #: From the least to the most specific.
 MATCHERS = [
     "", "pool = 'default'", "source = '192.0.2.1'", "provider = 'p'", "provider = 'p'\npool = 'default'",

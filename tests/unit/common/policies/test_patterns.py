@@ -55,6 +55,7 @@ def test_covers() -> None:
     assert covers("*.outlook.com", "*.olc.protection.outlook.com")
     assert not covers("*.olc.protection.outlook.com", "*.outlook.com")
     assert not covers("mx.example.org", "*.example.org")
+    assert not covers("mx.example.org", "mx*.example.org")
 
 
 def test_the_normal_form() -> None:

@@ -58,7 +58,7 @@ async def test_a_changed_file_is_in_force(policies: Policies, file: Path, broker
     general = "[delivery]\nconnections = 8\n\n[[policies]]\nmx = '*'\nconnections = 4\n"
     write(file, general + "[[policies]]\ndomain = 'b.example'\nconnections = 5")
     assert await policies.look(broker)
-    assert policies.revision == 1
+    assert policies.revision == 2
     assert connections(policies) == [(4, f"{file}:4")]
     assert connections(policies, "b.example") == [(4, f"{file}:4"), (5, f"{file}:7")]
     assert not await policies.look(broker)
@@ -153,17 +153,27 @@ async def test_reply_rules_change_too(policies: Policies, file: Path, broker: Br
     assert [rule.origin for rule in policies.replies.match("", 450, "", "zebra")] == [f"{file}:1"]
 
 
+async def test_a_changed_file_is_in_force_while_the_broker_is_away(
+    policies: Policies, file: Path, nats: Nats, broker: Broker
+) -> None:
+    await kv.put(broker, "b", {"domain": "b.example", "connections": 2})
+    await policies.look(broker)
+    nats.kill()
+    write(file, "[[policies]]\nconnections = 6")
+    with pytest.raises(BrokerFailure):
+        await policies.look(broker)
+    assert connections(policies, "b.example") == [(6, f"{file}:1"), (2, "KV b")]
+
+
 async def test_it_watches_and_outlives_a_broker_that_is_away(policies: Policies, nats: Nats, broker: Broker) -> None:
     await kv.put(broker, "slow", {"connections": 1})
     watching = asyncio.create_task(policies.watch(broker, every=0.01))
     try:
-        await until(lambda: policies.revision == 1)
+        await until(lambda: policies.revision == 2)
         nats.kill()
-        with pytest.raises(BrokerFailure):
-            await policies.look(broker)
         nats.start()
         await broker.store([Message("$KV.policies.slow", b'{"connections": 2}')])
-        await until(lambda: policies.revision == 2)
+        await until(lambda: policies.revision == 3)
         assert connections(policies) == [(2, "KV slow")]
         assert not watching.done()
     finally:
