@@ -29,7 +29,8 @@ class Policies:
 
     def __init__(self, rules: Rules, path: Path | None = None) -> None:
         """``rules`` without those of KV. Raises ConfigError."""
-        self._path, self._stamp = path, _stamp(path)
+        self._path = path
+        self._stamp: object = "not looked at"  # it may have changed since the configuration was read
         self.revision = 0
         """Counts the changes; what was asked before the last one may differ now."""
         self._use(rules, {})
@@ -73,13 +74,14 @@ class Policies:
         return changed
 
     def _reread(self) -> bool:
-        stamp = _stamp(self._path)
-        if stamp == self._stamp:
+        if self._path is None or (stamp := _stamp(self._path)) == self._stamp:
             return False
         self._stamp = stamp  # what is wrong with it is said once
         try:
-            config, path = config_file.load(str(self._path))
-            self._use(reading.shipped() + reading.of_config(config, path), self._kv)
+            rules = reading.shipped() + reading.of_config(*config_file.load(str(self._path)))
+            if rules == self._file_rules:
+                return False
+            self._use(rules, self._kv)
         except (ConfigError, OSError) as error:
             log.error("policies: the rules in force stay: %s", error)
             return False
@@ -93,10 +95,10 @@ class Policies:
         self.revision += 1
 
 
-def _stamp(path: Path | None) -> object:
+def _stamp(path: Path) -> object:
     """Changes with the file."""
     try:
-        status = path.stat() if path else None
+        status = path.stat()
     except OSError:
         return "gone"
-    return status and (status.st_ino, status.st_mtime_ns, status.st_size)
+    return status.st_ino, status.st_mtime_ns, status.st_size

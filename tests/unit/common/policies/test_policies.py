@@ -89,6 +89,20 @@ async def test_a_wrong_file_changes_nothing(
     assert connections(policies) == [(6, f"{file}:1")]
 
 
+async def test_what_changed_after_the_configuration_was_read_is_seen(file: Path, broker: Broker) -> None:
+    config, path = load(str(file), {})
+    write(file, "[[policies]]\nconnections = 7")
+    policies = Policies.load(config, path)
+    assert await policies.look(broker)
+    assert connections(policies) == [(7, f"{file}:1")]
+
+
+async def test_other_changes_of_the_file_are_none(policies: Policies, file: Path, broker: Broker) -> None:
+    write(file, "[[policies]]\nconnections = 3\n\n[log]\nlevel = 'debug'")
+    assert not await policies.look(broker)
+    assert policies.revision == 1
+
+
 async def test_a_file_that_is_gone_changes_nothing(policies: Policies, file: Path, broker: Broker) -> None:
     file.unlink()
     with capture_logs() as lines:
