@@ -6,15 +6,15 @@ asks for what a later version brings is refused by name, never silently ignored.
 
 import ipaddress
 import re
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from common.addresses import normal_domain, parse_mailbox
-from common.units import parse_duration, parse_size
+from common.policies.reply_rule import ReplyRule
+from common.policies.rules import PolicyRule, Provider
+from common.section import Duration, Section, Size, written
 
-Size = Annotated[int, BeforeValidator(parse_size)]
-Duration = Annotated[float, BeforeValidator(parse_duration)]
 Network = Annotated[str, AfterValidator(lambda text: str(ipaddress.ip_network(text, strict=False)))]
 
 
@@ -37,25 +37,9 @@ def _bind(text: str) -> str:
 Bind = Annotated[str, AfterValidator(_bind)]
 
 
-def written(text: str, description: str | None = None) -> Any:
-    """A default as people write it; the reference page shows it so."""
-    return Field(text, description=description)
-
-
 def without_password(url: str) -> str:
     """A URL fit to be shown."""
     return re.sub(r"//[^/@]*@", "//***@", url)
-
-
-class Section(BaseModel):
-    """Part of the configuration: unknown keys are refused, values do not change after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
-
-    def _later(self, key: str, allowed: Any) -> None:
-        """Refuse a value of ``key`` that a later version brings."""
-        if getattr(self, key) != allowed:
-            raise ValueError(f"{key}: only {allowed!r} works in this version; remove the line")
 
 
 class Log(Section):
@@ -255,15 +239,16 @@ class Config(Section):
     dns: Dns = Dns()
     api: Api = Api()
     listeners: list[Listener] = Field([Listener()], min_length=1)
-    pools: dict[str, Pool] = {"default": Pool()}
+    pools: dict[str, Pool] = Field({"default": Pool()})
     delivery: Delivery = Delivery()
-    policies: list[dict[str, Any]] = Field([], description="the operator's rules; none in this version")
+    providers: tuple[Provider, ...] = ()
+    policies: tuple[PolicyRule, ...] = ()
+    replies: tuple[ReplyRule, ...] = ()
     dkim: Dkim = Dkim()
     feedback: Feedback = Feedback()
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        self._later("policies", [])
         if list(self.pools) != ["default"]:
             raise ValueError("pools: only [pools.default] works in this version")
         for what in ("name", "bind"):

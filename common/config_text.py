@@ -5,20 +5,32 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from common.config import Config, Listener, Pool, Section, without_password
+from common.config import Config, Listener, Pool, without_password
+from common.policies.reply_rule import ReplyRule
+from common.policies.rules import PolicyRule, Provider
+from common.section import Section
 
 #: Tables that may be written several times, and what stands for one of them.
 _REPEATED: dict[str, tuple[str, type[Section]]] = {
     "listeners": ("[[listeners]]", Listener),
     "pools": ("[pools.default]", Pool),
+    "providers": ("[[providers]]", Provider),
+    "policies": ("[[policies]]", PolicyRule),
+    "replies": ("[[replies]]", ReplyRule),
 }
+_RULES = ("[[providers]]", "[[policies]]", "[[replies]]")
 _SECRET = ("password",)
 
 
 def default_file() -> str:
     """A configuration file with every key at its default, commented."""
-    lines = ["# Every key with its default. Uncomment what you change; 'postjet check' checks the file."]
+    lines = [
+        "# Every key with its default (rules for receivers are in docs/how-to/policies.md). Uncomment what you change;"
+        " 'postjet check' checks the file."
+    ]
     for header, section in _sections():
+        if header in _RULES:
+            continue  # none by default
         lines += ["", header] if header else [""]
         lines += [f"# {_assignment(name, field)}{_comment(field)}" for name, field in _keys(section)]
     return "\n".join(lines) + "\n"
@@ -39,17 +51,21 @@ def reference() -> str:
         lines += ["| key | default | meaning |", "|---|---|---|"]
         for name, field in _keys(section):
             meaning = (field.description or "").replace("|", "\\|")
-            lines.append(f"| `{name}` | `{_value(field.default)}` | {meaning} |")
+            default = "needed" if field.is_required() else "" if field.default is None else f"`{_value(field.default)}`"
+            lines.append(f"| `{name}` | {default} | {meaning} |")
     return "\n".join(lines) + "\n"
 
 
 def in_force(config: Config) -> str:
     """What is in force, as TOML; passwords hidden."""
-    lines = _table(config.model_dump(exclude={"listeners", "pools", "policies"}), "")
+    lines = _table(config.model_dump(exclude=set(_REPEATED)), "")
     for listener in config.listeners:
         lines += ["", "[[listeners]]", *_table(listener.model_dump(), "")]
     for name, pool in config.pools.items():
         lines += ["", f"[pools.{name}]", *_table(pool.model_dump(), "")]
+    for table, rules in (("providers", config.providers), ("policies", config.policies), ("replies", config.replies)):
+        for rule in rules:
+            lines += ["", f"[[{table}]]", *_written(rule)]
     return "\n".join(lines) + "\n"
 
 
@@ -65,11 +81,10 @@ def _sections() -> list[tuple[str, type[Section]]]:
 
 def _keys(section: type[Section]) -> list[tuple[str, FieldInfo]]:
     """The keys that are no tables of their own."""
-    tables = (*_REPEATED, "policies")
     return [
-        (name, field)
+        (field.alias or name, field)
         for name, field in section.model_fields.items()
-        if name not in tables and not (isinstance(field.annotation, type) and issubclass(field.annotation, Section))
+        if name not in _REPEATED and not (isinstance(field.annotation, type) and issubclass(field.annotation, Section))
     ]
 
 
@@ -80,6 +95,12 @@ def _table(values: dict[str, Any], prefix: str) -> list[str]:
         if isinstance(value, dict):
             lines += ["", f"[{prefix}{name}]", *_table(value, f"{prefix}{name}.")]
     return lines
+
+
+def _written(rule: Section) -> list[str]:
+    """The keys of a rule that were set."""
+    fields = [(name, field.alias or name) for name, field in type(rule).model_fields.items()]
+    return [f"{key} = {_value(getattr(rule, name))}" for name, key in fields if name in rule.model_fields_set]
 
 
 def _shown(name: str, value: Any) -> Any:
@@ -98,6 +119,6 @@ def _comment(field: FieldInfo) -> str:
 
 def _value(value: Any) -> str:
     """A value in TOML; for those that occur here, JSON's spelling is TOML's."""
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=False, default=str)
 
 

@@ -1,6 +1,7 @@
 """Sizes, durations and rates as operators write them: ``50MB``, ``5m``, ``90d``."""
 
 import re
+from dataclasses import dataclass
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kMGT]?i?)B?", re.IGNORECASE)
 _SIZE_FACTORS = {
@@ -9,6 +10,24 @@ _SIZE_FACTORS = {
 }  # fmt: skip
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)?")
 _DURATION_FACTORS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0, None: 1.0}
+_RATE = re.compile(r"(\d{1,9})\s*/\s*(\d{0,4})\s*([smhd])")
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """At most ``amount`` in any ``per`` seconds."""
+
+    amount: int
+    per: float
+
+    def __str__(self) -> str:
+        for unit in "dhm":
+            if self.per % _DURATION_FACTORS[unit] == 0:
+                break
+        else:
+            unit = "s"
+        count = int(self.per / _DURATION_FACTORS[unit])
+        return f"{self.amount}/{count if count > 1 else ''}{unit}"
 
 
 def parse_size(text: str | int) -> int:
@@ -25,6 +44,16 @@ def parse_duration(text: str | float) -> float:
     if not match:
         raise ValueError(f"{text!r} is no duration; write a number with ms, s, m, h, d or w, such as 5m")
     return float(match[1]) * _DURATION_FACTORS[match[2]]
+
+
+def parse_rate(text: str | Rate) -> Rate:
+    """A rate such as ``20/s``, ``600/m``, ``10000/h``, ``50000/d`` or ``5/10s``. Raises ValueError."""
+    if isinstance(text, Rate):
+        return text
+    match = _RATE.fullmatch(str(text).strip())
+    if not match or not int(match[1]) or not int(match[2] or 1):
+        raise ValueError(f"{text!r} is no rate; write a whole number above 0 and s, m, h or d, such as 20/s or 5/10s")
+    return Rate(int(match[1]), int(match[2] or 1) * _DURATION_FACTORS[match[3]])
 
 
 def format_size(size: float) -> str:

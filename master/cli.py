@@ -14,7 +14,8 @@ import typer
 from common import log, role
 from common.config_file import load
 from common.errors import PostjetError, UsageError
-from master import config_commands, dkim_commands, queue_commands, story_commands
+from common.policies.policies import Policies
+from master import config_commands, dkim_commands, policy_commands, queue_commands, story_commands
 from master.parent import Parent
 
 ROLES = ("smtpd_ingress", "outbound", "events", "api")
@@ -44,6 +45,7 @@ def _options(
 def up(context: typer.Context) -> None:
     """Start everything: the embedded servers unless a URL replaces them, then the roles. Ctrl-C stops."""
     config, file = load(context.obj)
+    Policies.load(config, file)  # a mistake in the rules is told before anything starts
     log.setup(config.log, config.hostname, "master")
     asyncio.run(Parent(config, file).run())
 
@@ -82,6 +84,7 @@ def demo(
 app.command()(config_commands.check)
 app.add_typer(config_commands.app, name="config")
 app.add_typer(dkim_commands.app, name="dkim")
+app.add_typer(policy_commands.app, name="policy")
 for commands in (queue_commands.app, story_commands.app):
     app.registered_commands += commands.registered_commands
 

@@ -1,18 +1,23 @@
 """``postjet config`` and ``postjet check``."""
 
+import json
 import os
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from common import config_text
-from common.config import without_password
+from common.config import Config, without_password
 from common.config_file import load
 from common.errors import ConfigError
 from common.key_store import KeyStore
-from common.keys import BadKeyError
+from common.keys import BadKeyError, KeyFile
+from common.policies import check as check_rules
+from common.policies import reading
+from common.policies.reading import Rules
 from common.units import format_size
 from master import data_dir, nats_server
 
@@ -41,8 +46,12 @@ def reference() -> None:
 def check(
     context: typer.Context,
     quiet: Annotated[bool, typer.Option("--quiet", help="say only what is wrong")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
 ) -> None:
-    """Check configuration, data folder, programs and keys; exit code 78 or 73 when something is wrong."""
+    """Check configuration, rules, data folder, programs and keys; exit code 78 or 73 when something is wrong.
+
+    Every rule on receivers is tried on the samples beside it, the shipped ones too.
+    """
     config, file = load(context.obj)
     path = Path(config.data_dir)
     nearest = next(p for p in (path, *path.parents) if p.exists())
@@ -50,25 +59,43 @@ def check(
         data_dir.prepare(config.data_dir)  # which says what is wrong
     if not config.nats.url:
         nats_server.executable()
-    store = KeyStore(config.dkim.keys, config.data_dir, config.dkim.cache)
+    rules = reading.shipped() + reading.of_config(config, file)
+    problems = check_rules.problems(rules, config)
+    bad = _bad_keys(config)
+    if as_json:
+        rows = [asdict(problem) for problem in problems]
+        print(json.dumps({"file": str(file or ""), "rules": rules.count, "problems": rows, "keys": bad}, indent=2))
+    if problems or bad:
+        raise ConfigError("\n".join([*map(str, problems), *bad]))
+    if not (quiet or as_json):
+        _tell(config, file, nearest, rules)
+
+
+def _bad_keys(config: Config) -> list[str]:
+    """What is wrong with key files."""
     bad = []
-    for key_file in store.files():
+    for key_file in _key_files(config):
         try:
             key_file.load()
         except BadKeyError as error:
             bad.append(str(error))
-    if bad:
-        raise ConfigError("; ".join(bad))
-    if quiet:
-        return
+    return bad
+
+
+def _key_files(config: Config) -> list[KeyFile]:
+    return KeyStore(config.dkim.keys, config.data_dir, config.dkim.cache).files()
+
+
+def _tell(config: Config, file: Path | None, nearest: Path, rules: Rules) -> None:
     free = shutil.disk_usage(nearest).free
     short = "" if "." in config.hostname else "  (not a full name: MX hosts may refuse it)"
     print(f"configuration  {file or 'defaults (no file)'}")
     print(f"hostname       {config.hostname}{short}")
-    print(f"data folder    {path}, {format_size(free)} free")
+    print(f"data folder    {config.data_dir}, {format_size(free)} free")
     print(f"broker         {without_password(config.nats.url) or 'embedded nats-server'}")
     print(f"events         {'external ClickHouse' if config.clickhouse.url else 'embedded ClickHouse'}")
     for listener in config.listeners:
         print(f"listener       {listener.name} on {listener.bind}, relays for {', '.join(listener.networks) or 'none'}")
-    print(f"DKIM keys      {len(store.files())} at {config.dkim.keys}")
+    print(f"rules          {rules.count}, of which {len(config.providers + config.policies + config.replies)} your own")
+    print(f"DKIM keys      {len(_key_files(config))} at {config.dkim.keys}")
     print("all right")

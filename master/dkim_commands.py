@@ -1,22 +1,19 @@
 """``postjet dkim``: make keys, print the records to publish, compare them with DNS."""
 
-import json
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 import dns.exception
 import dns.resolver
 import typer
 from dns.nameserver import Do53Nameserver
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from common import config_file
 from common.config import Config, split_host_port
 from common.errors import NotFoundError
 from common.key_store import KeyStore
 from common.keys import BadKeyError, KeyFile, KeyType, SigningKey, default_selector, public_record, signing_domain
+from master.tables import print_json, print_table
 
 _LOOKUP_SECONDS = 10
 
@@ -122,7 +119,7 @@ def show(context: typer.Context, domain: Domain, as_json: Json = False) -> None:
     """Print the records of a domain, each on one line."""
     keys = [file.load() for file in key_files(_config(context), domain)]
     if as_json:
-        _print_json([{"name": key.record_name, "type": "TXT", "text": public_record(key)} for key in keys])
+        print_json([{"name": key.record_name, "type": "TXT", "text": public_record(key)} for key in keys])
     else:
         typer.echo("\n".join(map(record_line, keys)))
 
@@ -132,9 +129,9 @@ def list_(context: typer.Context, as_json: Json = False) -> None:
     """List all keys."""
     rows = [_describe(file) for file in key_files(_config(context), None)]
     if as_json:
-        _print_json(rows)
+        print_json(rows)
     else:
-        _print_table(rows)
+        print_table(rows)
 
 
 @app.command("check")
@@ -146,9 +143,9 @@ def check_(
     """Compare the keys with the records in DNS; exit code 1 when anything is not as it should be."""
     checks = check(_config(context), domain)
     if as_json:
-        _print_json([asdict(each) for each in checks])
+        print_json([asdict(each) for each in checks])
     else:
-        _print_table([{"name": each.name, "state": each.state, "detail": each.detail} for each in checks])
+        print_table([{"name": each.name, "state": each.state, "detail": each.detail} for each in checks])
         for line in filter(None, (each.publish for each in checks)):
             typer.echo(f"publish: {line}")
     if any(each.state != "ok" for each in checks):
@@ -166,18 +163,3 @@ def _describe(file: KeyFile) -> dict[str, str]:
     except BadKeyError as error:
         row["problem"] = str(error)
     return row
-
-
-def _print_json(value: Any) -> None:
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
-
-
-def _print_table(rows: list[dict[str, str]]) -> None:
-    """Columns that no row fills are left out."""
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    columns = [column for column in rows[0] if any(row[column] for row in rows)]
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*(escape(row[column]) for column in columns))
-    Console(highlight=False).print(table)

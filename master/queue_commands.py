@@ -10,11 +10,11 @@ from typing import Annotated, Any
 import typer
 
 from common import content, ids, instance
-from common.broker import Broker
+from common.broker import Broker, BrokerFailure
 from common.config import Config
 from common.config_file import load
 from common.content import BodyRef
-from common.errors import NotFoundError, UsageError
+from common.errors import NotFoundError, UnavailableError, UsageError
 from common.queue import listing
 from common.queue.bodies import Bodies
 from common.queue.listing import Listed
@@ -34,7 +34,10 @@ def with_broker(config: Config, work: Callable[[Broker], Awaitable[None]]) -> No
 
     async def run() -> None:
         async with connected(instance.find(config), list(config.pools), "postjet-command") as broker:
-            await work(broker)
+            try:
+                await work(broker)
+            except BrokerFailure as failure:
+                raise UnavailableError(f"the broker did not do it: {failure}; try again") from None
 
     asyncio.run(run())
 

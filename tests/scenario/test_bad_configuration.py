@@ -8,8 +8,9 @@ from scenario_support import postjet, said_once
 
 MISTAKES = {
     "[delivery]\nretry_frist = '1m'": "unknown key delivery.retry_frist; did you mean delivery.retry_first?",
-    "[[listeners]]\ntls = 'starttls'": "listeners[0].tls: only 'none' works in this version",
-    "[[policies]]\ndomain = 'example.org'\nconnections = 5": "policies: only [] works in this version",
+    "[[listeners]]\ntls = 'starttls'": ":1: listeners[0].tls: only 'none' works in this version",
+    "[[policies]]\ndomain = 'example.org'\nconections = 5": "did you mean policies[0].connections?",
+    "[[policies]]\nprovider = 'gogle'\nconnections = 5": ":1: policies.provider: 'gogle' is no provider",
     "[delivery]\nexpire = 'soon'": "delivery.expire: ",
     "[delivery\n": "no valid TOML",
 }
@@ -20,7 +21,7 @@ async def test_bad_configuration(tmp_path: Path, text: str) -> None:
     config = tmp_path / "postjet.toml"
     config.write_text(text)
     for line in await _up_and_check(config):
-        assert line.startswith(f"postjet: {config}: ")
+        assert line.startswith(f"postjet: {config}:")
         assert MISTAKES[text] in line
     assert list(tmp_path.iterdir()) == [config]
 

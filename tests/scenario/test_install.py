@@ -38,6 +38,10 @@ def test_schema_is_there() -> None:
     assert all("CREATE TABLE" in file.read_text() for file in schema)
 
 
+def test_shipped_rules_are_there() -> None:
+    assert (files("conf") / "shaping.toml").is_file()
+
+
 def test_command() -> None:
     assert "Usage: postjet" in _postjet("--help")
     assert "[delivery]" in _postjet("config", "default")

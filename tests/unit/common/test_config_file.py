@@ -38,10 +38,10 @@ def test_a_file_and_the_environment_over_it(tmp_path: Path) -> None:
         ("[delivery]\nconections = 5", "unknown key delivery.conections; did you mean delivery.connections?"),
         ("[pools.default]\nworker = 2", "unknown key pools.default.worker; did you mean pools.default.workers?"),
         ("[[listeners]]\nbnd = ''", "unknown key listeners[0].bnd; did you mean listeners[0].bind?"),
-        ("zebra = 1", "unknown key zebra; see 'postjet config default'"),
+        ("zebra = 1", "unknown key zebra; see 'postjet config reference'"),
         ("[[listeners]]\ntls = 'starttls'", "listeners[0].tls: only 'none' works in this version"),
         ("[[listeners]]\nauth = 'optional'", "listeners[0].auth: only 'none' works in this version"),
-        ("[[policies]]\ndomain = 'a.example'", "policies: only [] works in this version"),
+        ("[[policies]]\ndomain = 'a.example'", "policies[0].connections: the rule sets nothing"),
         ("[pools.bulk]\nworkers = 1", "pools: only [pools.default] works in this version"),
         ("[pools.default]\nehlo = 'a.example'", "pools.default.ehlo: only '' works in this version"),
         ("[feedback]\ndomain = 'b.example'", "feedback.domain: only '' works in this version"),
@@ -100,3 +100,27 @@ def test_other_text_is_refused(text: str) -> None:
         assert 0 <= split_host_port(text)[1] <= 65535
     except ValueError as error:
         assert "host:port" in str(error)
+
+
+def test_rules_in_force_can_be_read_back(tmp_path: Path) -> None:
+    file = """
+        [[providers]]
+        name = "p"
+        mx = "*.p.example"
+        [[policies]]
+        provider = "p"
+        source = "192.0.2.1"
+        rate = ["5/10s", "100/h"]
+        retry = ["5m", "1h"]
+        [[replies]]
+        name = "r"
+        code = [421, "45x"]
+        text = 'a "quoted" \\[word\\]'
+        trigger = "3/h"
+        action = "rate"
+        value = "1/m"
+        for = "30m"
+        """
+    config = read(tmp_path, file)
+    again = read(tmp_path, config_text.in_force(config))
+    assert (again.providers, again.policies, again.replies) == (config.providers, config.policies, config.replies)

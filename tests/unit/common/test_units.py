@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.units import format_duration, format_size, parse_duration, parse_size
+from common.units import Rate, format_duration, format_size, parse_duration, parse_rate, parse_size
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,32 @@ def test_formats_are_short(value: float) -> None:
 )
 def test_durations_as_people_read_them(seconds: float, text: str) -> None:
     assert format_duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "amount", "per"),
+    [
+        ("20/s", 20, 1), ("600/m", 600, 60), ("10000/h", 10_000, 3600), ("50000/d", 50_000, 86_400),
+        ("5/10s", 5, 10), (" 1 / 2 h ", 1, 7200),
+    ],
+)  # fmt: skip
+def test_rates(text: str, amount: int, per: float) -> None:
+    assert parse_rate(text) == Rate(amount, per)
+
+
+@given(st.integers(1, 999_999_999), st.integers(1, 9999), st.sampled_from("smhd"))
+def test_a_rate_reads_as_it_is_written(amount: int, count: int, unit: str) -> None:
+    rate = parse_rate(f"{amount}/{count}{unit}")
+    assert rate.amount == amount
+    assert rate.per == parse_duration(f"{count}{unit}")
+    assert parse_rate(str(rate)) == rate
+
+
+@given(st.text() | st.from_regex(r"\d*/\d*[a-z]?", fullmatch=True) | st.integers() | st.none())
+def test_what_is_no_rate_is_refused_with_an_example(text: object) -> None:
+    try:
+        rate = parse_rate(text)
+        assert rate.amount >= 1
+        assert rate.per >= 1
+    except ValueError as error:
+        assert "20/s" in str(error)
