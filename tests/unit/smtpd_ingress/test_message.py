@@ -90,8 +90,8 @@ def test_options_are_taken_and_removed() -> None:
 
 
 def test_options_are_refused_by_name() -> None:
-    _, message = take(b"Subject: x\r\nx-Postjet-Pool: fast\r\n\r\n")
-    assert str(message.refusal) == "550 5.6.0 x-Postjet-Pool: no option of this version; remove the field"
+    _, message = take(b"Subject: x\r\nx-Postjet-Hue: fast\r\n\r\n")
+    assert str(message.refusal) == "550 5.6.0 x-Postjet-Hue: no option of this version; remove the field"
 
 
 @pytest.mark.parametrize("value", [b"9", b"urgent", b"9\r\nX-Postjet-Priority: 8"])
