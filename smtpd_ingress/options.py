@@ -2,16 +2,17 @@
 
 import dataclasses
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from common.codes import BAD_CONTENT, printable
+from common.entry import DEFAULT_POOL
 from common.queue.reports import ABOUT
 from smtpd_ingress.headers import Field
 from smtpd_ingress.rejection import RefusedError
 
 PREFIX = "x-postjet-"
-PRIORITY, DELAY, SCHEDULE = f"{PREFIX}priority", f"{PREFIX}delay", f"{PREFIX}schedule"
+PRIORITY, DELAY, SCHEDULE, POOL = (f"{PREFIX}{name}" for name in ("priority", "delay", "schedule", "pool"))
 TAG, META = f"{PREFIX}tag", f"{PREFIX}meta-"
 DEFAULT_PRIORITY = 4
 #: Seconds; the same day of the next year is within it. Schedules of the broker overflow in 2262.
@@ -31,6 +32,7 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\
 class Options:
     """What a client asks for."""
 
+    pool: str = DEFAULT_POOL
     priority: int = DEFAULT_PRIORITY
     delay: float = 0
     """Seconds from acceptance."""
@@ -47,10 +49,11 @@ class Options:
         return self.schedule if self.schedule >= accepted + SOON else 0.0
 
 
-def read_options(fields: Iterable[Field], now: float) -> Options:
+def read_options(fields: Iterable[Field], now: float, pools: Collection[str]) -> Options:
     """The options that these fields set; fields with other names than ``X-Postjet-…`` are not allowed.
 
-    A tag that is given twice counts once. ``X-Postjet-Schedule`` is ignored where ``X-Postjet-Delay`` is given.
+    ``pools`` are the names that ``X-Postjet-Pool`` may have. A tag that is given twice counts once.
+    ``X-Postjet-Schedule`` is ignored where ``X-Postjet-Delay`` is given.
     Raises RefusedError.
     """
     given: dict[str, Field] = {}
@@ -58,7 +61,7 @@ def read_options(fields: Iterable[Field], now: float) -> Options:
     for field in fields:
         if field.name == TAG:
             tags[_tag(field)] = None
-        elif field.name not in (PRIORITY, DELAY, SCHEDULE) and not field.name.startswith(META):
+        elif field.name not in (PRIORITY, DELAY, SCHEDULE, POOL) and not field.name.startswith(META):
             raise _refused(field, "no option of this version; remove the field")
         elif field.name in given:
             raise _refused(field, "given twice; keep one of them")
@@ -69,6 +72,7 @@ def read_options(fields: Iterable[Field], now: float) -> Options:
     delay = given.get(DELAY)
     schedule = None if delay else given.get(SCHEDULE)
     return Options(
+        pool=_pool(given[POOL], pools) if POOL in given else DEFAULT_POOL,
         priority=_priority(given[PRIORITY]) if PRIORITY in given else DEFAULT_PRIORITY,
         delay=_delay(delay) if delay else 0,
         schedule=_schedule(schedule, now) if schedule else 0,
@@ -107,6 +111,12 @@ def _text(field: Field) -> str:
     if not text or printable(text) != text:
         raise _bad(field, "must be text of printable ASCII")
     return text
+
+
+def _pool(field: Field, pools: Collection[str]) -> str:
+    if field.value not in pools:
+        raise _bad(field, f"is no pool here; there are {', '.join(pools)}")
+    return field.value
 
 
 def _priority(field: Field) -> int:

@@ -40,6 +40,7 @@ class Transaction:
                 expires=(due or now) + context.expire,
                 size=message.size,
                 content=None,
+                pool=message.options.pool,
                 priority=message.options.priority,
                 due=due,
                 tags=message.options.tags,

@@ -9,6 +9,7 @@ from smtpd_ingress.options import MAX_AHEAD, MAX_META, MAX_TAG, MAX_TAGS, Option
 from smtpd_ingress.rejection import RefusedError
 
 NOW = 1_800_000_000.0
+POOLS = ("default", "bulk-1")
 NAMES = ("X-Postjet-Priority", "X-Postjet-Delay", "X-Postjet-Schedule")
 
 
@@ -17,23 +18,23 @@ def fields(*given: tuple[str, str]) -> list[Field]:
 
 
 def due(*given: tuple[str, str]) -> float:
-    return read_options(fields(*given), NOW).due(NOW)
+    return read_options(fields(*given), NOW, POOLS).due(NOW)
 
 
 def refusal(*given: tuple[str, str]) -> str:
     with pytest.raises(RefusedError) as refused:
-        read_options(fields(*given), NOW)
+        read_options(fields(*given), NOW, POOLS)
     return str(refused.value.reply)
 
 
 def test_none_given() -> None:
-    assert read_options([], NOW) == Options(priority=4)
+    assert read_options([], NOW, POOLS) == Options(priority=4)
     assert Options().due(NOW) == 0
 
 
 @given(st.integers(0, 9), st.integers(0, MAX_AHEAD))
 def test_priority_and_delay(priority: int, delay: int) -> None:
-    options = read_options(fields((NAMES[0], str(priority)), (NAMES[1], str(delay))), NOW)
+    options = read_options(fields((NAMES[0], str(priority)), (NAMES[1], str(delay))), NOW, POOLS)
     assert options.priority == priority
     assert options.due(NOW + 7) == (NOW + 7 + delay if delay else 0)  # the time of a long upload is no part of it
 
@@ -106,12 +107,23 @@ def test_unknown() -> None:
     assert refusal(("X-Postjet-Hue", "a")) == "550 5.6.0 X-Postjet-Hue: no option of this version; remove the field"
 
 
+def test_pool() -> None:
+    assert read_options(fields(("X-Postjet-Pool", " bulk-1 ")), NOW, POOLS).pool == "bulk-1"
+    assert read_options([], NOW, POOLS).pool == "default"
+
+
+@pytest.mark.parametrize("value", ["", "Bulk-1", "news", "bulk-1, default"])
+def test_unknown_pool(value: str) -> None:
+    said = f"550 5.6.0 X-Postjet-Pool: {value!r} is no pool here; there are default, bulk-1"
+    assert refusal(("X-Postjet-Pool", value)) == said
+
+
 def tags(*values: str) -> tuple[str, ...]:
-    return read_options(fields(*(("X-Postjet-Tag", value) for value in values)), NOW).tags
+    return read_options(fields(*(("X-Postjet-Tag", value) for value in values)), NOW, POOLS).tags
 
 
 def meta(*given: tuple[str, str]) -> dict[str, str]:
-    return read_options(fields(*((f"X-Postjet-Meta-{key}", value) for key, value in given)), NOW).meta
+    return read_options(fields(*((f"X-Postjet-Meta-{key}", value) for key, value in given)), NOW, POOLS).meta
 
 
 def test_tags_are_kept_in_their_order_each_once() -> None:
@@ -163,14 +175,14 @@ def test_what_the_client_wrote_is_shown_cut_and_printable() -> None:
     assert len(reply) < 200
 
 
-MORE = ("X-Postjet-Tag", "X-Postjet-Meta-a", "X-Postjet-Meta-b", "X-Postjet-Hue")
+MORE = ("X-Postjet-Pool", "X-Postjet-Tag", "X-Postjet-Meta-a", "X-Postjet-Meta-b", "X-Postjet-Hue")
 VALUES = st.text(alphabet="0123456789-+:.TZ zté\0", max_size=30) | st.text(max_size=20)
 
 
 @given(st.lists(st.tuples(st.sampled_from([*NAMES, *MORE]), VALUES), max_size=4))
 def test_options_or_a_refusal(given: list[tuple[str, str]]) -> None:
     try:
-        options = read_options(fields(*given), NOW)
+        options = read_options(fields(*given), NOW, POOLS)
     except RefusedError as error:
         assert error.reply.code == 550
         return
