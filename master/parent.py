@@ -21,7 +21,7 @@ from common.errors import CannotCreateError, PostjetError
 from common.queue import pools
 from common.queue.room import kept_free
 from common.role import connected
-from common.sockets import shown
+from common.sockets import check_sources, shown
 from common.units import format_size
 from master import clickhouse_server, data_dir, nats_server, sockets
 from master.child import Child
@@ -50,6 +50,7 @@ class Parent:
         stopping = asyncio.Event()
         for signal_ in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(signal_, stopping.set)
+        check_sources(self.config.pools)
         path = data_dir.prepare(self.config.data_dir)
         lock_fd = data_dir.lock(path)
         counting.empty(self.metrics)
