@@ -17,4 +17,4 @@ async def test_pools_that_the_configuration_does_not_have(broker: Broker) -> Non
 
 
 def _message(kind: str, number: int) -> Message:
-    return Message(f"{kind}.bulk.1.b.-.01k80104jjg883qldg58.{number}", b"x")
+    return Message(f"{kind}.bulk.1.1.b.-.01k80104jjg883qldg58.{number}", b"x")
