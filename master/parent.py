@@ -31,6 +31,8 @@ log = structlog.get_logger()
 
 #: Seconds a role or server has to finish what is in flight.
 STOP = {"smtpd_ingress": 45.0, "outbound": 60.0, "events": 60.0, "api": 5.0, "server": 30.0}
+#: Seconds between looks at mail that nobody sends.
+TELL_AGAIN = 600.0
 
 
 class Parent:
@@ -140,17 +142,19 @@ class Parent:
         self.roles[role].append(Child(f"{role} {slot}", command, fds=fds, on_end=forget))
 
     async def _tell_of_mail_left_behind(self) -> None:
-        """Once: mail in a pool that was taken out of the configuration stays, and nobody sends it."""
+        """Now and then: mail in a pool that was taken out of the configuration stays, and nobody sends it."""
         assert self.instance
         configured = list(self.config.pools)
-        with contextlib.suppress(PostjetError, BrokerFailure):  # roles tell of a broker that does not answer
-            async with connected(self.instance, configured, "postjet-master") as broker:
-                for pool, number in (await pools.left_behind(broker, configured)).items():
-                    log.error(
-                        "pool %s is not in the configuration, but %s deliveries lie in it, and nobody sends them; "
-                        "put [pools.%s] back until 'postjet queue --by pool' shows none",
-                        pool, number, pool,
-                    )  # fmt: skip
+        while True:
+            with contextlib.suppress(PostjetError, BrokerFailure):  # roles tell of a broker that does not answer
+                async with connected(self.instance, configured, "postjet-master") as broker:
+                    for pool, number in (await pools.left_behind(broker, configured)).items():
+                        log.error(
+                            "pool %s is not in the configuration, but %s deliveries lie in it, and nobody sends them; "
+                            "put [pools.%s] back until 'postjet queue --by pool' shows none",
+                            pool, number, pool,
+                        )  # fmt: skip
+            await asyncio.sleep(TELL_AGAIN)
 
     async def _stop(self) -> None:
         """Intake first, then what is in flight, then the events, then api (503 until then), then the servers."""

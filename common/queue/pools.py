@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from common.broker import Broker
-from common.queue import levels
+from common.queue import leases
 from common.subjects import queue_stream
 
 
@@ -15,12 +15,13 @@ async def known(broker: Broker, configured: Iterable[str]) -> list[str]:
 
 
 async def left_behind(broker: Broker, configured: Iterable[str]) -> dict[str, int]:
-    """How many deliveries lie in each pool that is not configured, so that nobody sends them.
+    """How many deliveries lie in each pool that is not configured here and has no worker anywhere.
 
     Pools with none are left out. Raises what ``Broker.api`` raises.
     """
     configured, found = list(configured), {}
     for pool in (await known(broker, configured))[len(configured) :]:
-        if number := sum(level.count for level in (await levels.of_pool(broker, pool)).values()):
+        number = (await broker.api(f"STREAM.INFO.{queue_stream(pool)}"))["state"]["messages"]
+        if number and not await leases.live(broker, f"worker.{pool}"):
             found[pool] = number
     return found

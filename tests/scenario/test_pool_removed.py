@@ -32,7 +32,7 @@ def _readyz(api: str) -> Any:
 
 
 async def test_pool_removed(tmp_path: Path) -> None:
-    settings: dict[str, dict[str, Any]] = {"pools.bulk": {}, "delivery": {"retry_first": "10s", "retry_max": "10s"}}
+    settings: dict[str, dict[str, Any]] = {"pools.bulk": {}}
     async with World(tmp_path, sinks=1, settings=settings) as world:
         world.dns.zone.add("away.test", "MX", "10 gone.away.test.")
         world.dns.zone.add("gone.away.test", "A", "127.0.9.9")

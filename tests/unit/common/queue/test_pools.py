@@ -2,7 +2,7 @@ from queue_support import submit
 from support import make_entry
 
 from common.broker import Broker, Message
-from common.queue import pools, streams
+from common.queue import leases, pools, streams
 
 
 async def test_pools_that_the_configuration_does_not_have(broker: Broker) -> None:
@@ -14,6 +14,8 @@ async def test_pools_that_the_configuration_does_not_have(broker: Broker) -> Non
     await broker.put(_message("h", 2))
     assert await pools.left_behind(broker, ["default"]) == {"bulk": 2}
     assert await pools.left_behind(broker, ["default", "bulk"]) == {}
+    await leases.renew(broker, "worker.bulk.w0", "another machine's")
+    assert await pools.left_behind(broker, ["default"]) == {}
 
 
 def _message(kind: str, number: int) -> Message:
