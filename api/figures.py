@@ -12,7 +12,7 @@ from api import clickhouse
 from common import metrics
 from common.broker import Broker, BrokerFailure
 from common.counting import Metric
-from common.queue import leases, levels, room
+from common.queue import leases, levels, pools, room
 from common.queue.levels import Level
 from common.role import Role
 from common.subjects import EVENTS_STREAM
@@ -64,8 +64,9 @@ class Figures:
             async with asyncio.timeout(PATIENCE):
                 await self._room(asked)
                 await self._events(asked)
-                await self._processes(asked)
-                await self._queue(asked)
+                known = [*self._pools, *await pools.left_behind(self._broker, self._pools)]
+                await self._processes(asked, known)
+                await self._queue(asked, known)
         except (BrokerFailure, TimeoutError) as error:
             log.debug("figures: broker: %s", error or "no answer")
             asked.add(metrics.UP, 0, "broker")
@@ -84,15 +85,15 @@ class Figures:
         waiting = await levels.level(self._broker, EVENTS_STREAM, "e.>")
         asked.add(metrics.EVENTS_LAG, _age(waiting))
 
-    async def _processes(self, asked: Asked) -> None:
-        for pool in self._pools:
+    async def _processes(self, asked: Asked, known: list[str]) -> None:
+        for pool in known:
             asked.add(metrics.WORKERS, len(await leases.live(self._broker, f"worker.{pool}")), pool)
         asked.add(metrics.RECORDERS, bool(await leases.holder(self._broker, "recorder")))
 
-    async def _queue(self, asked: Asked) -> None:
+    async def _queue(self, asked: Asked, known: list[str]) -> None:
         started = time.monotonic()
         if started >= self._levels_until:
-            self._levels = {pool: await levels.of_pool(self._broker, pool) for pool in self._pools}
+            self._levels = {pool: await levels.of_pool(self._broker, pool) for pool in known}
             now = time.monotonic()
             self._levels_until = now + REST * (now - started)
         for pool, states in self._levels.items():

@@ -39,6 +39,15 @@ class UnknownOutcomeError(BrokerFailure):
     """No answer: stored or not, nobody can tell yet."""
 
 
+class _Client(Client):
+    """nats-py's, but that it looks at each character of a header's name, which is half the cost of a message."""
+
+    @staticmethod
+    def _parse_header_lines(raw: bytes) -> dict[str, str]:
+        lines = (line.partition(":") for line in raw.decode("utf-8", "replace").split("\r\n"))
+        return {name: value.strip() for name, colon, value in lines if colon}
+
+
 class Connection:
     """A process's connection. ``on_connect`` callbacks run at every (re)connection, in order."""
 
@@ -56,7 +65,7 @@ class Connection:
         self._closing = False
         self._lost: asyncio.Event = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
-        self.client = Client()
+        self.client = _Client()
 
     @property
     def clustered(self) -> bool:
@@ -96,7 +105,7 @@ class Connection:
         return f"_INBOX.{NUID().next().decode()}"
 
     async def _new_client(self) -> None:
-        self.client = Client()
+        self.client = _Client()
         await self.client.connect(
             **self.options,
             max_reconnect_attempts=-1,

@@ -15,7 +15,8 @@ from common import log, role
 from common.config_file import load
 from common.errors import PostjetError, UsageError
 from common.policies.policies import Policies
-from master import config_commands, dkim_commands, policy_commands, queue_commands, story_commands
+from common.sockets import check_sources
+from master import config_commands, dkim_commands, policy_commands, queue_commands, story_commands, top
 from master.parent import Parent
 
 ROLES = ("smtpd_ingress", "outbound", "events", "api")
@@ -65,6 +66,8 @@ def run(
     config, _ = load(context.obj)
     if pool not in config.pools:
         raise UsageError(f"{pool!r} is no pool of the configuration; there are {', '.join(config.pools)}")
+    if name == "outbound" and not slot:  # the parent has looked, and starts a worker again whatever became of them
+        check_sources({pool: config.pools[pool]})
     sockets = {listener: int(fd) for listener, _, fd in (text.partition("=") for text in socket or [])}
     role.run(name, main, config, pool=pool, slot=slot or f"pid{os.getpid()}", sockets=sockets)
 
@@ -85,7 +88,7 @@ app.command()(config_commands.check)
 app.add_typer(config_commands.app, name="config")
 app.add_typer(dkim_commands.app, name="dkim")
 app.add_typer(policy_commands.app, name="policy")
-for commands in (queue_commands.app, story_commands.app):
+for commands in (queue_commands.app, story_commands.app, top.app):
     app.registered_commands += commands.registered_commands
 
 

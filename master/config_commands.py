@@ -18,6 +18,7 @@ from common.keys import BadKeyError, KeyFile
 from common.policies import check as check_rules
 from common.policies import reading
 from common.policies.reading import Rules
+from common.sockets import check_sources
 from common.units import format_size
 from master import data_dir, nats_server
 
@@ -57,6 +58,7 @@ def check(
     nearest = next(p for p in (path, *path.parents) if p.exists())
     if path.exists() or not (nearest.is_dir() and os.access(nearest, os.W_OK)):
         data_dir.prepare(config.data_dir)  # which says what is wrong
+    check_sources(config.pools)
     if not config.nats.url:
         nats_server.executable()
     rules = reading.shipped() + reading.of_config(config, file)
@@ -96,6 +98,9 @@ def _tell(config: Config, file: Path | None, nearest: Path, rules: Rules) -> Non
     print(f"events         {'external ClickHouse' if config.clickhouse.url else 'embedded ClickHouse'}")
     for listener in config.listeners:
         print(f"listener       {listener.name} on {listener.bind}, relays for {', '.join(listener.networks) or 'none'}")
+    for name, pool in config.pools.items():
+        sources = ", ".join(pool.source_addresses) or "what the system chooses"
+        print(f"pool           {name} from {sources}, as {pool.ehlo or config.hostname}")
     print(f"rules          {rules.count}, of which {len(config.providers + config.policies + config.replies)} your own")
     print(f"DKIM keys      {len(_key_files(config))} at {config.dkim.keys}")
     print("all right")

@@ -15,12 +15,14 @@ from common.config import Config
 from common.config_file import load
 from common.content import BodyRef
 from common.errors import NotFoundError, UnavailableError, UsageError
-from common.queue import listing
+from common.queue import levels, listing, pools
 from common.queue.bodies import Bodies
 from common.queue.listing import Listed
+from common.queue.summary import By
 from common.role import connected
 from common.subjects import HELD, READY, SCHEDULED, submission
 from common.units import format_size
+from master import queue_by
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -46,12 +48,17 @@ def with_broker(config: Config, work: Callable[[Broker], Awaitable[None]]) -> No
 def queue(
     context: typer.Context,
     held: Annotated[bool, typer.Option("--held", help="only what is set aside until somebody looks at it")] = False,
+    by: Annotated[By | None, typer.Option(help="only how much lies there for each")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="one object per line, with Postfix's names")] = False,
 ) -> None:
     """List the queue as `postqueue -p` does: * ready, ! held; others wait for their next try or their time."""
     config, _ = load(context.obj)
 
     async def work(broker: Broker) -> None:
+        if by:
+            total = await _total(broker, config, held)
+            await queue_by.show(_all(broker, config, held), total, by, as_json=as_json)
+            return
         count = size = 0
         async for listed in _all(broker, config, held):
             if not count and not as_json:
@@ -82,7 +89,7 @@ def show(
     async def work(broker: Broker) -> None:
         found = [
             listed
-            for pool in config.pools
+            for pool in await pools.known(broker, config.pools)
             async for listed in listing.entries(broker, pool, submission(pool, submission_id))
             if number in ("", listed.id.partition("-")[2])
         ]
@@ -97,9 +104,15 @@ def show(
 
 
 async def _all(broker: Broker, config: Config, held: bool) -> AsyncIterator[Listed]:
-    for pool in config.pools:
+    for pool in await pools.known(broker, config.pools):
         async for listed in listing.entries(broker, pool, f"{HELD}.{pool}.>" if held else None):
             yield listed
+
+
+async def _total(broker: Broker, config: Config, held: bool) -> int:
+    """How many ``_all`` will find."""
+    found = [await levels.of_pool(broker, pool) for pool in await pools.known(broker, config.pools)]
+    return sum(level.count for states in found for state, level in states.items() if not held or state == "held")
 
 
 async def _message(broker: Broker, listed: Listed) -> str:

@@ -166,7 +166,8 @@ class Dialogue:
             time=time.time(),
         )
         listener = self.context.listener
-        return Message(trace, listener.max_message, with_options=self._trusted and listener.options)
+        pools = self.context.pools if self._trusted and listener.options else ()
+        return Message(trace, listener.max_message, pools)
 
     def refuse(self, phase: str, reply: Reply, argument: str = "") -> Reply:
         """Log and report a refusal; gives the reply to send, which is 421 after too many errors."""

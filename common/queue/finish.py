@@ -17,7 +17,7 @@ from common import metrics
 from common.broker import Broker, BrokerError, BrokerFailure, Message
 from common.content import SCHEDULED_INLINE_LIMIT, BodyRef
 from common.counting import count, took
-from common.entry import Entry
+from common.entry import Entry, UnreadableError
 from common.event import Event, Type
 from common.queue import reports
 from common.queue.bodies import Bodies
@@ -99,7 +99,7 @@ class Finisher:
         *_, submission, number = subject.split(".")
         row = Event(  # the same id however often it is held
             id=f"{self.pool}.{submission}-{number}.{sequence}", time=time.time(), type=Type.HELD, pool=self.pool,
-            submission=submission, delivery=f"{submission}-{number}", reason=word, text=reason,
+            submission=submission, delivery=f"{submission}-{number}", reason=word, text=reason, **_known(body),
         )  # fmt: skip
         log.error("queue: %s-%s is held: %s", submission, number, reason)
         count(metrics.QUEUE_HELD, self.pool, word)
@@ -270,3 +270,14 @@ class Finisher:
                 await self.bodies.release(entry.submission)
             except BrokerFailure as error:
                 log.debug("queue: content of %s left to the sweeper: %s", entry.submission, error)
+
+
+def _known(body: bytes) -> dict[str, Any]:
+    """What an entry's stored form tells an event; nothing where it cannot be read."""
+    try:
+        entry = Entry.unpack(body)
+    except UnreadableError:
+        return {}
+    names = ("sender", "recipient", "domain", "campaign", "tags", "meta", "message_id", "size", "priority",
+             "interface", "client_address")  # fmt: skip
+    return {name: getattr(entry, name) for name in names}

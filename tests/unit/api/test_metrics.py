@@ -6,8 +6,8 @@ from queue_support import submit
 from support import make_entry, until
 
 from common import metrics
-from common.broker import Broker
-from common.queue import leases
+from common.broker import Broker, Message
+from common.queue import leases, streams
 
 
 async def told(api: Running) -> dict[tuple[str, ...], float]:
@@ -39,6 +39,17 @@ async def test_figures(start: Start, broker: Broker) -> None:
         assert 0 < found["postjet_queue_store_bytes",] < found["postjet_queue_store_limit_bytes",] == 10**9
         assert 0 < found["postjet_events_waiting_bytes",] < found["postjet_events_limit_bytes",]
         assert found["postjet_events_lag_seconds",] > 0
+
+
+async def test_a_pool_that_only_the_broker_knows(start: Start, broker: Broker) -> None:
+    await streams.ensure(broker, ["default", "bulk", "empty"], 10**9)
+    await broker.put(Message("q.bulk.1.1.b.-.01k80104jjg883qldg58.1", b"x"))
+    async with start.api() as api:
+        await until(lambda: api.role.broker.client.is_connected)
+        found = await told(api)
+        assert found["postjet_queue_entries", "bulk", "ready"] == 1
+        assert found["postjet_workers", "bulk"] == 0
+        assert ("postjet_workers", "empty") not in found  # else an alert would fire for ever
 
 
 async def test_without_broker_and_clickhouse(start: Start, broker: Broker) -> None:
