@@ -20,6 +20,7 @@ class Wire(asyncio.Protocol):
         self._parser = ReplyParser()
         self._full = False
         self._waiter: asyncio.Future[None] | None = None
+        self.closed_by_peer = False
 
     @property
     def idle(self) -> bool:
@@ -95,6 +96,7 @@ class Wire(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """Called by asyncio."""
+        self.closed_by_peer = self._transport is not None
         self._transport = None
         self._full = False
         self._wake()
