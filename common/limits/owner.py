@@ -12,6 +12,8 @@ from common.queue.streams import LEASE
 
 #: Who stands in line and does not ask again for so many seconds is passed over.
 PATIENCE = 3.0
+#: Who asks an owner that is not ready yet is told to come back after so many seconds at most.
+SOON = 0.25
 #: Seconds between two requests to give up a slot of one key.
 YIELD_EVERY = 1.0
 
@@ -75,7 +77,7 @@ class Owner:
         """
         now = self._now()
         if wait := self.owners.wait(limit.key, now):
-            return wait, 0.0
+            return min(wait, SOON), 0.0
         at = self._rate(limit).take(now, now + earliest)
         return at - now, at
 
@@ -111,7 +113,7 @@ class Owner:
         key = (limit.key, limit.what, limit.per)
         if (rate := self._rates.get(key)) is None:
             era = self.owners.since(limit.key)
-            rate = self._rates[key] = Rate(limit.amount, limit.per, era.ready + era.settle)
+            rate = self._rates[key] = Rate(limit.amount, limit.per, era.empty_at)
         rate.change(limit.amount, self._now())
         return rate
 

@@ -37,7 +37,14 @@ class Era:
     workers: frozenset[str]
     ready: float
     """From when on keys that came with it may be granted; at the latest, until all agree."""
-    settle: float = SETTLE
+    settled: float
+    """When the last tokens of a former owner that is dead are used up; of one that lives they are SETTLE later."""
+    former_lives: bool
+
+    @property
+    def empty_at(self) -> float:
+        """When the rates of keys that came with it start, empty."""
+        return max(self.settled, self.ready + SETTLE if self.former_lives else self.ready)
 
 
 class Owners:
@@ -99,7 +106,11 @@ class Owners:
         if changed:
             # who said this of the former set would have to say it again, were it to come back
             self._agreed = {worker: seen for worker, seen in self._agreed.items() if seen != self.digest}
-            era = Era(now, workers, now, 0.0) if founding or self._is_first_alone() else Era(now, workers, now + LEASE)
+            if founding or self._is_first_alone():
+                era = Era(now, workers, now, now, former_lives=False)
+            else:
+                reborn = not self._eras and self.me in live
+                era = Era(now, workers, now + LEASE, now + SETTLE, former_lives=not reborn)
             self._eras = [*self._eras[1 - _MOST_ERAS :], era]
             self._cache.clear()
             self._since.clear()
