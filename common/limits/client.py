@@ -4,7 +4,6 @@ The owner of a key may be this worker itself: then it is a function call and no 
 """
 
 import asyncio
-import contextlib
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -50,7 +49,9 @@ class _Held:
 
     limit: Limit
     group: str
-    granted: asyncio.Future[None] | None = None
+    has: bool = False
+    turn: asyncio.Future[None] | None = None
+    """Done when it is our turn."""
 
 
 class Lease:
@@ -104,6 +105,7 @@ class Limiter:
             numbers.append(number := self._number(limit, group))
             if not self.owner.slot(limit, Slot(self.owners.me, number, group)):
                 break
+            self._slots[number].has = True
         else:
             return Lease(self, numbers)
         Lease(self, numbers).release()
@@ -152,20 +154,27 @@ class Limiter:
         held = self._slots.get(number)
         if held is None or self.owners.owner(key) != worker:  # not wanted any more, or the new owner does not know
             self._post.tell(worker, "free", key, number, held.group if held else "")
-        elif held.granted and not held.granted.done():
-            held.granted.set_result(None)
+        elif not held.has:
+            held.has = True
+            if held.turn and not held.turn.done():
+                held.turn.set_result(None)
 
     def report(self, owner: str) -> tuple[int, dict[str, dict[int, str]], list[int]]:
-        """What we hold of an owner's keys, as ``Owner.report`` takes it."""
+        """What we hold and wait for of an owner's keys, as ``Owner.report`` takes it."""
         held: defaultdict[str, dict[int, str]] = defaultdict(dict)
         waiting = []
         for number, slot in self._slots.items():
             if self.owners.owner(slot.limit.key) == owner:
-                if slot.granted:
-                    waiting.append(number)
-                else:
+                if slot.has:
                     held[slot.limit.key][number] = slot.group
+                else:
+                    waiting.append(number)
         return self._last, held, waiting
+
+    def report_home(self) -> None:
+        """What we hold of keys that have come to us."""
+        upto, held, waiting = self.report(self.owners.me)
+        self.owner.report(self.owners.me, upto, held, set(waiting))
 
     def _number(self, limit: Limit, group: str) -> int:
         self._last += 1
@@ -176,7 +185,7 @@ class Limiter:
         """Whether a slot is granted; if not, we stand in line."""
         held = self._slots[number]
         key, owner = held.limit.key, self.owners.owner(held.limit.key)
-        held.granted = held.granted or asyncio.get_running_loop().create_future()
+        held.turn = held.turn or asyncio.get_running_loop().create_future()
         if owner == self.owners.me:
             granted = self.owner.slot(held.limit, Slot(owner, number, held.group))
         elif not owner:
@@ -186,20 +195,16 @@ class Limiter:
             if granted and self.owners.owner(key) != owner:  # the new owner does not know of it
                 self._post.tell(owner, "free", key, number, held.group)
                 granted = False
-        if granted:
-            held.granted = None
-        return granted
+        held.has |= granted
+        return held.has
 
     async def _granted(self, number: int) -> None:
         held = self._slots[number]
-        while True:
-            assert held.granted
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.shield(held.granted), ASK_AGAIN)
-                held.granted = None
-                return
-            if await self._ask(number):
-                return
+        while not held.has:
+            assert held.turn
+            await asyncio.wait([held.turn], timeout=ASK_AGAIN)
+            if not held.has:
+                await self._ask(number)
 
     # --- tokens ---
 

@@ -74,9 +74,11 @@ class Member:
         if connection != self._connection:  # the broker may have been restarted: leases come back one by one
             self._connection = connection
             self.owners.incomplete(time.monotonic() + LEASE)
-        self.owners.see(time.monotonic(), live, leaving - live.keys())
+        if self.owners.see(time.monotonic(), live, leaving - live.keys()):
+            self.limiter.owner.owners_changed()
         self._incarnations = live
         self.limiter.owner.tidy()
+        self.limiter.report_home()
         self._report()
 
     def _report(self) -> None:

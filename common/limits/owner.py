@@ -87,21 +87,32 @@ class Owner:
             rate.give_back(at)
 
     def tidy(self) -> None:
-        """Forget what is not ours any more, and the slots of who has not been heard of for a lease."""
-        now, mine = self._now(), self.owners.me
+        """Forget what is not in use, and the slots of who has not been heard of for a lease."""
+        now = self._now()
         for worker, (_, heard) in list(self._heard.items()):
-            if now - heard > LEASE and self.owners.is_complete(now) and worker != mine:
+            if now - heard > LEASE and self.owners.is_complete(now) and worker != self.owners.me:
                 self._forget(worker)
-        owner = self.owners.owner
-        self._rates = {k: rate for k, rate in self._rates.items() if owner(k[0]) == mine and not rate.is_full(now)}
-        self._slots = {key: slots for key, slots in self._slots.items() if not slots.unused and owner(key) == mine}
-        for keys in self._keys.values():
-            keys &= self._slots.keys()
+        self._rates = {key: rate for key, rate in self._rates.items() if not rate.is_full(now)}
+        self._keep({key: slots for key, slots in self._slots.items() if not slots.unused})
         self._yielded = {key: until for key, until in self._yielded.items() if until > now}
+
+    def owners_changed(self) -> None:
+        """Forget what is not ours any more.
+
+        At no other time: who is quicker to see a change reports to us before we know that a key is ours.
+        """
+        owner, mine = self.owners.owner, self.owners.me
+        self._rates = {key: rate for key, rate in self._rates.items() if owner(key[0]) == mine}
+        self._keep({key: slots for key, slots in self._slots.items() if owner(key) == mine})
 
     def used(self, key: str) -> int:
         """How many slots of a key are held, as far as we know."""
         return len(slots.held) if (slots := self._slots.get(key)) else 0
+
+    def _keep(self, slots: dict[str, Slots]) -> None:
+        self._slots = slots
+        for keys in self._keys.values():
+            keys &= slots.keys()
 
     def _at(self, key: str, worker: str) -> Slots:
         if (slots := self._slots.get(key)) is None:
