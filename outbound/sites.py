@@ -18,7 +18,7 @@ class Sites:
         self._sites: OrderedDict[tuple[str, tuple[Limit, ...]], Site] = OrderedDict()
         self.on_free: Callable[[Site], None] = lambda _: None
         """Told a site that may have a seat for who waits."""
-        means.limiter.on_yield = self._give_up_one
+        means.limiter.on_wanted = self._wanted
 
     def get(self, key: str, limits: tuple[Limit, ...] = ()) -> Site:
         """The site of a route, for mail with these limits of connections.
@@ -50,8 +50,11 @@ class Sites:
     def _free(self, site: Site) -> None:
         self.on_free(site)
 
-    def _give_up_one(self, key: str, group: str) -> None:
-        for site in self._sites.values():
+    def _wanted(self, key: str, group: str, only_spare: bool) -> None:
+        """Others wait for a slot of a key that a site holds."""
+        for site in list(self._sites.values()):
             if site.key == group and any(limit.key == key for limit in site.limits):
-                site.give_up_one()
-                return
+                if only_spare:
+                    site.close_idle()
+                else:
+                    site.give_up_one()

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import json
 import os
 import subprocess
@@ -87,7 +88,7 @@ def most_within(times: list[float], per: float) -> int:
 def longest_gap(times: list[float]) -> float:
     """Seconds between one and the next, at most."""
     times = sorted(times)
-    return max((b - a for a, b in zip(times, times[1:], strict=False)), default=0.0)
+    return max((b - a for a, b in itertools.pairwise(times)), default=0.0)
 
 
 @contextlib.asynccontextmanager

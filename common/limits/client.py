@@ -84,8 +84,8 @@ class Limiter:
     def __init__(self, owners: Owners, post: Post, now: Callable[[], float] = time.monotonic) -> None:
         self.owners, self._post, self._now = owners, post, now
         self.owner = Owner(owners, self._tell, now)
-        self.on_yield: Callable[[str, str], None] = lambda _key, _group: None
-        """Told key and group (a site) of which one connection should be given up."""
+        self.on_wanted: Callable[[str, str, bool], None] = lambda _key, _group, _spare: None
+        """Told key and group (a site) of which others want a connection, and whether only what is idle."""
         self._slots: dict[int, _Held] = {}
         self._last = 0
 
@@ -263,7 +263,7 @@ class Limiter:
         elif verb == "granted":
             self.granted(worker, key, what)
         else:
-            self.on_yield(key, what)
+            self.on_wanted(key, what, verb == "spare")
 
 
 def _wired(limit: Limit) -> tuple[str, str, int, float]:

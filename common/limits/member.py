@@ -137,8 +137,8 @@ class Member:
         match verb, arguments:
             case "granted", (key, number):
                 self.limiter.granted(worker, key, number)
-            case "yield", (key, group):
-                self.limiter.on_yield(key, group)
+            case "yield" | "spare", (key, group):
+                self.limiter.on_wanted(key, group, verb == "spare")
             case "report", (digest, upto, held, waiting):
                 owner.report(worker, upto, held, set(waiting))
                 if digest != self.owners.digest:

@@ -14,10 +14,11 @@ from common.queue.streams import LEASE
 PATIENCE = 3.0
 #: Who asks an owner that is not ready yet is told to come back after so many seconds at most.
 SOON = 0.25
-#: Seconds between two requests to give up a slot of one key.
-YIELD_EVERY = 1.0
+#: Seconds between two requests to give up slots of one key.
+YIELD_EVERY = 0.5
 
-#: Told worker, verb and arguments: ``granted`` key number, ``yield`` key group.
+#: Told worker, verb and arguments: ``granted`` key number; ``yield`` key group: give up one slot; ``spare`` key group:
+#: give up what is idle.
 Tell = Callable[[str, str, object, object], None]
 
 
@@ -52,8 +53,7 @@ class Owner:
             return True
         if now >= self._yielded.get(limit.key, 0.0) and not self.owners.wait(limit.key, now):
             self._yielded[limit.key] = now + YIELD_EVERY
-            if giver := slots.to_yield(slot):
-                self._tell(giver.worker, "yield", limit.key, giver.group)
+            self._make_room(limit.key, slots)
         return False
 
     def free(self, key: str, slot: Slot) -> None:
@@ -135,6 +135,15 @@ class Owner:
         for slot in slots.grant(now):
             if slot != asker:  # who asks just now is answered
                 self._tell(slot.worker, "granted", key, slot.number)
+
+    def _make_room(self, key: str, slots: Slots) -> None:
+        if not (asker := slots.next()):
+            return
+        if giver := slots.to_yield(asker):
+            self._tell(giver.worker, "yield", key, giver.group)
+        holders = {(slot.worker, slot.group) for slot in slots.held} - {(asker.worker, asker.group)}
+        for worker, group in holders - ({(giver.worker, giver.group)} if giver else set()):
+            self._tell(worker, "spare", key, group)
 
     def _forget(self, worker: str) -> None:
         self._heard.pop(worker, None)

@@ -15,7 +15,7 @@ class Slot:
 
 
 class Slots:
-    """At most ``amount`` held at a time; who comes when all are taken stands in line."""
+    """At most ``amount`` held at a time; who comes when all are taken stands in line. Groups share them evenly."""
 
     def __init__(self, amount: int) -> None:
         self.amount = amount
@@ -52,22 +52,39 @@ class Slots:
             self.free(slot)
 
     def grant(self, now: float) -> list[Slot]:
-        """Whose turn it is, in the order in which they came; they hold it from now on."""
+        """Whose turn it is: of those who have least the first that came; they hold it from now on."""
+        for gone in [slot for slot, until in self._line.items() if until < now]:
+            del self._line[gone]
         granted = []
-        for slot, until in list(self._line.items()):
-            if len(self.held) >= self.amount:
-                break
+        while len(self.held) < self.amount and (slot := self.next()):
             del self._line[slot]
-            if until >= now:
-                self.held.add(slot)
-                granted.append(slot)
+            self.held.add(slot)
+            granted.append(slot)
         return granted
 
+    def next(self) -> Slot | None:
+        """Who is next in line."""
+        shares = self._shares() if len(self._line) > 1 else Counter()
+        return min(self._line, key=lambda slot: _share(slot, shares), default=None)
+
     def to_yield(self, asker: Slot) -> Slot | None:
-        """A slot of the group that holds most, where it is fair that it gives one up for who asks."""
-        counts = Counter((slot.worker, slot.group) for slot in self.held)
-        own = counts.pop((asker.worker, asker.group), 0)
-        most, count = max(counts.items(), key=lambda item: item[1], default=(None, 0))
-        if own and count < own + 2:
+        """A slot of who holds most, where it is fair that it is given up for who asks."""
+        shares = self._shares()
+        most = max(self.held, key=lambda slot: _share(slot, shares), default=None)
+        if most is None:
+            return None
+        theirs, ours = _share(most, shares), _share(asker, shares)
+        if most.group == asker.group:
+            theirs, ours = theirs[1:], ours[1:]
+        if ours[0] and theirs[0] < ours[0] + 2:
             return None  # it would only ask back
-        return next((slot for slot in self.held if (slot.worker, slot.group) == most), None)
+        return most
+
+    def _shares(self) -> Counter[tuple[str, ...]]:
+        """How many are held by group, and by worker and group."""
+        groups = Counter[tuple[str, ...]]((slot.group,) for slot in self.held)
+        return groups + Counter[tuple[str, ...]]((slot.worker, slot.group) for slot in self.held)
+
+
+def _share(slot: Slot, shares: Counter[tuple[str, ...]]) -> tuple[int, ...]:
+    return shares[(slot.group,)], shares[(slot.worker, slot.group)]

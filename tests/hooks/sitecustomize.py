@@ -69,10 +69,3 @@ class Importer(importlib.abc.MetaPathFinder):
 
 if RULES.exists():
     sys.meta_path.insert(0, Importer())
-import signal, threading
-def _dump(*_):
-    import asyncio
-    with open(f"/tmp/limits-dump.{os.getpid()}", "w") as f:
-        for t in asyncio.all_tasks(asyncio.get_event_loop_policy().get_event_loop() if False else None) if False else asyncio.tasks._all_tasks:
-            t.print_stack(file=f)
-signal.signal(signal.SIGUSR1, _dump)

@@ -20,7 +20,7 @@ from common.event import unpack
 from common.ids import report_id
 from common.key_store import KeyStore
 from common.limits.client import Limiter
-from common.limits.limit import Limit
+from common.limits.limit import Limit, What
 from common.queue import lanes, listing, streams
 from common.queue.room import ReportRoom
 from common.queue.strikes import LIMIT, Strikes
@@ -449,6 +449,27 @@ async def test_a_site_that_is_down_defers_without_counting(broker: Broker, worki
     assert deferred.entry
     assert deferred.entry.attempts == 3
     assert site.asked == []
+
+
+async def test_what_has_no_token_waits_without_an_attempt(broker: Broker, working: Working) -> None:
+    site = working.world.sites["a.example"]
+    site.gate.set()
+    site.held = NotNowError(0.2, Limit("domain:a.example", What.MESSAGES, 1, 60.0))
+    entries = [make_entry(f"r{i}@a.example", attempts=3) for i in range(2)]
+    for entry in entries:
+        await submit(broker, entry)
+    await until(lambda: working.worker.park.parked == 2)
+    (waiting,) = working.worker.park.holding().values()
+    assert (waiting["waits_for"], waiting["parked"]) == ("domain:a.example 1/60s", 2)
+    assert working.world.busy == 0
+    assert site.asked == []
+    site.held = None
+    await until(lambda: finished(broker))
+    assert sorted(await rows(broker)) == ["accepted"] * 2 + ["delivered"] * 2
+    told = [row async for stored in listing.walk(broker, "EVENTS", "e.>") for row in unpack(stored.body)]
+    assert {row["attempt"] for row in told if row["type"] == "delivered"} == {4}
+    assert working.worker.park.holding() == {}
+    assert not working.worker.park._lines
 
 
 async def test_two_workers_of_which_one_is_told_to_stop(nats: Nats, broker: Broker, tmp_path: Path) -> None:

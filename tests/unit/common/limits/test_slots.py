@@ -91,6 +91,19 @@ def test_first_come_first_served() -> None:
     assert slots.grant(0.0) == [slot("a", 1)]
 
 
+def test_who_has_least_comes_first() -> None:
+    slots = Slots(3)
+    for number in range(4):
+        slots.ask(slot("a", number, "one"), 9.0)
+    slots.grant(0.0)
+    slots.ask(slot("b", 1, "one"), 9.0)
+    slots.ask(slot("a", 9, "two"), 9.0)
+    slots.free(slot("a", 0))
+    assert slots.grant(0.0) == [slot("a", 9)]
+    slots.free(slot("a", 1))
+    assert slots.grant(0.0) == [slot("b", 1)]
+
+
 def test_who_asks_again_keeps_its_place_and_what_it_was_granted() -> None:
     slots = Slots(1)
     slots.ask(slot("a", 1), 9.0)
@@ -151,6 +164,14 @@ class TestWhoYields:
         giver = slots.to_yield(slot("b", 1, "one"))
         assert giver
         assert giver.worker == "a"
+
+    def test_sites_share_whoever_works_for_them(self) -> None:
+        slots = Slots(4)
+        for worker in "abcd":
+            hold(slots, worker, "one", range(1))
+        giver = slots.to_yield(slot("a", 9, "two"))
+        assert giver
+        assert giver.group == "one"
 
     def test_nobody_who_would_only_ask_back(self) -> None:
         slots = Slots(5)
