@@ -25,6 +25,10 @@ class Instance:
     """host:port where ``api`` answers."""
     stopping: bool = False
     """It was told to stop."""
+    workers: tuple[str, ...] = ()
+    """Every worker that was started with the broker: before them none lived (``common.limits.owners``)."""
+    started: float = 0.0
+    """When, on the monotonic clock."""
 
     def write(self, data_dir: str) -> None:
         """Write it for this user's eyes only. Raises CannotCreateError."""
@@ -47,7 +51,8 @@ def instance_path(data_dir: str) -> Path:
 def read(data_dir: str) -> Instance | None:
     """The instance written down in a data folder, running or not; None where there is none."""
     try:
-        return Instance(**json.loads(instance_path(data_dir).read_text()))
+        values = json.loads(instance_path(data_dir).read_text())
+        return Instance(**values | {"workers": tuple(values.get("workers", ()))})
     except (FileNotFoundError, json.JSONDecodeError, TypeError):
         return None
 

@@ -44,7 +44,12 @@ class Role:
     @property
     def holder(self) -> str:
         """What stands in this process's leases: the same after a restart, which so takes over at once."""
-        return f"{socket.gethostname()}-{self.name}-{self.slot}".replace(".", "-")
+        return holder_of(self.name, self.slot)
+
+
+def holder_of(role: str, slot: str) -> str:
+    """The holder of a role's process in a slot on this machine."""
+    return f"{socket.gethostname()}-{role}-{slot}".replace(".", "-")
 
 
 Main = Callable[[Role], Awaitable[None]]

@@ -8,6 +8,8 @@ import secrets
 import signal
 import socket
 import sys
+import time
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,9 +20,10 @@ from common import counting, instance
 from common.broker import BrokerFailure
 from common.config import Config
 from common.errors import CannotCreateError, PostjetError
+from common.limits.member import name_of
 from common.queue import pools
 from common.queue.room import kept_free
-from common.role import connected
+from common.role import connected, holder_of
 from common.sockets import check_sources, shown
 from common.units import format_size
 from master import clickhouse_server, data_dir, nats_server, sockets
@@ -79,12 +82,21 @@ class Parent:
     def _add_roles(self, api: socket.socket, listening: dict[str, list[socket.socket]]) -> None:
         self._add("api", "0", "api", api)
         self._add("events", "0")
-        for pool, settings in self.config.pools.items():
-            for number in range(settings.workers):
-                self._add("outbound", f"{pool}.{number}", pool=pool)
+        for pool, slot in self._slots():
+            self._add("outbound", slot, pool=pool)
         for name, bound in listening.items():
             for number, sock in enumerate(bound):
                 self._add("smtpd_ingress", f"{name}.{number}", name, sock)
+
+    def _slots(self) -> Iterator[tuple[str, str]]:
+        """Pool and slot of every worker."""
+        for pool, settings in self.config.pools.items():
+            for number in range(settings.workers):
+                yield pool, f"{pool}.{number}"
+
+    def _workers(self) -> Iterator[str]:
+        """The workers by their names among all."""
+        return (name_of(pool, holder_of("outbound", slot)) for pool, slot in self._slots())
 
     async def _start_servers(self, path: Path, lock_fd: int, api: str) -> None:
         config = self.config
@@ -125,6 +137,8 @@ class Parent:
             clickhouse_url=clickhouse_url,
             max_store=max_store,
             api=api,
+            workers=() if config.nats.url else tuple(self._workers()),
+            started=time.monotonic(),
         )
         self.instance.write(config.data_dir)
 

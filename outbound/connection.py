@@ -6,11 +6,11 @@ import functools
 import os
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Self
 
-from common.config import Delivery
+from common.policies.policy import Policy
 from outbound import smtp
 from outbound.failure import DeliveryFailure, rejected, temporary
 from outbound.reply import Reply, ReplyError
@@ -22,6 +22,18 @@ from outbound.wire import Wire
 QUIT_TIMEOUT = 5.0
 #: Linux, ip(7): the port is chosen when we connect, so that one address has its 28,000 ports for each target.
 _BIND_ADDRESS_NO_PORT = 24
+
+
+#: Called before every connection that is made.
+Gate = Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """What a smarthost asks for; without a name nothing is said."""
+
+    username: str = ""
+    password: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,36 +51,47 @@ class Connection:
     One task uses it at a time. Whatever leaves the dialogue out of step closes it.
     """
 
-    def __init__(self, wire: Wire, target: Target, delivery: Delivery) -> None:
+    def __init__(self, wire: Wire, target: Target, policy: Policy) -> None:
         self._wire = wire
-        self._delivery = delivery
+        self._policy = policy
         self._in_step = True
         self._needs_reset = False
         self.target = target
         self.source_address = wire.local_address
         self.offered = Extensions()
         self.messages = 0
+        self.used_up = False
+        """To be closed after its message: it has carried as many as it may."""
         self.tls_version = ""
         self.tls_cipher = ""
 
     @classmethod
-    async def open(cls, target: Target, ehlo: str, delivery: Delivery, source: str = "") -> Self:
-        """Connect and greet as ``ehlo``, from an address of ours or the system's choice. Raises DeliveryFailure."""
+    async def open(
+        cls, target: Target, ehlo: str, policy: Policy, login: Login, gate: Gate, source: str = ""
+    ) -> Self:
+        """Connect and greet as ``ehlo``, from an address of ours or the system's choice.
+
+        Raises DeliveryFailure, and what ``gate`` raises.
+        """
         with _about(target, source):
+            await gate()
             try:
-                return await cls._open(target, ehlo, delivery, source, tls=delivery.tls == "opportunistic")
+                return await cls._open(target, ehlo, policy, login, source, tls=policy.tls != "none")
             except DeliveryFailure as failure:
                 # RFC 7435 3: encryption where it works, else in clear; not with a password to send
-                if failure.reason != "tls" or delivery.username:
+                if failure.reason != "tls" or login.username or policy.tls == "required":
                     raise
-            return await cls._open(target, ehlo, delivery, source, tls=False)
+            await gate()
+            return await cls._open(target, ehlo, policy, login, source, tls=False)
 
     @classmethod
-    async def _open(cls, target: Target, ehlo: str, delivery: Delivery, source: str, tls: bool) -> Self:
-        connection = cls(await _connect(target, delivery.connect_timeout, source), target, delivery)
+    async def _open(
+        cls, target: Target, ehlo: str, policy: Policy, login: Login, source: str, tls: bool
+    ) -> Self:
+        connection = cls(await _connect(target, policy.connect_timeout, source), target, policy)
         try:
             with _about(target, connection.source_address):
-                await connection._greet(ehlo, tls)
+                await connection._greet(ehlo, login, tls)
         except BaseException:
             connection.abort()
             raise
@@ -78,6 +101,11 @@ class Connection:
     def usable(self) -> bool:
         """Ready for another message, as far as can be known without asking."""
         return self._in_step and self._wire.idle
+
+    @property
+    def closed_by_peer(self) -> bool:
+        """It was not we who closed it."""
+        return self._wire.closed_by_peer
 
     async def deliver(self, envelope: Envelope, message: bytes) -> Accepted:
         """Send a message with CRLF line ends to one recipient. Raises DeliveryFailure."""
@@ -131,7 +159,7 @@ class Connection:
 
     async def _send(self, message: bytes) -> Reply:
         try:
-            await self._wire.write_all(smtp.data(message), self._delivery.command_timeout)
+            await self._wire.write_all(smtp.data(message), self._policy.command_timeout)
         except TimeoutError:
             raise temporary("4.4.2", "peer takes no data", phase="data", reason="timeout") from None
         # RFC 5321 4.5.3.2.6: more patience for this reply than for others; who gives up sends a duplicate
@@ -139,15 +167,17 @@ class Connection:
         self._in_step, self._needs_reset = reply.kind != 3, False
         return reply
 
-    async def _greet(self, ehlo: str, tls: bool) -> None:
+    async def _greet(self, ehlo: str, login: Login, tls: bool) -> None:
         reply = await self._reply("banner")
         if reply.kind != 2:
             raise _unwelcome(reply, "banner")
         await self._hello(ehlo)
-        if tls and self.offered.starttls and await self._start_tls():
+        if tls and self.offered.starttls and await self._start_tls(verify=bool(login.username)):
             await self._hello(ehlo)  # RFC 3207 4.2
-        if self._delivery.username:
-            await self._authenticate()
+        if self._policy.tls == "required" and not self.tls_version:
+            raise temporary("4.7.4", "TLS is required, and not offered", phase="starttls", reason="tls")
+        if login.username:
+            await self._authenticate(login)
 
     async def _hello(self, ehlo: str) -> None:
         reply = await self._command("ehlo", f"EHLO {ehlo}".encode())
@@ -160,21 +190,21 @@ class Connection:
         if reply.kind != 2:
             raise _unwelcome(reply, "ehlo")
 
-    async def _start_tls(self) -> bool:
+    async def _start_tls(self, *, verify: bool) -> bool:
         """False when the server, having offered TLS, declines it: RFC 3207 4.1 lets us go on in clear."""
         if (await self._command("starttls", b"STARTTLS")).kind != 2:
             return False
-        context = _tls_context(verify=bool(self._delivery.username))
+        context = _tls_context(verify)
         try:
-            tls = await self._wire.start_tls(context, self.target.host, self._delivery.connect_timeout)
+            tls = await self._wire.start_tls(context, self.target.host, self._policy.connect_timeout)
         except OSError as error:
             raise temporary("4.7.5", f"TLS handshake failed: {error}", phase="starttls", reason="tls") from None
         self.tls_version, self.tls_cipher = tls.version() or "", (tls.cipher() or ("",))[0]
         return True
 
-    async def _authenticate(self) -> None:
+    async def _authenticate(self, login: Login) -> None:
         """Log in (RFC 4954), over TLS only. A failure is temporary: the operator's mistake bounces no mail."""
-        username, password = self._delivery.username, self._delivery.password
+        username, password = login.username, login.password
         if not self.tls_version:
             raise temporary("4.7.0", "no TLS, so no password is sent", phase="auth", reason="auth")
         if "PLAIN" in self.offered.auth:
@@ -196,7 +226,7 @@ class Connection:
 
     async def _reply(self, phase: str, patience: float = 1) -> Reply:
         """The next reply, unless it is none or 421, after which the connection is of no use."""
-        timeout = self._delivery.command_timeout * patience
+        timeout = self._policy.command_timeout * patience
         unknown = "; whether it took the message is unknown" if phase == "dot" else ""
         try:
             reply = await self._wire.reply(timeout)

@@ -7,6 +7,8 @@ import structlog
 from common import metrics
 from common.counting import level
 from common.key_store import KeyStore
+from common.limits.member import Member, name_of
+from common.limits.owners import Owners
 from common.queue import leases
 from common.queue.finish import Finisher
 from common.queue.lanes import Lanes
@@ -15,11 +17,14 @@ from common.queue.strikes import Strikes
 from common.queue.sweep import Sweeper
 from common.queue.take import Taker
 from common.role import Role, together
+from outbound import pace
+from outbound.connection import Login
 from outbound.prepare import Preparer
 from outbound.reporter import Reporter
 from outbound.resolver import Resolver
 from outbound.routing import Router
-from outbound.site import Sites
+from outbound.site import Means
+from outbound.sites import Sites
 from outbound.worker import Worker
 
 log = structlog.get_logger()
@@ -43,16 +48,23 @@ async def main(role: Role) -> None:
     broker.on_connect.append(lanes.reconnected)
     keys = KeyStore(config.dkim.keys, config.data_dir, config.dkim.cache)
     router = Router(config, Resolver(config.dns.nameservers))
-    sites = Sites(router, own.ehlo or config.hostname, config.delivery, own.source_addresses)
+    owners = Owners(name_of(pool, role.holder), role.servers.workers, role.servers.started)
+    member = Member(broker, owners, role.incarnation)
+    login = Login(config.delivery.username, config.delivery.password)
+    sites = Sites(Means(router, member.limiter, own.ehlo or config.hostname, login, own.source_addresses))
+    member.on_lapsed = sites.close_idle
+    policy_of = pace.from_delivery(config.delivery)
     preparer = Preparer(taker, keys, signature_required=config.dkim.required)
     room = ReportRoom(broker, role.servers.max_store, Disk.of(config))
     reporter = Reporter(taker, room, config.hostname, config.delivery.expire)
     strikes = Strikes(broker, pool, role.holder)
     worker = Worker(
-        f"{role.name}-{role.slot}", config.delivery, taker, finisher, preparer, reporter, router, sites, strikes
+        f"{role.name}-{role.slot}", policy_of, taker, finisher, preparer, reporter, router, sites, strikes
     )
     await taker.start()
     await strikes.start()
+    await member.start()
+    following = asyncio.create_task(member.keep())
     sweeper = Sweeper(broker, pool, config.nats.sweep_every, config.nats.orphan_age)
     sweeping = leases.while_alone(broker, f"sweeper.{pool}", role.holder, sweeper.run, role.stopping)
     signs_of_life = asyncio.create_task(taker.in_progress())
@@ -63,6 +75,7 @@ async def main(role: Role) -> None:
         await lanes.leave(_finish(worker, finisher))
         await strikes.stop()
         await sites.close()
+        following.cancel()
         signs_of_life.cancel()
 
 

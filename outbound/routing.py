@@ -69,8 +69,11 @@ class Router:
             raise _loop(f"this host is the best MX of {domain}")
         return Route(",".join(sorted({record.value for record in hosts})), tuple(hosts), self._port)
 
-    async def targets(self, route: Route) -> list[Target]:
-        """Every address to try, in order. Raises DeliveryFailure when there is none."""
+    async def targets(self, route: Route, family: str = "both") -> list[Target]:
+        """Every address to try, in order, of a family (``both``, ``ipv4``, ``ipv6``).
+
+        Raises DeliveryFailure when there is none.
+        """
         found = await asyncio.gather(*(self._addresses(host) for _, host in route.hosts))
         hosts = list(zip(route.hosts, found, strict=True))
         random.shuffle(hosts)  # RFC 5321 5.1: equals in random order, to spread the load
@@ -84,6 +87,9 @@ class Router:
         usable = [t for t in targets if route is self._smarthost or not self._is_prohibited(t)]
         if not usable:
             raise _unreachable(route, targets, loop, temporarily=any(failed for _, failed in found))
+        if family != "both" and not (usable := [t for t in usable if (":" in t.address) == (family == "ipv6")]):
+            # what a policy says is the operator's, who may err: it bounces no mail
+            raise temporary("4.4.4", f"no {family} address for {route.key}", phase="dns", reason="no_address")
         return usable
 
     async def _addresses(self, host: str) -> tuple[list[Address], bool]:

@@ -1,24 +1,25 @@
-"""A site: the connections to one set of MX hosts, kept, shared and reused."""
+"""A site: the connections to one set of MX hosts under the same limits, kept, shared and reused."""
 
 import asyncio
+import contextlib
 import time
-from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 from common import metrics
-from common.config import Delivery
 from common.counting import count
-from outbound.connection import Connection
+from common.limits.client import Lease, Limiter
+from common.limits.limit import Limit
+from outbound.connection import Connection, Login
 from outbound.failure import DeliveryFailure
-from outbound.routing import Route, Router
+from outbound.pace import Way
+from outbound.routing import Router
+from outbound.seat import NotNowError, Seat
 from outbound.smtp import Envelope
 from outbound.sources import Sources
 
 #: Seconds that a connection waits for another message.
 IDLE_TIMEOUT = 5.0
-MAX_SITES = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,21 +40,43 @@ class Delivered:
     reused: bool
 
 
-class Site:
-    """Deliver while ``busy < limit``, and not while ``down_failure`` says why not."""
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What all sites of a process need to open connections."""
 
-    def __init__(self, router: Router, ehlo: str, delivery: Delivery, sources: Sequence[str] = ()) -> None:
-        self._router = router
-        self._sources = Sources(sources)
-        self._ehlo = ehlo
-        self._delivery = delivery
-        self._idle: dict[Connection, asyncio.TimerHandle] = {}
-        self._quitting: set[asyncio.Task[None]] = set()
+    router: Router
+    limiter: Limiter
+    ehlo: str
+    login: Login
+    sources: Sequence[str] = ()
+    """The addresses that connections come from, in turn; none: the system chooses."""
+
+
+class Site:
+    """Deliver with a ``seat``, and not while ``down_failure`` says why not.
+
+    ``on_free`` is called when there may be a seat for who waits: what it does not take is closed or kept.
+    """
+
+    def __init__(self, means: Means, key: str, limits: tuple[Limit, ...], on_free: Callable[["Site"], None]) -> None:
+        self._means = means
+        self._sources = Sources(means.sources)
+        self.key, self.limits = key, limits
+        self._on_free = on_free
+        self._idle: dict[Seat, asyncio.TimerHandle] = {}
+        self._spare: list[Seat] = []
+        self._closing: set[asyncio.Task[None]] = set()
+        self._asking: asyncio.Task[None] | None = None
+        self._yields = 0
         self._down: DeliveryFailure | None = None
         self._silent: dict[str, float] = {}  # address and until when it is taken to be dead
         self._sending = 0
-        self.limit = delivery.connections
         self.busy = 0
+        """Seats in use."""
+        self.lines = 0
+        """Lines of mail that wait (``park``)."""
+        self.waits_for: Limit | None = None
+        """The limit that has no slot for us."""
         self.down_until = 0.0
         """On the monotonic clock."""
 
@@ -70,41 +93,140 @@ class Site:
     @property
     def unused(self) -> bool:
         """Nothing would be lost by forgetting it."""
-        return not (self.busy or self._idle or self._quitting or self.down_failure)
+        return not (self.busy or self.lines or self._idle or self._closing or self._asking or self.down_failure)
 
-    async def deliver(self, route: Route, envelope: Envelope, message: bytes) -> Delivered:
-        """Send a message with CRLF line ends to one recipient. Raises DeliveryFailure."""
-        self.busy += 1
+    # --- seats ---
+
+    def seat(self) -> Seat | None:
+        """A seat, an idle connection's first; None: one is asked for, and ``on_free`` called when it comes."""
+        while self._idle:
+            seat, timer = self._idle.popitem()  # the one used last, so that those too many grow old
+            timer.cancel()
+            if seat.usable:
+                self.busy += 1
+                return seat
+            self._close(seat)
+        if self._spare:
+            self.busy += 1
+            return self._spare.pop()
+        if self._asking:
+            return None
+        if lease := self._means.limiter.lease_now(self.limits, self.key):
+            self.busy += 1
+            return Seat(self, lease)
+        self._asking = asyncio.create_task(self._ask())
+        return None
+
+    async def _ask(self) -> None:
+        lease: Lease | None = None
         try:
-            if connection := self._take():
-                try:
-                    return await self._send(connection, envelope, message, 0)
-                except DeliveryFailure as failure:
-                    if not _is_stale(failure):
-                        raise
-            start = time.monotonic()
-            connection = await self._open(route)
-            return await self._send(connection, envelope, message, time.monotonic() - start)
+            lease = await self._means.limiter.lease(self.limits, self.key, self._wait_for)
         finally:
-            self.busy -= 1
+            self._asking = self.waits_for = None
+        self._offer(Seat(self, lease))
+
+    def _wait_for(self, limit: Limit) -> None:
+        self.waits_for = limit
+
+    def _offer(self, seat: Seat) -> None:
+        """A seat without a connection is for whoever waits now, or given back."""
+        self._spare.append(seat)
+        self._on_free(self)
+        if seat in self._spare:
+            self._spare.remove(seat)
+            seat.lease.release()
+
+    def left(self, seat: Seat) -> None:
+        """Called by the seat: keep its connection for the next one, or close it."""
+        self.busy -= 1
+        if seat.connection is None and not seat.dirty:
+            self._offer(seat)
+        elif self._yields and seat.connection:
+            self._yields -= 1
+            self._close(seat)
+        elif seat.connection and seat.connection.usable and not seat.connection.used_up:
+            self._idle[seat] = asyncio.get_running_loop().call_later(IDLE_TIMEOUT, self._expire, seat)
+            self._on_free(self)
+        else:
+            self._close(seat)
+
+    def give_up_one(self) -> None:
+        """Others wait for what our connections hold: close one, at the latest after its message."""
+        if self._idle:
+            self._expire(next(iter(self._idle)))
+        elif self.busy:
+            self._yields = 1
+
+    def close_idle(self) -> None:
+        """Say QUIT on all idle connections."""
+        for seat in list(self._idle):
+            self._expire(seat)
 
     async def close(self) -> None:
-        """Say QUIT on all idle connections."""
-        while connection := self._take():
-            self._quit(connection)
-        if self._quitting:
-            await asyncio.wait(self._quitting)
+        """Say QUIT on all idle connections and wait for the answers."""
+        if self._asking:
+            self._asking.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._asking
+        self.close_idle()
+        if self._closing:
+            await asyncio.wait(self._closing)
+
+    def _expire(self, seat: Seat) -> None:
+        self._idle.pop(seat).cancel()
+        self._close(seat)
+
+    def _close(self, seat: Seat) -> None:
+        task = asyncio.create_task(self._close_and_release(seat))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    async def _close_and_release(self, seat: Seat) -> None:
+        await seat.close()
+        seat.lease.release()
+        self._on_free(self)
+
+    # --- delivering ---
+
+    async def deliver(
+        self, seat: Seat, way: Way, envelope: Envelope, message: bytes, begin: Callable[[], bool]
+    ) -> Delivered:
+        """Send a message with CRLF line ends to one recipient.
+
+        ``begin`` is asked right before the transaction. Raises DeliveryFailure; NotNowError when there is no token,
+        or ``begin`` said no.
+        """
+        if seat.connection:
+            try:
+                return await self._send(seat.connection, way, envelope, message, begin, 0)
+            except DeliveryFailure as failure:
+                if not _is_stale(failure):
+                    raise
+            await seat.close()
+        start = time.monotonic()
+        seat.connection = connection = await self._open(seat, way)
+        return await self._send(connection, way, envelope, message, begin, time.monotonic() - start)
 
     async def _send(
-        self, connection: Connection, envelope: Envelope, message: bytes, time_connect: float
+        self,
+        connection: Connection,
+        way: Way,
+        envelope: Envelope,
+        message: bytes,
+        begin: Callable[[], bool],
+        time_connect: float,
     ) -> Delivered:
+        if way.pace.messages:
+            await self._take_tokens(way.pace.messages)
+        if not begin():
+            raise NotNowError(0.0, None)
         start = time.monotonic()
         self._sending += 1
         try:
             accepted = await connection.deliver(envelope, message)
         finally:
             self._sending -= 1
-            self._keep(connection)
+            connection.used_up = connection.messages >= way.policy.messages_per_connection
         return Delivered(
             code=accepted.code,
             enhanced=accepted.enhanced,
@@ -119,94 +241,51 @@ class Site:
             reused=time_connect == 0,
         )
 
-    def _take(self) -> Connection | None:
-        """The connection used last, so that those too many grow old."""
-        while self._idle:
-            connection, timer = self._idle.popitem()
-            timer.cancel()
-            if connection.usable:
-                return connection
-            connection.abort()
-        return None
+    async def _take_tokens(self, limits: tuple[Limit, ...]) -> None:
+        wait, limit = await self._means.limiter.tokens(limits)
+        if wait:
+            raise NotNowError(wait, limit)
 
-    def _keep(self, connection: Connection) -> None:
-        if not connection.usable:
-            connection.abort()
-        elif connection.messages >= self._delivery.messages_per_connection:
-            self._quit(connection)
-        else:
-            self._idle[connection] = asyncio.get_running_loop().call_later(IDLE_TIMEOUT, self._expire, connection)
-
-    def _expire(self, connection: Connection) -> None:
-        del self._idle[connection]
-        self._quit(connection)
-
-    def _quit(self, connection: Connection) -> None:
-        task = asyncio.create_task(connection.quit())
-        self._quitting.add(task)
-        task.add_done_callback(self._quitting.discard)
-
-    async def _open(self, route: Route) -> Connection:
+    async def _open(self, seat: Seat, way: Way) -> Connection:
         """RFC 5321 5.1: every address of every host in turn, until one lets us in."""
-        while self._quitting and self.busy + len(self._quitting) > self.limit:
-            await asyncio.wait(self._quitting, return_when=asyncio.FIRST_COMPLETED)
-        targets = self._sources.reach(await self._router.targets(route))
+        targets = self._sources.reach(await self._means.router.targets(way.route, way.policy.ip_family))
         now = time.monotonic()
         self._silent = {address: until for address, until in self._silent.items() if until > now}
         # RFC 5321 4.5.4.1: addresses known not to answer are remembered; they come after the others
         targets.sort(key=lambda target: target.address in self._silent)
         failures = []
+
+        async def gate() -> None:
+            if way.pace.connects:
+                await self._take_tokens(way.pace.connects)
+
         for target in targets:
             source = self._sources.next(target)
             try:
-                connection = await Connection.open(target, self._ehlo, self._delivery, source)
+                means = self._means
+                connection = await Connection.open(target, means.ehlo, way.policy, means.login, gate, source)
             except DeliveryFailure as failure:
                 failures.append(failure)
                 count(metrics.OUTBOUND_CONNECTIONS, "failed", "none")
-                if failure.phase == "connect" and failure.reason != "source":
-                    self._silent[target.address] = time.monotonic() + self._delivery.site_down
+                if failure.phase != "connect":
+                    seat.dirty = True
+                elif failure.reason != "source":
+                    self._silent[target.address] = time.monotonic() + way.policy.site_down
             else:
                 count(metrics.OUTBOUND_CONNECTIONS, "opened", connection.tls_version or "none")
                 self.down_until = 0
                 return connection
-        raise self._refused(failures)
+        raise self._refused(failures, way.policy.site_down)
 
-    def _refused(self, failures: list[DeliveryFailure]) -> DeliveryFailure:
+    def _refused(self, failures: list[DeliveryFailure], for_: float) -> DeliveryFailure:
         """The failure to report when nobody let us in; one host that may do so later makes it temporary."""
         failure = next((f for f in reversed(failures) if not f.permanent), failures[-1])
         # A server that talks to us on other connections only has enough of them.
         failure.site_down = not (failure.permanent or self._sending or self._idle)
         if failure.site_down:
             self._down = replace(failure)  # a copy has no traceback, which would keep the message in memory
-            self.down_until = time.monotonic() + self._delivery.site_down
+            self.down_until = time.monotonic() + for_
         return failure
-
-
-class Sites:
-    """The sites of this process by key; those unused for longest are forgotten beyond ``MAX_SITES``."""
-
-    def __init__(self, router: Router, ehlo: str, delivery: Delivery, sources: Sequence[str] = ()) -> None:
-        """``sources`` are the addresses that connections come from, in turn; none: the system chooses."""
-        self._make = partial(Site, router, ehlo, delivery, sources)
-        self._sites: OrderedDict[str, Site] = OrderedDict()
-
-    def get(self, key: str) -> Site:
-        """The site of a route. Ask again after every await: a site without connections may be forgotten."""
-        if key not in self._sites:
-            self._sites[key] = self._make()
-        self._sites.move_to_end(key)
-        if len(self._sites) > MAX_SITES and (oldest := next(iter(self._sites.items())))[1].unused:
-            del self._sites[oldest[0]]
-        return self._sites[key]
-
-    def levels(self) -> dict[str, int]:
-        """How many connections are in which state."""
-        sites = self._sites.values()
-        return {"busy": sum(site.busy for site in sites), "idle": sum(site.idle for site in sites)}
-
-    async def close(self) -> None:
-        """Say QUIT on all idle connections."""
-        await asyncio.gather(*(site.close() for site in self._sites.values()))
 
 
 def _is_stale(failure: DeliveryFailure) -> bool:

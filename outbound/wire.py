@@ -20,6 +20,7 @@ class Wire(asyncio.Protocol):
         self._parser = ReplyParser()
         self._full = False
         self._waiter: asyncio.Future[None] | None = None
+        self.closed_by_peer = False
         self.local_address = ""
 
     @property
@@ -97,6 +98,7 @@ class Wire(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """Called by asyncio."""
+        self.closed_by_peer = self._transport is not None
         self._transport = None
         self._full = False
         self._wake()

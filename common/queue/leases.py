@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 
 import structlog
 
@@ -30,10 +31,17 @@ async def give_up(broker: Broker, key: str) -> None:
         await broker.purge(_STREAM, _subject(key))
 
 
-async def live(broker: Broker, prefix: str) -> dict[str, str]:
-    """Key to holder of every lease under ``<prefix>.`` that has not lapsed."""
-    found = await broker.page(_STREAM, {"multi_last": [f"{_subject(prefix)}.>"]})
+async def live(broker: Broker, *prefixes: str) -> dict[str, str]:
+    """Key to holder of every lease under a ``<prefix>.`` that has not lapsed."""
+    found = await broker.page(_STREAM, {"multi_last": [f"{_subject(prefix)}.>" for prefix in prefixes]})
     return {stored.subject.removeprefix("$KV.leases."): stored.body.decode() for stored in found}
+
+
+async def age(broker: Broker) -> float:
+    """Seconds since leases are kept: before LEASE has passed, some who live may not have come back yet."""
+    info = await broker.api(f"STREAM.INFO.{_STREAM}")
+    created, now = (datetime.fromisoformat(info[name]) for name in ("created", "ts"))
+    return (now - created).total_seconds()
 
 
 async def holder(broker: Broker, key: str) -> str:

@@ -8,6 +8,7 @@ import asyncio
 import json
 import signal
 import ssl
+import time
 from collections import Counter
 from collections.abc import Iterable
 from functools import cached_property
@@ -32,7 +33,8 @@ class Sink(LoopbackServer):
     """An SMTP server that takes everything.
 
     ``received`` has every mail unless ``keep`` is false; ``log`` gets a JSON line for every recipient before
-    the 250 leaves. ``rules`` is the script: the first that applies counts.
+    the 250 leaves; ``trace`` one for every connection that opens or closes and every MAIL, by the monotonic clock.
+    ``rules`` is the script: the first that applies counts.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Sink(LoopbackServer):
         extensions: Iterable[str] = EXTENSIONS,
         keep: bool = True,
         log: Path | None = None,
+        trace: Path | None = None,
     ) -> None:
         super().__init__()
         self.rules = list(rules)
@@ -56,14 +59,17 @@ class Sink(LoopbackServer):
         self.transactions: Counter[int] = Counter()
         """MAIL commands accepted, by connection number."""
         self._keep = keep
-        self._log_path = log
+        self._log_path, self._trace_path = log, trace
         self._log: FileIO | None = None
+        self._trace: FileIO | None = None
         self._sessions: set[ScriptedConnection] = set()
 
     async def start(self, host: str = "127.0.0.2", port: int = 0) -> None:
         """Listen on ``host:port``; port 0 takes a free one. Raises OSError."""
         if self._log_path:
             self._log = FileIO(self._log_path, "a")  # without a buffer: what is written outlives the process
+        if self._trace_path:
+            self._trace = FileIO(self._trace_path, "a")
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: Session(self), host, port, backlog=1024)
         self.host, self.port = self._server.sockets[0].getsockname()[:2]
@@ -75,8 +81,9 @@ class Sink(LoopbackServer):
         for session in list(self._sessions):
             session.transport.abort()
         await self.wait_until(lambda: not self._sessions)
-        if self._log:
-            self._log.close()
+        for file in (self._log, self._trace):
+            if file:
+                file.close()
 
     @property
     def open(self) -> int:
@@ -105,11 +112,14 @@ class Sink(LoopbackServer):
         self.connections += 1
         self.max_open = max(self.max_open, self.open)
         self.changed()
+        self.traced("open", self.connections)
         return self.connections
 
     def closed(self, session: ScriptedConnection) -> None:
         """A connection is gone."""
-        self._sessions.discard(session)
+        if session in self._sessions:
+            self._sessions.discard(session)
+            self.traced("close", session.number)
         self.changed()
 
     def rule(self, phase: Phase, recipients: Iterable[str] = ()) -> Rule | None:
@@ -120,6 +130,12 @@ class Sink(LoopbackServer):
                 self.changed()
                 return rule
         return None
+
+    def traced(self, what: str, connection: int, sender: str = "") -> None:
+        """A connection opens or closes, or a transaction begins."""
+        if self._trace:
+            line = {"time": time.monotonic(), "what": what, "connection": connection, "sender": sender}
+            self._trace.write(json.dumps(line).encode() + b"\n")
 
     def take(self, mail: Mail) -> None:
         """A mail is received."""
@@ -149,10 +165,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="An MX host on loopback that takes everything.")
     parser.add_argument("--bind", default="127.0.0.2:2500", help="host:port; port 0 takes a free one")
     parser.add_argument("--log", type=Path, help="file that gets a JSON line for every recipient")
+    parser.add_argument("--trace", type=Path, help="file that gets a JSON line for connections and transactions")
+    parser.add_argument("--wait", type=float, default=0.0, help="seconds before the reply to a message")
     parser.add_argument("--starttls", action="store_true", help="offer STARTTLS with a self-signed certificate")
     arguments = parser.parse_args()
     extensions = (*EXTENSIONS, "STARTTLS") if arguments.starttls else EXTENSIONS
-    sink = Sink(keep=False, extensions=extensions, log=arguments.log)
+    rules = [Rule(phase="dot", wait=arguments.wait)] if arguments.wait else []
+    sink = Sink(*rules, keep=False, extensions=extensions, log=arguments.log, trace=arguments.trace)
     uvloop.run(serve(sink, *split_host_port(arguments.bind)))
 
 

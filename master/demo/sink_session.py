@@ -131,6 +131,7 @@ class Session(ScriptedConnection):
         elif self.passes("mail", self.line(250, "2.1.0", "Ok")):
             self.sender, self.parameters = path[1], tuple(path[2].split())
             self.sink.transactions[self.number] += 1
+            self.sink.traced("mail", self.number, self.sender)
 
     def _rcpt(self, argument: str) -> None:
         path = _PATH.fullmatch(argument)

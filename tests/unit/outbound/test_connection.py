@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from aiosmtpd.smtp import SMTP, AuthResult
 
-from common.config import Delivery
+from common.policies.policy import Policy
 from master.demo.certificates import self_signed, server_context
 from master.demo.sink import EXTENSIONS, Sink
 from master.demo.sink_script import Phase, Rule
 from outbound import connection as module
-from outbound.connection import Connection
+from outbound.connection import Connection, Login
 from outbound.failure import DeliveryFailure
 from outbound.routing import Target
 from outbound.smtp import Envelope
@@ -26,9 +26,14 @@ TLS = [*EXTENSIONS, "STARTTLS"]
 Dialogue = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
-async def open_to(server: Sink | Target, **delivery: Any) -> Connection:
+async def open_to(server: Sink | Target, username: str = "", password: str = "", **policy: Any) -> Connection:
     target = Target("mx.test", server.host, server.port) if isinstance(server, Sink) else server
-    return await Connection.open(target, "us.test", Delivery(**{"command_timeout": "10s", **delivery}))
+    policy = {"command_timeout": 10.0, **policy}
+    return await Connection.open(target, "us.test", Policy(**policy), Login(username, password), gate)
+
+
+async def gate() -> None:
+    """Open."""
 
 
 async def failed(attempt: Awaitable[Any]) -> DeliveryFailure:
@@ -161,7 +166,7 @@ class TestRefusals:
     )
     async def test_trouble_closes(self, sink: Sink, phase: Phase, rule: dict[str, Any], reason: str) -> None:
         sink.rules = [Rule(phase=phase, **rule)]
-        connection = await open_to(sink, command_timeout="200ms" if reason == "timeout" else "10s")
+        connection = await open_to(sink, command_timeout=0.2 if reason == "timeout" else 10.0)
         failure = await failed(connection.deliver(ENVELOPE, MESSAGE))
         assert (failure.permanent, failure.phase, failure.reason) == (False, phase, reason)
         assert failure.code in (421, 451)
@@ -215,7 +220,7 @@ class TestRefusals:
             await over.wait()
 
         async with peer(dialogue) as target:
-            connection = await open_to(target, command_timeout="200ms")
+            connection = await open_to(target, command_timeout=0.2)
             failure = await failed(connection.deliver(ENVELOPE, b"x" * 20_000_000))
             assert (failure.permanent, failure.phase, failure.reason) == (False, "data", "timeout")
             over.set()
@@ -238,7 +243,7 @@ class TestOpening:
     )
     async def test_unwelcome(self, rule: dict[str, Any], reason: str, permanent: bool) -> None:
         async with Sink(Rule(**rule)) as sink:
-            failure = await failed(open_to(sink, command_timeout="200ms" if reason == "timeout" else "10s"))
+            failure = await failed(open_to(sink, command_timeout=0.2 if reason == "timeout" else 10.0))
             assert (failure.phase, failure.reason, failure.permanent) == (rule["phase"], reason, permanent)
             await sink.wait_until(lambda: not sink.open)
 
@@ -254,7 +259,7 @@ class TestOpening:
             full.bind(("127.0.0.3", 0))
             full.listen(0)
             first.connect(full.getsockname())  # takes the one place in the queue
-            failure = await failed(open_to(Target("mx.test", *full.getsockname()), connect_timeout="200ms"))
+            failure = await failed(open_to(Target("mx.test", *full.getsockname()), connect_timeout=0.2))
         assert (failure.phase, failure.reason, failure.permanent) == ("connect", "timeout", False)
 
 
@@ -362,31 +367,31 @@ class TestLogin:
     @pytest.mark.parametrize("excluded", [[], ["PLAIN"]], ids=["PLAIN", "LOGIN"])
     async def test_logged_in(self, certificate: tuple[bytes, bytes], excluded: list[str]) -> None:
         async with self.server(server_context(*certificate), auth_exclude_mechanism=excluded) as target:
-            connection = await open_to(target, smarthost="x", username="us", password="secret")
+            connection = await open_to(target, username="us", password="secret")
             await connection.deliver(ENVELOPE, MESSAGE)
             await connection.quit()
 
     async def test_a_wrong_password_bounces_nothing(self, certificate: tuple[bytes, bytes]) -> None:
         async with self.server(server_context(*certificate)) as target:
-            failure = await failed(open_to(target, smarthost="x", username="us", password="wrong"))
+            failure = await failed(open_to(target, username="us", password="wrong"))
         assert (failure.permanent, failure.code, failure.phase, failure.reason) == (False, 535, "auth", "auth")
 
     async def test_no_mechanism_of_ours(self, certificate: tuple[bytes, bytes]) -> None:
         async with self.server(
             server_context(*certificate), auth_exclude_mechanism=["PLAIN", "LOGIN"]
         ) as target:
-            failure = await failed(open_to(target, smarthost="x", username="us", password="secret"))
+            failure = await failed(open_to(target, username="us", password="secret"))
         assert (failure.permanent, failure.phase) == (False, "auth")
 
     @pytest.mark.usefixtures("certificate")
     async def test_no_password_to_a_stranger(self) -> None:
         async with self.server(server_context(*self_signed("mx.test"))) as target:
-            failure = await failed(open_to(target, smarthost="x", username="us", password="secret"))
+            failure = await failed(open_to(target, username="us", password="secret"))
         assert (failure.permanent, failure.phase, failure.reason) == (False, "starttls", "tls")
 
     async def test_no_password_in_clear(self) -> None:
         async with Sink(extensions=[*EXTENSIONS, "AUTH PLAIN"]) as sink:
-            failure = await failed(open_to(sink, smarthost="x", username="us", password="secret"))
+            failure = await failed(open_to(sink, username="us", password="secret"))
         assert (failure.permanent, failure.phase, failure.reason) == (False, "auth", "auth")
 
 

@@ -5,16 +5,22 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
 import pytest
+from support import until
 
 from common.config import Config
+from common.limits.client import Limiter
 from master.demo.dns_server import DnsServer
 from master.demo.sink import EXTENSIONS, Sink
 from master.demo.sink_script import Phase, Rule
-from outbound import site as module
+from outbound import site as site_module
+from outbound import sites as sites_module
+from outbound.connection import Login
 from outbound.failure import DeliveryFailure
+from outbound.pace import Way, from_delivery, pace
 from outbound.resolver import Resolver
 from outbound.routing import Router
-from outbound.site import Delivered, Site, Sites
+from outbound.site import Delivered, Means, Site
+from outbound.sites import Sites
 from outbound.smtp import Envelope
 
 MESSAGE = b"Subject: hello\r\n\r\nhello\r\n"
@@ -32,14 +38,32 @@ class World:
         delivery = {"port": self.sinks[0].port, "prohibited_networks": [], "command_timeout": "10s", **delivery}
         config = Config.model_validate({"hostname": "us.test", "delivery": delivery})
         self.router = Router(config, Resolver([self.dns.address]))
-        self.sites = Sites(self.router, "us.test", config.delivery, sources)
+        self.policy_of = from_delivery(config.delivery)
+        self.free = asyncio.Event()
+        self.sites = Sites(Means(self.router, Limiter.alone(), "us.test", Login(), sources))
+        self.sites.on_free = lambda _: self.free.set()
+
+    async def way(self, domain: str) -> Way:
+        route = await self.router.route(domain)
+        policy = self.policy_of(domain, route, "default", "")
+        return Way(route, policy, pace(policy.limits))
+
+    def site_of(self, way: Way) -> Site:
+        return self.sites.get(way.route.key, way.pace.connections)
 
     async def site(self, domain: str = "a.test") -> Site:
-        return self.sites.get((await self.router.route(domain)).key)
+        return self.site_of(await self.way(domain))
 
     async def deliver(self, recipient: str = "b@a.test") -> Delivered:
-        route = await self.router.route(recipient.rpartition("@")[2])
-        return await self.sites.get(route.key).deliver(route, Envelope("s@s.test", recipient), MESSAGE)
+        way = await self.way(recipient.rpartition("@")[2])
+        while not (seat := self.site_of(way).seat()):
+            self.free.clear()
+            await self.free.wait()
+        try:
+            envelope = Envelope("s@s.test", recipient)
+            return await self.site_of(way).deliver(seat, way, envelope, MESSAGE, lambda: True)
+        finally:
+            seat.leave()
 
     async def fail(self, recipient: str = "b@a.test") -> DeliveryFailure:
         with pytest.raises(DeliveryFailure) as caught:
@@ -120,7 +144,7 @@ class TestReuse:
         assert not (await delivery).reused
 
     async def test_idle_connections_are_quit(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(module, "IDLE_TIMEOUT", 0.01)
+        monkeypatch.setattr(site_module, "IDLE_TIMEOUT", 0.01)
         world.sinks[0].rules = [quit_ := Rule(phase="quit")]
         await world.deliver()
         await world.sinks[0].wait_until(lambda: not world.sinks[0].open)
@@ -249,7 +273,7 @@ class TestDown:
         assert (await world.fail()).site_down
         site = await world.site()
         assert site.down_failure is None
-        assert site.unused
+        await until(lambda: site.unused)
         await world.deliver()
 
     async def test_up_again_once_it_answers(self, world: World) -> None:
@@ -280,19 +304,20 @@ async def test_a_cancelled_delivery_leaves_nothing(world: World) -> None:
     delivery.cancel()
     await asyncio.wait([delivery])
     await world.sinks[0].wait_until(lambda: not world.sinks[0].open)
-    assert (await world.site()).unused
+    site = await world.site()
+    await until(lambda: site.unused)
 
 
 async def test_unused_sites_are_forgotten(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_SITES", 2)
+    monkeypatch.setattr(sites_module, "MAX_SITES", 2)
     await world.deliver()
-    used, key = await world.site(), (await world.router.route("a.test")).key
+    used, way = await world.site(), await world.way("a.test")
     first = world.sites.get("b")
     assert world.sites.get("b") is first
     world.sites.get("c")
-    assert world.sites.get(key) is used
+    assert world.site_of(way) is used
     world.sites.get("d")
-    assert world.sites.get(key) is used
+    assert world.site_of(way) is used
     assert world.sites.get("b") is not first
 
 

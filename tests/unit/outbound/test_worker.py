@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,14 +19,19 @@ from common.content import store
 from common.event import unpack
 from common.ids import report_id
 from common.key_store import KeyStore
+from common.limits.client import Limiter
+from common.limits.limit import Limit, What
 from common.queue import consumers, listing, streams
 from common.queue.room import ReportRoom
 from common.queue.strikes import LIMIT, Strikes
-from outbound import worker as worker_module
+from outbound import park as park_module
 from outbound.failure import DeliveryFailure, permanent, temporary
+from outbound.pace import Way, from_delivery
+from outbound.park import Parked
 from outbound.prepare import Preparer
 from outbound.reporter import Reporter
 from outbound.routing import Route
+from outbound.seat import NotNowError, Seat
 from outbound.site import Delivered
 from outbound.smtp import Envelope
 from outbound.worker import Worker
@@ -37,20 +42,51 @@ DELIVERED = Delivered(
 )  # fmt: skip
 
 
-@dataclass
+@dataclass(eq=False)
 class Site:
     """A site that answers when its gate is open."""
 
+    world: "World"
+    key: str
     limit: int = 1
+    busy: int = 0
+    lines: int = 0
+    waits_for: None = None
     down_failure: DeliveryFailure | None = None
+    held: NotNowError | None = None
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     asked: list[str] = field(default_factory=list)
     """Recipients whose mail is or was under way."""
 
-    async def deliver(self, _route: Route, envelope: Envelope, _message: bytes) -> Delivered:
+    def seat(self) -> Seat | None:
+        if self.busy == self.limit:
+            return None
+        self.busy += 1
+        return Seat(self, Limiter.alone().lease_now((), ""))  # type: ignore[arg-type]
+
+    def left(self, _seat: Seat) -> None:
+        self.busy -= 1
+        self.world.on_free(self)
+
+    async def deliver(
+        self, _seat: Seat, _way: Way, envelope: Envelope, _message: bytes, begin: Callable[[], bool]
+    ) -> Delivered:
+        if self.held:
+            raise self.held
+        if not begin():
+            raise NotNowError(0.0, None)
         self.asked.append(envelope.recipient)
         await self.gate.wait()
         return DELIVERED
+
+
+class SiteByKey(defaultdict[str, Site]):
+    def __init__(self, world: "World") -> None:
+        self.world = world
+
+    def __missing__(self, key: str) -> Site:
+        self[key] = site = Site(self.world, key)
+        return site
 
 
 class World:
@@ -61,7 +97,8 @@ class World:
         self.found.set()
         self.failure: Exception | None = None
         self.asked = 0
-        self.sites: defaultdict[str, Site] = defaultdict(Site)
+        self.sites = SiteByKey(self)
+        self.on_free: Callable[[Site], None] = lambda _: None
 
     async def route(self, domain: str) -> Route:
         self.asked += 1
@@ -71,8 +108,12 @@ class World:
             raise failure
         return Route(domain, (), 25)
 
-    def get(self, key: str) -> Site:
+    def get(self, key: str, _limits: tuple[Limit, ...]) -> Site:
         return self.sites[key]
+
+    @property
+    def busy(self) -> int:
+        return sum(site.busy for site in self.sites.values())
 
 
 @dataclass
@@ -105,7 +146,8 @@ async def start(
     strikes = Strikes(broker, "default", slot)
     room = ReportRoom(broker, max_store)
     reporter = Reporter(outlet.taker, room, "mta.example", 86400)
-    worker = Worker(slot, Delivery(**delivery), outlet.taker, outlet.finisher, preparer, reporter, *parts, strikes)
+    policy_of = from_delivery(Delivery(**delivery))
+    worker = Worker(slot, policy_of, outlet.taker, outlet.finisher, preparer, reporter, *parts, strikes)
     watch = asyncio.create_task(room.watch())
     return Working(worker, outlet, world, asyncio.create_task(worker.run()), watch)
 
@@ -115,6 +157,10 @@ async def working(broker: Broker, tmp_path: Path) -> AsyncIterator[Working]:
     working = await start(broker, tmp_path)
     yield working
     await working.close()
+
+
+def _waiting(worker: Worker) -> list[Parked]:
+    return [parked for line in worker.park._lines.values() for parked in line.waiting]
 
 
 async def finished(broker: Broker) -> bool:
@@ -129,8 +175,8 @@ async def test_what_is_delivered_is_told_and_gone(broker: Broker, working: Worki
     await until(lambda: finished(broker))
     await until(lambda: not working.worker._tasks)
     assert sorted(await rows(broker)) == ["accepted"] * 2 + ["delivered"] * 7
-    assert not working.worker._in_use
-    assert not working.worker._parked
+    assert not working.world.busy
+    assert not working.worker.park.parked
 
 
 async def test_dropped_during_its_lookup_leaks_no_slot(broker: Broker, working: Working) -> None:
@@ -145,7 +191,7 @@ async def test_dropped_during_its_lookup_leaks_no_slot(broker: Broker, working: 
     await until(lambda: finished(broker))
     await until(lambda: not working.worker._tasks)
     assert site.asked == ["x@a.example"]
-    assert not working.worker._in_use
+    assert not working.world.busy
     assert await rows(broker) == ["accepted", "delivered"]
 
 
@@ -170,11 +216,11 @@ async def test_parked_mail_does_not_go_out_while_outcomes_cannot_be_stored(broke
     site = working.world.sites["a.example"]
     for i in range(3):
         await submit(broker, make_entry(f"r{i}@a.example"))
-    await until(lambda: working.worker._parked == 2)
+    await until(lambda: working.worker.park.parked == 2)
     working.outlet.finisher.clear.clear()
     site.gate.set()
     await until(lambda: _is_left(broker, 2))  # the first has gone, so there is room at the site
-    await until(lambda: working.worker._parked == 1)
+    await until(lambda: working.worker.park.parked == 1)
     assert site.asked == ["r0@a.example"]
     working.outlet.finisher.clear.set()
     await until(lambda: finished(broker))
@@ -186,7 +232,7 @@ async def test_a_broker_away_stops_the_worker_and_lets_it_go_on(nats: Nats, brok
     entries = [make_entry(f"r{i}@a.example") for i in range(6)]
     for entry in entries:
         await submit(broker, entry)
-    await until(lambda: working.worker._parked == 5)
+    await until(lambda: working.worker.park.parked == 5)
     nats.kill()
     site.gate.set()  # the one under way ends, and its outcome cannot be stored
     await until(lambda: not working.outlet.finisher.clear.is_set())
@@ -201,12 +247,12 @@ async def test_a_broker_away_stops_the_worker_and_lets_it_go_on(nats: Nats, brok
 async def test_a_full_park_has_room_again_when_what_it_holds_is_dropped(
     broker: Broker, working: Working, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker_module, "MAX_PARKED", 2)
+    monkeypatch.setattr(park_module, "MAX_PARKED", 2)
     hanging, other = working.world.sites["a.example"], working.world.sites["b.example"]
     entries = [make_entry(f"r{i}@a.example") for i in range(3)]
     for entry in entries:
         await submit(broker, entry)
-    await until(lambda: working.worker._parked == 2)
+    await until(lambda: working.worker.park.parked == 2)
     for entry in entries:
         if entry.recipient not in hanging.asked:
             await broker.purge("MQ_default", subjects.submission("default", entry.submission))
@@ -224,7 +270,7 @@ async def test_priority_goes_first_in_the_park(broker: Broker, working: Working)
     await until(lambda: site.asked)
     for priority in (4, 6, 5):
         await submit(broker, make_entry(f"p{priority}@a.example", priority=priority))
-    await until(lambda: working.worker._parked == 3)
+    await until(lambda: working.worker.park.parked == 3)
     site.gate.set()
     await until(lambda: finished(broker))
     assert site.asked == [f"{who}@a.example" for who in ("first", "p6", "p5", "p4")]
@@ -233,20 +279,20 @@ async def test_priority_goes_first_in_the_park(broker: Broker, working: Working)
 async def test_the_park_keeps_content_up_to_its_bound(
     broker: Broker, working: Working, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker_module, "MAX_PARKED_BYTES", 300)
+    monkeypatch.setattr(park_module, "MAX_PARKED_BYTES", 300)
     site = working.world.sites["a.example"]
     await submit(broker, make_entry("first@a.example"))
     await until(lambda: site.asked)
     for i in range(3):
         await submit(broker, make_entry(f"r{i}@a.example"), content=store(os.urandom(200)))
-    await until(lambda: working.worker._parked == 3)
-    kept = [parked.taken.inline_size for parked in working.worker._park["a.example"]]
-    assert sorted(kept) == [0, 0, working.worker._parked_bytes]
-    assert 200 < working.worker._parked_bytes < 300
+    await until(lambda: working.worker.park.parked == 3)
+    kept = [parked.taken.inline_size for parked in _waiting(working.worker)]
+    assert sorted(kept) == [0, 0, working.worker.park.parked_bytes]
+    assert 200 < working.worker.park.parked_bytes < 300
     site.gate.set()
     await until(lambda: finished(broker))
     assert len(site.asked) == 4
-    assert working.worker._parked_bytes == 0
+    assert working.worker.park.parked_bytes == 0
 
 
 async def test_low_priority_has_its_share_of_the_park(broker: Broker, working: Working) -> None:
@@ -256,7 +302,7 @@ async def test_low_priority_has_its_share_of_the_park(broker: Broker, working: W
     for i in range(12):
         await submit(broker, make_entry(f"low{i}@a.example", priority=0))
         await submit(broker, make_entry(f"high{i}@a.example", priority=9))
-    await until(lambda: working.worker._parked == 24)
+    await until(lambda: working.worker.park.parked == 24)
     site.gate.set()
     await until(lambda: finished(broker))
     assert [who[:3] for who in site.asked[1:14]].count("low") == 1
@@ -270,14 +316,14 @@ async def test_content_that_cannot_be_read_is_held_as_it_is_though_it_was_parked
     await submit(broker, make_entry("x@a.example"))
     await until(lambda: site.asked)
     await submit(broker, make_entry("y@a.example"), content=b"\x02of a later version")
-    await until(lambda: working.worker._parked == 1)
+    await until(lambda: working.worker.park.parked == 1)
     site.gate.set()
     await until(lambda: _is_held(broker))
     (held,) = [listed async for listed in listing.entries(broker, "default")]
     assert held.entry
     assert held.entry.content == b"\x02of a later version"
     assert "schema version 2" in held.reason
-    assert not working.worker._in_use
+    assert not working.world.busy
 
 
 async def test_what_raises_again_and_again_is_held_with_the_error(
@@ -292,7 +338,7 @@ async def test_what_raises_again_and_again_is_held_with_the_error(
     assert held.reason == "5 attempts at it failed by a mistake of Postjet, the last with KeyError('a bug\\nof ours')"
     assert working.world.asked == LIMIT
     assert await rows(broker) == ["accepted", "held"]
-    assert not working.worker._in_use
+    assert not working.world.busy
     await working.close()
 
 
@@ -342,13 +388,13 @@ async def test_shared_content_that_is_missing_is_held(broker: Broker, working: W
 async def test_what_was_purged_while_it_was_parked_is_forgotten(
     broker: Broker, working: Working, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker_module, "FRESH", 0)
+    monkeypatch.setattr(park_module, "FRESH", 0)
     site = working.world.sites["a.example"]
     await submit(broker, make_entry("x@a.example"))
     await until(lambda: site.asked)
     refused = make_entry("y@a.example")
     await submit(broker, refused)
-    await until(lambda: working.worker._parked == 1)
+    await until(lambda: working.worker.park.parked == 1)
     await broker.purge("MQ_default", subjects.submission("default", refused.submission))
     site.gate.set()
     await until(lambda: working.outlet.taker.held == 0)
@@ -405,6 +451,27 @@ async def test_a_site_that_is_down_defers_without_counting(broker: Broker, worki
     assert site.asked == []
 
 
+async def test_what_has_no_token_waits_without_an_attempt(broker: Broker, working: Working) -> None:
+    site = working.world.sites["a.example"]
+    site.gate.set()
+    site.held = NotNowError(0.2, Limit("domain:a.example", What.MESSAGES, 1, 60.0))
+    entries = [make_entry(f"r{i}@a.example", attempts=3) for i in range(2)]
+    for entry in entries:
+        await submit(broker, entry)
+    await until(lambda: working.worker.park.parked == 2)
+    (waiting,) = working.worker.park.holding().values()
+    assert (waiting["waits_for"], waiting["parked"]) == ("domain:a.example 1/60s", 2)
+    assert working.world.busy == 0
+    assert site.asked == []
+    site.held = None
+    await until(lambda: finished(broker))
+    assert sorted(await rows(broker)) == ["accepted"] * 2 + ["delivered"] * 2
+    told = [row async for stored in listing.walk(broker, "EVENTS", "e.>") for row in unpack(stored.body)]
+    assert {row["attempt"] for row in told if row["type"] == "delivered"} == {4}
+    assert working.worker.park.holding() == {}
+    assert not working.worker.park._lines
+
+
 async def test_two_workers_of_which_one_is_told_to_stop(nats: Nats, broker: Broker, tmp_path: Path) -> None:
     """What it has begun is its own to the end; what it has not begun is the other's."""
     leaving = await start(broker, tmp_path, "w1")
@@ -412,7 +479,7 @@ async def test_two_workers_of_which_one_is_told_to_stop(nats: Nats, broker: Brok
     await submit(broker, running)
     await until(lambda: leaving.world.sites["a.example"].asked)
     await submit(broker, waiting)
-    await until(lambda: leaving.worker._parked == 1)
+    await until(lambda: leaving.worker.park.parked == 1)
     async with connected(nats) as other:
         staying = await start(other, tmp_path, "w2")
         staying.world.sites["a.example"].gate.set()

@@ -1,0 +1,206 @@
+"""The park: entries that wait for a connection or a token, by site and policy, without content where room is short."""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from common.limits.rates import HORIZON
+from common.queue.bands import Bands
+from common.queue.taken import Taken
+from outbound.pace import Way
+from outbound.seat import NotNowError, Seat
+from outbound.site import Site
+from outbound.sites import Sites
+
+#: Entries that wait, and the bytes of content that stay with them; the others' is let go of.
+MAX_PARKED, MAX_PARKED_BYTES = 5000, 32 * 2**20
+#: Who waited longer (seconds) is read again, and so found out when it was purged meanwhile.
+FRESH = 5.0
+
+
+class Parked(NamedTuple):
+    """An entry that waits, and since when."""
+
+    taken: Taken
+    way: Way
+    since: float
+
+
+@dataclass(eq=False, slots=True)
+class Line:
+    """What goes one way: over one site, under the same limits. Those of a site take turns."""
+
+    key: tuple[str, object]
+    site: Site
+    ahead: int
+    """How many may wait for tokens on a connection; 0: there are none to wait for."""
+    waiting: Bands[Parked] = field(default_factory=Bands)
+    tokens: int = 0
+    """How many wait for tokens."""
+    until: float = 0.0
+    """Nothing goes before (monotonic clock)."""
+    why: str = ""
+    since: float = 0.0
+    timer: asyncio.TimerHandle | None = None
+
+    @property
+    def may_go(self) -> bool:
+        """Whether another attempt is of use now."""
+        return (not self.ahead or self.tokens < self.ahead) and time.monotonic() >= self.until
+
+
+class Turn:
+    """An attempt's turn: its seat, and its place among those who wait for tokens."""
+
+    __slots__ = ("_line", "_park", "_taken", "_waits", "seat")
+
+    def __init__(self, park: "Park", line: Line | None, taken: Taken, seat: Seat) -> None:
+        self._park, self._line, self._taken, self.seat = park, line, taken, seat
+        self._waits = bool(line and line.ahead)
+        if line and self._waits:
+            line.tokens += 1
+
+    def begin(self) -> bool:
+        """It has its tokens: the attempt begins, unless the entry is not ours any more."""
+        self._has_tokens()
+        return self._taken.begin()
+
+    def end(self) -> None:
+        """The seat is free; once is enough."""
+        self._has_tokens()
+        if self.seat:
+            seat, self.seat = self.seat, None  # type: ignore[assignment]
+            seat.leave()
+
+    def _has_tokens(self) -> None:
+        if self._line and self._waits:
+            self._waits = False
+            self._line.tokens -= 1
+            self._park.wake(self._line.site)
+
+
+class Park:
+    """``go`` is called with whose turn it is."""
+
+    def __init__(self, sites: Sites, shed: Callable[[Taken], None], go: Callable[[Taken, Way, Turn], None]) -> None:
+        self._sites, self._shed, self._go = sites, shed, go
+        self._lines: dict[tuple[str, object], Line] = {}
+        self._of_site: dict[Site, OrderedDict[Line, None]] = {}
+        self.parked = self.parked_bytes = 0
+        sites.on_free = self.wake
+
+    def turn(self, taken: Taken, way: Way, site: Site) -> Turn | None:
+        """A turn at once, where nothing stands against it."""
+        line = self._line(way, site) if way.pace.ahead else self._lines.get((way.route.key, way.policy.limits))
+        if line and not line.may_go:
+            return None
+        seat = site.seat()
+        return Turn(self, line, taken, seat) if seat else None
+
+    def push(self, taken: Taken, way: Way, site: Site) -> None:
+        """Let it wait for its turn."""
+        if self.parked_bytes + taken.inline_size > MAX_PARKED_BYTES:
+            self._shed(taken)
+        line = self._line(way, site)
+        line.since = line.since or time.time()
+        line.waiting.push(taken.entry.priority, Parked(taken, way, time.monotonic()))
+        self._count(taken, 1)
+
+    def hold(self, way: Way, site: Site, later: NotNowError) -> None:
+        """No token for a while: nothing goes this way, and no connection is held."""
+        line = self._line(way, site)
+        # who is there a little early waits for its token on the connection
+        wait = later.wait if later.wait <= HORIZON else later.wait - HORIZON / 2
+        line.until = time.monotonic() + wait
+        line.why = f"{later.limit.key} {later.limit.amount}/{later.limit.per:g}s" if later.limit else ""
+        if line.timer:
+            line.timer.cancel()
+        line.timer = asyncio.get_running_loop().call_later(wait, self._over, line)
+
+    def wake(self, site: Site) -> None:
+        """Let go who waits for a site, as far as there are seats; the ways over it take turns."""
+        lines = self._of_site.get(site)
+        while lines:
+            line = next((line for line in lines if line.waiting and line.may_go), None)
+            if line is None or not (seat := site.seat()):
+                break
+            lines.move_to_end(line)
+            self._let_go(line, seat)
+        for line in list(lines or ()):
+            self._forget(line)
+
+    def is_full(self) -> bool:
+        """Whether no more can wait."""
+        if self.parked < MAX_PARKED:
+            return False
+        self.parked = self.parked_bytes = 0
+        for line in self._lines.values():  # without those that are not ours any more
+            line.waiting.keep(lambda parked: not parked.taken.dropped)
+            for parked in line.waiting:
+                self._count(parked.taken, 1)
+        return self.parked >= MAX_PARKED
+
+    def clear(self) -> None:
+        """Let nobody wait any more."""
+        for line in list(self._lines.values()):
+            line.waiting = Bands()
+            line.until = 0.0
+            if line.timer:
+                line.timer.cancel()
+            self._forget(line)
+
+    def holding(self) -> dict[str, dict[str, object]]:
+        """What waits and for what: site to limit or reason, since when (seconds since 1970), how many."""
+        found: dict[str, dict[str, object]] = {}
+        for line in self._lines.values():
+            if line.waiting:
+                limit = line.site.waits_for
+                held = line.why if time.monotonic() < line.until else ""
+                why = held or (f"{limit.key} {limit.amount}" if limit else "") or "its turn"
+                found[line.site.key] = {"waits_for": why, "since": line.since, "parked": len(line.waiting)}
+        return found
+
+    def _let_go(self, line: Line, seat: Seat) -> None:
+        while line.waiting:
+            taken, way, since = line.waiting.pop()
+            self._count(taken, -1)
+            if time.monotonic() - since > FRESH:
+                self._shed(taken)
+            if not taken.dropped:
+                return self._go(taken, way, Turn(self, line, taken, seat))
+        return seat.leave()
+
+    def _line(self, way: Way, site: Site) -> Line:
+        key = way.route.key, way.policy.limits
+        if (line := self._lines.get(key)) is None:
+            line = self._lines[key] = Line(key, site, way.pace.ahead)
+            self._of_site.setdefault(site, OrderedDict())[line] = None
+            site.lines += 1
+        return line
+
+    def _forget(self, line: Line) -> None:
+        if line.waiting:
+            return
+        line.since = 0.0
+        if line.tokens or time.monotonic() < line.until or self._lines.pop(line.key, None) is None:
+            return
+        line.site.lines -= 1
+        lines = self._of_site[line.site]
+        del lines[line]
+        if not lines:
+            del self._of_site[line.site]
+
+    def _over(self, line: Line) -> None:
+        """Its time has come, if the clock says so too."""
+        line.timer = None
+        if (left := line.until - time.monotonic()) > 0:
+            line.timer = asyncio.get_running_loop().call_later(left + 0.001, self._over, line)
+        else:
+            self.wake(line.site)
+
+    def _count(self, taken: Taken, change: int) -> None:
+        self.parked += change
+        self.parked_bytes += change * taken.inline_size

@@ -1,0 +1,60 @@
+"""All sites of a process."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+
+from common.limits.limit import Limit
+from outbound.site import Means, Site
+
+MAX_SITES = 10_000
+
+
+class Sites:
+    """The sites by key and limits; those unused for longest are forgotten beyond ``MAX_SITES``."""
+
+    def __init__(self, means: Means) -> None:
+        self._means = means
+        self._sites: OrderedDict[tuple[str, tuple[Limit, ...]], Site] = OrderedDict()
+        self.on_free: Callable[[Site], None] = lambda _: None
+        """Told a site that may have a seat for who waits."""
+        means.limiter.on_wanted = self._wanted
+
+    def get(self, key: str, limits: tuple[Limit, ...] = ()) -> Site:
+        """The site of a route, for mail with these limits of connections.
+
+        Ask again after every await: a site without connections may be forgotten.
+        """
+        both = key, limits
+        if both not in self._sites:
+            self._sites[both] = Site(self._means, key, limits, self._free)
+        self._sites.move_to_end(both)
+        if len(self._sites) > MAX_SITES and (oldest := next(iter(self._sites.items())))[1].unused:
+            del self._sites[oldest[0]]
+        return self._sites[both]
+
+    def levels(self) -> dict[str, int]:
+        """How many connections are in which state."""
+        sites = self._sites.values()
+        return {"busy": sum(site.busy for site in sites), "idle": sum(site.idle for site in sites)}
+
+    def close_idle(self) -> None:
+        """Say QUIT on all idle connections."""
+        for site in list(self._sites.values()):
+            site.close_idle()
+
+    async def close(self) -> None:
+        """Say QUIT on all idle connections and wait for the answers."""
+        await asyncio.gather(*(site.close() for site in self._sites.values()))
+
+    def _free(self, site: Site) -> None:
+        self.on_free(site)
+
+    def _wanted(self, key: str, group: str, only_spare: bool) -> None:
+        """Others wait for a slot of a key that a site holds."""
+        for site in list(self._sites.values()):
+            if site.key == group and any(limit.key == key for limit in site.limits):
+                if only_spare:
+                    site.close_idle()
+                else:
+                    site.give_up_one()
