@@ -94,11 +94,14 @@ def _of_policies(
         for sample in rule.not_samples:
             if _is_for(rule, sample, outcome):
                 yield _policy(written, f"{sample!r} is matched, though not_samples has it")
-    for one, other in combinations((written for written in policies if written.origin != DELIVERY), 2):
-        if one.layer == other.layer and one.rule.matchers == other.rule.matchers:
-            for key in (*LIMITS, *SCALARS):
-                if one.rule.sets(key) and other.rule.sets(key):
-                    yield _policy(other, f"sets {key} for the same mail as the rule at {one.origin}; write it once")
+    first: dict[tuple[object, ...], Written[PolicyRule]] = {}
+    for written in policies:
+        for key in (*LIMITS, *SCALARS) if written.origin != DELIVERY else ():
+            if written.rule.sets(key):
+                before = first.setdefault((key, written.layer, *written.rule.matchers), written)
+                if before is not written:
+                    text = f"sets {key} for the same mail as the rule at {before.origin}; write it once"
+                    yield _policy(written, text)
 
 
 def _is_for(rule: PolicyRule, sample: str, outcome: Outcome) -> bool:

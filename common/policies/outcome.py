@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 from common.errors import ConfigError
@@ -30,18 +31,15 @@ class Mail:
 class Match:
     """One rule made ready."""
 
-    def __init__(self, written: Written[PolicyRule]) -> None:
-        self.written, self.rule = written, written.rule
-        self._domain = matcher(self.rule.domain)
-        self._mx = matcher(self.rule.mx)
-
-    @property
-    def weight(self) -> tuple[int, int, bool, bool]:
+    def __init__(self, number: int, written: Written[PolicyRule]) -> None:
+        self.written = written
+        rule = self.rule = written.rule
+        self._domain = matcher(rule.domain)
+        self._mx = matcher(rule.mx)
+        self.exact = bool(rule.domain) and not any("*" in pattern for pattern in rule.domain)
+        place = (3 + self.exact) if rule.domain else 2 if rule.mx else 1 if rule.provider else 0
+        self.weight = written.layer, place, rule.source is not None, bool(rule.pool), number
         """Of two rules that set the same, the one that weighs more counts."""
-        rule = self.rule
-        exact = not any("*" in pattern for pattern in rule.domain)
-        place = (3 + exact) if rule.domain else 2 if rule.mx else 1 if rule.provider else 0
-        return self.written.layer, place, rule.source is not None, bool(rule.pool)
 
     def matches(self, mail: Mail) -> bool:
         """Whether all that the rule names is so."""
@@ -88,8 +86,14 @@ class Outcome:
             for written in in_order(rules.providers)
         ]
         _check_providers(rules)
-        # the last that sets a value counts; sorting keeps the order of those that weigh the same
-        self._matches = sorted(map(Match, rules.policies), key=lambda match: match.weight)
+        # there may be thousands of rules for one domain each: those are looked up, the others tried
+        self._of_domain: dict[str, list[Match]] = {}
+        self._others: list[Match] = []
+        for match in map(Match, range(len(rules.policies)), rules.policies):
+            for domain in match.rule.domain if match.exact else ():
+                self._of_domain.setdefault(domain, []).append(match)
+            if not match.exact:
+                self._others.append(match)
 
     def provider(self, domain: str, hosts: Sequence[str]) -> str:
         """The name of the first provider that matches, or ""."""
@@ -99,10 +103,14 @@ class Outcome:
         return ""
 
     def policy(self, domain: str, hosts: Sequence[str], site: str, pool: str, source: str) -> Policy:
-        """What holds for mail to a domain over a site. ``hosts`` are its MX hosts without a dot at the end."""
+        """What holds for mail to a domain over a site. ``hosts`` are its MX hosts without a dot at the end.
+
+        Without a ``site``, where no route is known, nothing can be limited.
+        """
         hosts = tuple(host.lower() for host in hosts)
         mail = Mail(domain, hosts, site, self.provider(domain, hosts), pool, source)
-        matches = [match for match in self._matches if match.matches(mail)]
+        tried = (*self._others, *self._of_domain.get(domain, ()))
+        matches = sorted((match for match in tried if match.matches(mail)), key=attrgetter("weight"))
         values: dict[str, Any] = {}
         origins: dict[str, str] = {}
         for match in matches:
@@ -117,7 +125,8 @@ class Outcome:
             origins["messages_per_connection"] = fewest.written.origin
         for key in [key for key in origins if values[key] == getattr(DEFAULT, key)]:
             del origins[key]
-        return Policy(provider=mail.provider, limits=_limits(matches, mail), origins=origins, **values)
+        limits = _limits(matches, mail) if site else ()
+        return Policy(provider=mail.provider, limits=limits, origins=origins, **values)
 
 
 def in_order(providers: tuple[Written[Provider], ...]) -> list[Written[Provider]]:

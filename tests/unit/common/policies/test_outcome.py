@@ -193,3 +193,16 @@ def test_kv_lies_over_all() -> None:
     policy = Outcome(rules).policy("a.example", ["mx"], "s", "default", "")
     assert policy.limits == (Limit("domain:a.example", What.CONNECTIONS, 9, 0, "KV"),)
     assert (policy.expire, policy.origins) == (900, {"expire": "KV"})
+
+
+def test_without_a_route_nothing_is_limited() -> None:
+    policies = Policies(Rules(policies=(Written(PolicyRule(connections=1, expire="1d"), Layer.OPERATOR, "x:1"),)))
+    policy = policies.policy("a.example", (), "", "default")
+    assert (policy.limits, policy.expire) == ((), 86400)
+
+
+def test_a_rule_for_several_domains_is_found_for_each() -> None:
+    rule = Written(PolicyRule(domain=("a.example", "b.example", "a.example"), connections=1), Layer.OPERATOR, "x:1")
+    outcome = Outcome(Rules(policies=(rule,)))
+    for domain in ("a.example", "b.example"):
+        assert numbers(outcome.policy(domain, ["mx"], "s", "default", "")) == {f"domain:{domain}": 1}
