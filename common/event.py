@@ -27,6 +27,7 @@ class Type(StrEnum):
     BOUNCED = "bounced"
     EXPIRED = "expired"
     HELD = "held"
+    ADMIN = "admin"
 
 
 class Status(StrEnum):

@@ -7,6 +7,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -37,6 +38,7 @@ class Role:
     slot: str = "0"
     """Names this process among its kind, the same after a restart."""
     pool: str = "default"
+    config_file: Path | None = None
     sockets: dict[str, int] = field(default_factory=dict)
     """Listener name to a bound socket's file descriptor, handed down by the parent."""
     incarnation: str = field(default_factory=new_id)

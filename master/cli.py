@@ -63,13 +63,14 @@ def run(
     if name not in ROLES:
         raise UsageError(f"{name!r} is no role; there are {', '.join(ROLES)}")
     main: role.Main = importlib.import_module(f"{name}.main").main  # a role loads nothing of the others
-    config, _ = load(context.obj)
+    config, file = load(context.obj)
     if pool not in config.pools:
         raise UsageError(f"{pool!r} is no pool of the configuration; there are {', '.join(config.pools)}")
     if name == "outbound" and not slot:  # the parent has looked, and starts a worker again whatever became of them
         check_sources({pool: config.pools[pool]})
     sockets = {listener: int(fd) for listener, _, fd in (text.partition("=") for text in socket or [])}
-    role.run(name, main, config, pool=pool, slot=slot or f"pid{os.getpid()}", sockets=sockets)
+    slot = slot or f"pid{os.getpid()}"
+    role.run(name, main, config, pool=pool, slot=slot, sockets=sockets, config_file=file)
 
 
 @app.command()

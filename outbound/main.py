@@ -9,6 +9,8 @@ from common.counting import level
 from common.key_store import KeyStore
 from common.limits.member import Member, name_of
 from common.limits.owners import Owners
+from common.policies.holds import Holds
+from common.policies.policies import Policies
 from common.queue import leases
 from common.queue.finish import Finisher
 from common.queue.lanes import Lanes
@@ -17,14 +19,15 @@ from common.queue.strikes import Strikes
 from common.queue.sweep import Sweeper
 from common.queue.take import Taker
 from common.role import Role, together
-from outbound import pace
 from outbound.connection import Login
+from outbound.learn import Learner
 from outbound.prepare import Preparer
 from outbound.reporter import Reporter
 from outbound.resolver import Resolver
 from outbound.routing import Router
 from outbound.site import Means
 from outbound.sites import Sites
+from outbound.ways import Ways, from_rules
 from outbound.worker import Worker
 
 log = structlog.get_logger()
@@ -51,16 +54,20 @@ async def main(role: Role) -> None:
     owners = Owners(name_of(pool, role.holder), role.servers.workers, role.servers.started)
     member = Member(broker, owners, role.incarnation)
     login = Login(config.delivery.username, config.delivery.password)
-    sites = Sites(Means(router, member.limiter, own.ehlo or config.hostname, login, own.source_addresses))
+    sites = Sites(Means(router, member.limiter, own.ehlo or config.hostname, login))
     member.on_lapsed = sites.close_idle
-    policy_of = pace.from_delivery(config.delivery)
+    policies, holds = Policies.load(config, role.config_file), Holds()
+    await policies.look(broker)
+    await holds.look(broker)
+    ways = Ways(from_rules(policies), holds, router, pool, own.source_addresses)
+    name = f"{role.name}-{role.slot}"
+    learner = Learner(policies, holds, broker, finisher, name)
     preparer = Preparer(taker, keys, signature_required=config.dkim.required)
     room = ReportRoom(broker, role.servers.max_store, Disk.of(config))
     reporter = Reporter(taker, room, config.hostname, config.delivery.expire)
     strikes = Strikes(broker, pool, role.holder)
-    worker = Worker(
-        f"{role.name}-{role.slot}", policy_of, taker, finisher, preparer, reporter, router, sites, strikes
-    )
+    worker = Worker(name, ways, taker, finisher, preparer, reporter, sites, strikes, learner)
+    policies.on_change = holds.on_change = worker.park.look_again
     await taker.start()
     await strikes.start()
     await member.start()
@@ -69,7 +76,10 @@ async def main(role: Role) -> None:
     sweeping = leases.while_alone(broker, f"sweeper.{pool}", role.holder, sweeper.run, role.stopping)
     signs_of_life = asyncio.create_task(taker.in_progress())
     try:
-        await together(role.stopping, lanes.keep(), worker.run(), room.watch(), sweeping, _sample(pool, worker, sites))
+        await together(
+            role.stopping, lanes.keep(), worker.run(), worker.expire_parked(), room.watch(), sweeping,
+            policies.watch(broker), holds.keep(broker), _sample(pool, worker, sites),
+        )  # fmt: skip
     finally:
         await taker.leave_all()
         await lanes.leave(_finish(worker, finisher))

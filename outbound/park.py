@@ -7,13 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from common.limits.rates import HORIZON
 from common.queue.bands import Bands
 from common.queue.taken import Taken
-from outbound.pace import Way
-from outbound.seat import NotNowError, Seat
+from outbound.seat import Seat
 from outbound.site import Site
 from outbound.sites import Sites
+from outbound.ways import Way
 
 #: Entries that wait, and the bytes of content that stay with them; the others' is let go of.
 MAX_PARKED, MAX_PARKED_BYTES = 5000, 32 * 2**20
@@ -33,7 +32,7 @@ class Parked(NamedTuple):
 class Line:
     """What goes one way: over one site, under the same limits. Those of a site take turns."""
 
-    key: tuple[str, object]
+    key: tuple[str, object, str]
     site: Site
     ahead: int
     """How many may wait for tokens on a connection; 0: there are none to wait for."""
@@ -87,14 +86,14 @@ class Park:
 
     def __init__(self, sites: Sites, shed: Callable[[Taken], None], go: Callable[[Taken, Way, Turn], None]) -> None:
         self._sites, self._shed, self._go = sites, shed, go
-        self._lines: dict[tuple[str, object], Line] = {}
+        self._lines: dict[tuple[str, object, str], Line] = {}
         self._of_site: dict[Site, OrderedDict[Line, None]] = {}
         self.parked = self.parked_bytes = 0
         sites.on_free = self.wake
 
     def turn(self, taken: Taken, way: Way, site: Site) -> Turn | None:
         """A turn at once, where nothing stands against it."""
-        line = self._line(way, site) if way.pace.ahead else self._lines.get((way.route.key, way.policy.limits))
+        line = self._line(way, site) if way.pace.ahead else self._lines.get(_key(way))
         if line and not line.may_go:
             return None
         seat = site.seat()
@@ -109,13 +108,10 @@ class Park:
         line.waiting.push(taken.entry.priority, Parked(taken, way, time.monotonic()))
         self._count(taken, 1)
 
-    def hold(self, way: Way, site: Site, later: NotNowError) -> None:
-        """No token for a while: nothing goes this way, and no connection is held."""
+    def hold(self, way: Way, site: Site, wait: float, why: str) -> None:
+        """Nothing goes this way for so many seconds, and no connection is held for it."""
         line = self._line(way, site)
-        # who is there a little early waits for its token on the connection
-        wait = later.wait if later.wait <= HORIZON else later.wait - HORIZON / 2
-        line.until = time.monotonic() + wait
-        line.why = f"{later.limit.key} {later.limit.amount}/{later.limit.per:g}s" if later.limit else ""
+        line.until, line.why = time.monotonic() + wait, why
         if line.timer:
             line.timer.cancel()
         line.timer = asyncio.get_running_loop().call_later(wait, self._over, line)
@@ -131,6 +127,25 @@ class Park:
             self._let_go(line, seat)
         for line in list(lines or ()):
             self._forget(line)
+
+    def look_again(self) -> None:
+        """Something changed: whatever holds a line back may be over."""
+        for line in list(self._lines.values()):
+            line.until = 0.0
+            self.wake(line.site)
+
+    def expired(self, now: float) -> list[Taken]:
+        """Who waits beyond its expiry (now: seconds since 1970); they do not wait any more."""
+        found = []
+        for line in list(self._lines.values()):
+            late = [parked.taken for parked in line.waiting if parked.taken.entry.expires <= now]
+            if late:
+                line.waiting.keep(lambda parked: parked.taken.entry.expires > now)
+                found += late
+                for taken in late:
+                    self._count(taken, -1)
+                self._forget(line)
+        return found
 
     def is_full(self) -> bool:
         """Whether no more can wait."""
@@ -174,7 +189,7 @@ class Park:
         return seat.leave()
 
     def _line(self, way: Way, site: Site) -> Line:
-        key = way.route.key, way.policy.limits
+        key = _key(way)
         if (line := self._lines.get(key)) is None:
             line = self._lines[key] = Line(key, site, way.pace.ahead)
             self._of_site.setdefault(site, OrderedDict())[line] = None
@@ -204,3 +219,7 @@ class Park:
     def _count(self, taken: Taken, change: int) -> None:
         self.parked += change
         self.parked_bytes += change * taken.inline_size
+
+
+def _key(way: Way) -> tuple[str, object, str]:
+    return way.route.key, way.policy.limits, way.source

@@ -13,6 +13,7 @@ from common.entry import Entry
 from common.event import Event, Status, Type
 from outbound.failure import DeliveryFailure
 from outbound.site import Delivered
+from outbound.ways import Way
 
 log = structlog.get_logger()
 
@@ -26,10 +27,16 @@ class Attempt:
     worker: str
     started: float
     site: str = ""
+    provider: str = ""
+    source: str = ""
     signatures: tuple[str, ...] = ()
     time_dns: float = 0
     sent: float = 0
     """When the site was turned to; 0: it was not."""
+
+    def goes(self, way: Way) -> None:
+        """Where it is to go."""
+        self.site, self.provider, self.source = way.route.key, way.policy.provider, way.source
 
     def delivered(self, result: Delivered) -> Event:
         """The row of a delivery that the next hop took over."""
@@ -76,7 +83,7 @@ class Attempt:
             text=failure.text,
             mx_host=failure.host,
             mx_address=failure.address,
-            source_address=failure.source_address,
+            source_address=failure.source_address or self.source,
             **more,
         )
 
@@ -95,6 +102,7 @@ class Attempt:
             recipient=entry.recipient,
             domain=entry.domain,
             site=self.site,
+            provider=self.provider,
             campaign=entry.campaign,
             tags=entry.tags,
             meta=entry.meta,

@@ -27,6 +27,11 @@ class Route:
     """The preferred first."""
     port: int
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The hosts' names."""
+        return tuple(host for _, host in self.hosts)
+
 
 class Target(NamedTuple):
     """One place to connect to."""

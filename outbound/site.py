@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from common import metrics
@@ -12,11 +12,11 @@ from common.limits.client import Lease, Limiter
 from common.limits.limit import Limit
 from outbound.connection import Connection, Login
 from outbound.failure import DeliveryFailure
-from outbound.pace import Way
 from outbound.routing import Router
 from outbound.seat import NotNowError, Seat
 from outbound.smtp import Envelope
-from outbound.sources import Sources
+from outbound.sources import reach
+from outbound.ways import Way
 
 #: Seconds that a connection waits for another message.
 IDLE_TIMEOUT = 5.0
@@ -48,8 +48,6 @@ class Means:
     limiter: Limiter
     ehlo: str
     login: Login
-    sources: Sequence[str] = ()
-    """The addresses that connections come from, in turn; none: the system chooses."""
 
 
 class Site:
@@ -58,10 +56,11 @@ class Site:
     ``on_free`` is called when there may be a seat for who waits: what it does not take is closed or kept.
     """
 
-    def __init__(self, means: Means, key: str, limits: tuple[Limit, ...], on_free: Callable[["Site"], None]) -> None:
+    def __init__(
+        self, means: Means, key: str, limits: tuple[Limit, ...], source: str, on_free: Callable[["Site"], None]
+    ) -> None:
         self._means = means
-        self._sources = Sources(means.sources)
-        self.key, self.limits = key, limits
+        self.key, self.limits, self.source = key, limits, source
         self._on_free = on_free
         self._idle: dict[Seat, asyncio.TimerHandle] = {}
         self._spare: list[Seat] = []
@@ -81,9 +80,14 @@ class Site:
         """On the monotonic clock."""
 
     @property
+    def down(self) -> float:
+        """Seconds for which it is to be left alone."""
+        return max(0.0, self.down_until - time.monotonic()) if self._down else 0.0
+
+    @property
     def down_failure(self) -> DeliveryFailure | None:
-        """Why the site is to be left alone until ``down_until``, to be raised or kept; None: it is up."""
-        return replace(self._down) if self._down and time.monotonic() < self.down_until else None
+        """Why the site is or was to be left alone; None: it is up."""
+        return replace(self._down) if self._down else None
 
     @property
     def idle(self) -> int:
@@ -93,12 +97,17 @@ class Site:
     @property
     def unused(self) -> bool:
         """Nothing would be lost by forgetting it."""
-        return not (self.busy or self.lines or self._idle or self._closing or self._asking or self.down_failure)
+        return not (self.busy or self.lines or self._idle or self._closing or self._asking or self.down)
 
     # --- seats ---
 
     def seat(self) -> Seat | None:
-        """A seat, an idle connection's first; None: one is asked for, and ``on_free`` called when it comes."""
+        """A seat, an idle connection's first; None: one is asked for, and ``on_free`` called when it comes.
+
+        Of a site that was down one at a time is let out, until it is known to be up.
+        """
+        if self._down and self.busy:
+            return None
         while self._idle:
             seat, timer = self._idle.popitem()  # the one used last, so that those too many grow old
             timer.cancel()
@@ -248,7 +257,7 @@ class Site:
 
     async def _open(self, seat: Seat, way: Way) -> Connection:
         """RFC 5321 5.1: every address of every host in turn, until one lets us in."""
-        targets = self._sources.reach(await self._means.router.targets(way.route, way.policy.ip_family))
+        targets = reach(await self._means.router.targets(way.route, way.policy.ip_family), self.source)
         now = time.monotonic()
         self._silent = {address: until for address, until in self._silent.items() if until > now}
         # RFC 5321 4.5.4.1: addresses known not to answer are remembered; they come after the others
@@ -260,10 +269,9 @@ class Site:
                 await self._take_tokens(way.pace.connects)
 
         for target in targets:
-            source = self._sources.next(target)
             try:
                 means = self._means
-                connection = await Connection.open(target, means.ehlo, way.policy, means.login, gate, source)
+                connection = await Connection.open(target, means.ehlo, way.policy, means.login, gate, self.source)
             except DeliveryFailure as failure:
                 failures.append(failure)
                 count(metrics.OUTBOUND_CONNECTIONS, "failed", "none")
@@ -273,7 +281,7 @@ class Site:
                     self._silent[target.address] = time.monotonic() + way.policy.site_down
             else:
                 count(metrics.OUTBOUND_CONNECTIONS, "opened", connection.tls_version or "none")
-                self.down_until = 0
+                self._down = None
                 return connection
         raise self._refused(failures, way.policy.site_down)
 

@@ -11,27 +11,27 @@ MAX_SITES = 10_000
 
 
 class Sites:
-    """The sites by key and limits; those unused for longest are forgotten beyond ``MAX_SITES``."""
+    """The sites by key, limits and source address; those unused for longest are forgotten beyond ``MAX_SITES``."""
 
     def __init__(self, means: Means) -> None:
         self._means = means
-        self._sites: OrderedDict[tuple[str, tuple[Limit, ...]], Site] = OrderedDict()
+        self._sites: OrderedDict[tuple[str, tuple[Limit, ...], str], Site] = OrderedDict()
         self.on_free: Callable[[Site], None] = lambda _: None
         """Told a site that may have a seat for who waits."""
         means.limiter.on_wanted = self._wanted
 
-    def get(self, key: str, limits: tuple[Limit, ...] = ()) -> Site:
-        """The site of a route, for mail with these limits of connections.
+    def get(self, key: str, limits: tuple[Limit, ...] = (), source: str = "") -> Site:
+        """The site of a route, for mail with these limits of connections, from an address of ours ("": any).
 
         Ask again after every await: a site without connections may be forgotten.
         """
-        both = key, limits
-        if both not in self._sites:
-            self._sites[both] = Site(self._means, key, limits, self._free)
-        self._sites.move_to_end(both)
+        which = key, limits, source
+        if which not in self._sites:
+            self._sites[which] = Site(self._means, key, limits, source, self._free)
+        self._sites.move_to_end(which)
         if len(self._sites) > MAX_SITES and (oldest := next(iter(self._sites.items())))[1].unused:
             del self._sites[oldest[0]]
-        return self._sites[both]
+        return self._sites[which]
 
     def levels(self) -> dict[str, int]:
         """How many connections are in which state."""

@@ -9,6 +9,7 @@ import structlog
 from common.broker import BrokerFailure
 from common.content import CorruptError
 from common.keys import BadKeyError
+from common.limits.rates import HORIZON
 from common.queue.bodies import MissingError
 from common.queue.finish import Finisher
 from common.queue.strikes import PoisonError, Strikes
@@ -16,22 +17,26 @@ from common.queue.take import GoneError, Taker
 from common.queue.taken import Taken
 from outbound.budget import Budget
 from outbound.failure import DeliveryFailure, temporary
-from outbound.pace import PolicyOf, Way, pace
-from outbound.park import Park, Turn
+from outbound.learn import Learner, described
+from outbound.park import MAX_PARKED, Park, Turn
 from outbound.prepare import Prepared, Preparer, UnsignedError
 from outbound.record import Attempt
 from outbound.reporter import Reporter
 from outbound.retry import next_attempt
-from outbound.routing import Route, Router
 from outbound.seat import NotNowError
-from outbound.site import Delivered
+from outbound.site import Delivered, Site
 from outbound.sites import Sites
 from outbound.smtp import Envelope
+from outbound.ways import Way, Ways
 
 log = structlog.get_logger()
 
 #: Entries being worked on at the same time: looked up, transferred, finished.
 MAX_HANDLED = 1000
+#: Who has to wait longer (seconds) waits in the queue, as a schedule, where the park is half full.
+PATIENCE = 10.0
+#: Seconds between looks for who has expired in the park.
+LOOK = 5.0
 #: Bytes of large messages in memory, and from which size a message counts as large.
 MAX_LARGE_BYTES, LARGE = 256 * 2**20, 256 * 2**10
 
@@ -42,18 +47,18 @@ class Worker:
     def __init__(
         self,
         name: str,
-        policy_of: PolicyOf,
+        ways: Ways,
         taker: Taker,
         finisher: Finisher,
         preparer: Preparer,
         reporter: Reporter,
-        router: Router,
         sites: Sites,
         strikes: Strikes,
+        learner: Learner,
     ) -> None:
-        self.name, self._policy_of = name, policy_of
+        self.name, self.ways, self._learner = name, ways, learner
         self.taker, self.finisher, self.preparer, self.reporter = taker, finisher, preparer, reporter
-        self.router, self.sites, self.strikes = router, sites, strikes
+        self.sites, self.strikes = sites, strikes
         self._tasks: set[asyncio.Task[None]] = set()
         self._memory = Budget(MAX_LARGE_BYTES, LARGE)
         self.park = Park(sites, taker.shed, self._spawn)
@@ -68,6 +73,13 @@ class Worker:
                 with contextlib.suppress(TimeoutError):  # entries that are dropped make room without a word
                     await asyncio.wait_for(self._room.wait(), 1)
             self._spawn(await self.taker.take())
+
+    async def expire_parked(self) -> None:
+        """End what expires while it waits, for ever."""
+        while True:
+            await asyncio.sleep(LOOK)
+            for taken in self.park.expired(time.time()):
+                self._spawn(taken)
 
     async def drain(self, timeout: float) -> None:
         """Wait (seconds) for what has begun; the broker hands everything else to somebody else."""
@@ -137,9 +149,14 @@ class Worker:
             return
         try:
             if way is None:
-                way = self._way(entry.domain, await self.router.route(entry.domain))
+                way = await self.ways.find(entry.domain)
                 attempt.time_dns = time.time() - attempt.started
-            attempt.site = way.route.key
+            elif (now := self.ways.way(entry.domain, way.route, way.source)) is not way:
+                way = now
+                if turn:
+                    turn.end()  # it may be another site's now
+                    turn = None
+            attempt.goes(way)
             result = await self._at_site(taken, way, turn, attempt)
         except DeliveryFailure as failure:
             await self._failed(taken, attempt, failure, way)
@@ -153,10 +170,6 @@ class Worker:
             if result:
                 await self.finisher.done(taken, attempt.delivered(result))
 
-    def _way(self, domain: str, route: Route) -> Way:
-        policy = self._policy_of(domain, route, self.taker.pool, "")
-        return Way(route, policy, pace(policy.limits))
-
     async def _at_site(self, taken: Taken, way: Way, turn: Turn | None, attempt: Attempt) -> Delivered | None:
         """Deliver, or park where it is not its turn (None).
 
@@ -165,10 +178,12 @@ class Worker:
         await self.finisher.clear.wait()  # nothing goes out while outcomes cannot be stored
         if taken.dropped:
             return None
-        site = self.sites.get(way.route.key, way.pace.connections)
-        if down := site.down_failure:
-            attempt.number -= 1  # known not to answer: it waits like after a try, without one that counts
-            raise down
+        site = self.sites.get(way.route.key, way.pace.connections, way.source)
+        if (wait := way.wait or site.down) > 0:
+            if turn:
+                turn.end()
+            await self._wait(taken, way, site, wait, attempt)
+            return None
         turn = turn or self.park.turn(taken, way, site)
         if turn is None:
             self.park.push(taken, way, site)
@@ -182,11 +197,31 @@ class Worker:
                 return await site.deliver(turn.seat, way, envelope, prepared.message, turn.begin)
         except NotNowError as later:
             if not taken.dropped:
-                self.park.hold(way, site, later)
+                # who is there a little early waits for its token on the connection
+                wait = later.wait if later.wait <= HORIZON else later.wait - HORIZON / 2
+                limit = later.limit
+                why = f"{limit.key} {limit.amount}/{limit.per:g}s" if limit else ""
+                self.park.hold(way, site, wait, why)
                 self.park.push(taken, way, site)
             return None
         finally:
             turn.end()  # the connection is free before the outcome is stored
+
+    async def _wait(self, taken: Taken, way: Way, site: Site, wait: float, attempt: Attempt) -> None:
+        """Wait for a suspension's or outage's end: no attempt, and nothing that makes the next delay longer."""
+        failure = site.down_failure
+        if way.wait and (hold := way.suspended):
+            text = f"{described(hold)} by reply rule {hold.rule}: {hold.why}"
+            failure = temporary("4.7.0", text, phase="route", reason="suspended")
+        assert failure
+        if wait <= PATIENCE or self.park.parked < MAX_PARKED // 2:
+            self.park.hold(way, site, wait, str(failure))
+            self.park.push(taken, way, site)
+        elif taken.begin():
+            attempt.number -= 1
+            at = min(time.time() + wait, taken.entry.expires)
+            later = taken.entry.but(last_reply=str(failure), last_host=failure.said_by)
+            await self.finisher.defer(taken, attempt.deferred(failure, at), later, at)
 
     async def _prepare(self, taken: Taken) -> Prepared:
         try:
@@ -197,8 +232,11 @@ class Worker:
     async def _failed(self, taken: Taken, attempt: Attempt, failure: DeliveryFailure, way: Way | None) -> None:
         if not taken.begun and not taken.begin():
             return
-        policy = way.policy if way else self._policy_of(taken.entry.domain, None, self.taker.pool, "")
+        policy = way.policy if way else self.ways.policy(taken.entry.domain)
+        retry = await self._learner.learn(failure, way) if way else 0
         at = None if failure.permanent else next_attempt(attempt.entry, attempt.number, time.time(), policy)
+        if at and retry:
+            at = min(time.time() + retry, attempt.entry.expires)
         if at is None:
             await self._undeliverable(taken, attempt, failure)
         else:
@@ -222,5 +260,5 @@ class Worker:
         later = taken.entry.but(last_reply=taken.entry.last_reply or str(full))
         if failure:
             later = later.but(last_reply=str(failure), last_host=failure.said_by)
-        at = time.time() + self._policy_of(taken.entry.domain, None, self.taker.pool, "").retry_first
+        at = time.time() + self.ways.policy(taken.entry.domain).retry_first
         await self.finisher.defer(taken, attempt.deferred(full, at), later, at)

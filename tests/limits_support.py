@@ -1,37 +1,21 @@
-"""What limits came to, by the clock of an MX host of its own process; limits by domain; who owns a key."""
+"""What limits came to, by the clock of an MX host of its own process; who owns a key."""
 
 import asyncio
 import contextlib
 import itertools
 import json
-import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
 from support import until
 
 from common.limits.owners import owner_of
 from common.subjects import bucket
 from master.demo.world import World
-
-HOOKS = Path(__file__).parent / "hooks"
-
-
-@contextlib.contextmanager
-def limits(folder: Path, *rules: dict[str, Any]) -> Iterator[None]:
-    """Workers started inside have these limits, see ``hooks/sitecustomize``."""
-    file = folder / "limits.json"
-    folder.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(rules))
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("LIMITS", str(file))
-        environment.setenv("PYTHONPATH", os.pathsep.join([str(HOOKS), *filter(None, [os.environ.get("PYTHONPATH")])]))
-        yield
 
 
 @dataclass

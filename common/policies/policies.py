@@ -1,7 +1,7 @@
 """The rules in force: asked for every mail, read again when their file or KV changes."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import structlog
@@ -33,6 +33,7 @@ class Policies:
         self._stamp: object = "not looked at"  # it may have changed since the configuration was read
         self.revision = 0
         """Counts the changes; what was asked before the last one may differ now."""
+        self.on_change: Callable[[], None] = lambda: None
         self._use(rules, {})
 
     @classmethod
@@ -96,6 +97,7 @@ class Policies:
         self._file_rules, self._kv = rules, entries
         self.replies = ReplyRules(outcome.rules.replies)
         self.revision += 1
+        self.on_change()
 
 
 def _stamp(path: Path) -> object:

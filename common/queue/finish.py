@@ -118,6 +118,10 @@ class Finisher:
         """``hold`` in the background; a crash before it is through finds the entry where it was."""
         self._spawn(self.hold(subject, sequence, body, reason))
 
+    def tell(self, row: Event) -> None:
+        """Store a row that is of no entry, in the background."""
+        self._spawn(self._surely(rows_message(self.pool, [row])))
+
     async def flush(self) -> None:
         """Wait until everything gathered is finished."""
         while self._gathered or self._running:

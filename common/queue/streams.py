@@ -46,6 +46,7 @@ def _definitions(pools: list[str], max_store: int, replicas: int) -> list[dict[s
         {**common, **bucket, "name": "KV_pools", "subjects": ["$KV.pools.>"]},
         {**common, **bucket, "name": "KV_intents", "subjects": ["$KV.intents.>"]},
         {**common, **bucket, "name": "KV_policies", "subjects": ["$KV.policies.>"]},
+        {**common, **bucket, "name": "KV_holds", "subjects": ["$KV.holds.>"], "allow_msg_ttl": True},
         {**common, **bucket, **_in_memory(LEASE), "name": "KV_leases", "subjects": ["$KV.leases.>"]},
         {**common, **bucket, **_in_memory(STRIKE), "name": "KV_strikes", "subjects": ["$KV.strikes.>"]},
     ]

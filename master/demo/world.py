@@ -28,9 +28,12 @@ HOSTNAME = "mta1.postjet.test"
 
 
 class World:
-    """Use as an async context manager. ``settings`` are laid over the configuration, table by table."""
+    """Use as an async context manager. ``settings`` are laid over the configuration, table by table.
 
-    def __init__(self, folder: Path, sinks: int = 3, settings: dict[str, dict[str, Any]] | None = None) -> None:
+    A list of tables is an array of tables: ``{"policies": [{"domain": "example.org", "rate": "1/s"}]}``.
+    """
+
+    def __init__(self, folder: Path, sinks: int = 3, settings: dict[str, Any] | None = None) -> None:
         self.folder = folder
         self.dns = DnsServer()
         self.sinks = [Sink(hostname=f"mx{i}.postjet.test") for i in range(1, sinks + 1)]
@@ -145,12 +148,16 @@ class World:
                 "site_down": "2s",
             },
         }
+        arrays: list[tuple[str, dict[str, Any]]] = []
         for name, values in self.settings.items():
-            tables.setdefault(name, {}).update(values)
+            if isinstance(values, list):
+                arrays += [(f"[{name}]", table) for table in values]
+            else:
+                tables.setdefault(name, {}).update(values)
         listener = {"name": "relay", "bind": f"127.0.0.1:{self.smtp_port}", **tables.pop("listener", {})}
         top = {"hostname": HOSTNAME, "data_dir": str(self.folder / "var"), **tables.pop("", {})}
         lines = [f"{key} = {json.dumps(value)}" for key, value in top.items()]
-        for name, values in [*tables.items(), ("[listeners]", listener)]:
+        for name, values in [*tables.items(), ("[listeners]", listener), *arrays]:
             lines += ["", f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
         return "\n".join(lines) + "\n"
 

@@ -6,7 +6,7 @@ import signal
 import time
 from pathlib import Path
 
-from limits_support import arrived, domains_in_all_lanes, host, limits, longest_gap, most_within, owner_pid
+from limits_support import arrived, domains_in_all_lanes, host, longest_gap, most_within, owner_pid
 from scenario_support import SENDER, ids
 
 from master.demo.generator import make_message, send_all
@@ -19,25 +19,24 @@ CONNECTIONS, RATE = 5, 20
 
 async def test_limits_owner_killed(tmp_path: Path) -> None:
     domains = domains_in_all_lanes("slow")
-    rules = [
-        {"domain": "test", "key": "provider:slow", "what": "connections", "amount": CONNECTIONS},
-        {"domain": "test", "key": "provider:slow", "what": "messages", "amount": RATE, "per": 1.0},
-    ]
-    world = World(tmp_path, sinks=1, settings={"pools.default": {"workers": 4}})
+    rule = {"provider": "slow", "connections": CONNECTIONS, "rate": f"{RATE}/s"}
+    settings = {
+        "pools.default": {"workers": 4}, "providers": [{"name": "slow", "mx": "mx.slow"}], "policies": [rule],
+    }  # fmt: skip
+    world = World(tmp_path, sinks=1, settings=settings)
     pauses = []
-    with limits(tmp_path, *rules):
-        async with world, host(world, "127.0.1.1", "mx.slow", *domains, wait=0.05) as limited:
-            mails = [(SENDER, [f"r@{domains[i % 4]}"], make_message(1000, sender=SENDER)) for i in range(MAILS)]
-            ids(await send_all(mails, "127.0.0.1", world.smtp_port, 4))
-            for kill in range(KILLS):
-                await arrived(limited, MAILS * (kill + 1) // (KILLS + 2), 90)
-                killed = time.monotonic()
-                os.kill(owner_pid(world, "provider:slow"), signal.SIGKILL)
-                await arrived(limited, len([t for t in limited.mails if t < killed]) + RATE, 60)
-                after = [t for t in limited.mails if t > killed - 1]
-                pauses.append(longest_gap(after))
-            await arrived(limited, MAILS, 120)
-            await asyncio.sleep(0.1)  # one too many would come with the last ones
+    async with world, host(world, "127.0.1.1", "mx.slow", *domains, wait=0.05) as limited:
+        mails = [(SENDER, [f"r@{domains[i % 4]}"], make_message(1000, sender=SENDER)) for i in range(MAILS)]
+        ids(await send_all(mails, "127.0.0.1", world.smtp_port, 4))
+        for kill in range(KILLS):
+            await arrived(limited, MAILS * (kill + 1) // (KILLS + 2), 90)
+            killed = time.monotonic()
+            os.kill(owner_pid(world, "provider:slow"), signal.SIGKILL)
+            await arrived(limited, len([t for t in limited.mails if t < killed]) + RATE, 60)
+            after = [t for t in limited.mails if t > killed - 1]
+            pauses.append(longest_gap(after))
+        await arrived(limited, MAILS, 120)
+        await asyncio.sleep(0.1)  # one too many would come with the last ones
     times = limited.mails
     print(
         f"\n{len(times)} of {MAILS} mails, most in a second {most_within(times, 1.0)}, most open {limited.max_open}, "

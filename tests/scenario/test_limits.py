@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from limits_support import Host, arrived, domains_in_all_lanes, host, limits, longest_gap, most_within
+from limits_support import Host, arrived, domains_in_all_lanes, host, longest_gap, most_within
 from scenario_support import SENDER, ids
 
 from master.demo.generator import make_message, send_all
@@ -16,24 +16,20 @@ CONNECTIONS, RATE = 5, 20
 
 async def test_limits(tmp_path: Path) -> None:
     slow, others = domains_in_all_lanes("slow"), domains_in_all_lanes("other", each=5)
-    rules = [
-        {"domain": name, "key": "{site}", **rule}
-        for name in slow
-        for rule in ({"what": "connections", "amount": CONNECTIONS}, {"what": "messages", "amount": RATE, "per": 1.0})
-    ]
-    world = World(tmp_path, sinks=1, settings={"pools.default": {"workers": 4}})
-    with limits(tmp_path, *rules):
-        async with (
-            world,
-            host(world, "127.0.1.1", "mx.slow", *slow, wait=0.05) as limited,
-            host(world, "127.0.1.2", "mx.other", *others) as free,
-        ):
-            mails = [(SENDER, [f"r@{slow[i % 4]}"], make_message(1000, sender=SENDER)) for i in range(SLOW)]
-            mails += [(SENDER, [f"r@{others[i % 20]}"], make_message(1000, sender=SENDER)) for i in range(OTHERS)]
-            ids(await send_all(mails, "127.0.0.1", world.smtp_port, 4))
-            await arrived(free, OTHERS, 60)
-            still = SLOW - len(limited.mails)
-            await arrived(limited, SLOW, 60)
+    rule = {"mx": "mx.slow", "connections": CONNECTIONS, "rate": f"{RATE}/s"}
+    settings = {"pools.default": {"workers": 4}, "policies": [rule]}
+    world = World(tmp_path, sinks=1, settings=settings)
+    async with (
+        world,
+        host(world, "127.0.1.1", "mx.slow", *slow, wait=0.05) as limited,
+        host(world, "127.0.1.2", "mx.other", *others) as free,
+    ):
+        mails = [(SENDER, [f"r@{slow[i % 4]}"], make_message(1000, sender=SENDER)) for i in range(SLOW)]
+        mails += [(SENDER, [f"r@{others[i % 20]}"], make_message(1000, sender=SENDER)) for i in range(OTHERS)]
+        ids(await send_all(mails, "127.0.0.1", world.smtp_port, 4))
+        await arrived(free, OTHERS, 60)
+        still = SLOW - len(limited.mails)
+        await arrived(limited, SLOW, 60)
     print(report(limited, SLOW))
     print(f"others: {OTHERS} in {free.mails[-1] - free.mails[0]:.1f} s, {still} of the limited were still to go")
     assert limited.max_open <= CONNECTIONS

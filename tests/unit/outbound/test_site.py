@@ -9,6 +9,9 @@ from support import until
 
 from common.config import Config
 from common.limits.client import Limiter
+from common.policies import reading
+from common.policies.holds import Holds
+from common.policies.policies import Policies
 from master.demo.dns_server import DnsServer
 from master.demo.sink import EXTENSIONS, Sink
 from master.demo.sink_script import Phase, Rule
@@ -16,12 +19,12 @@ from outbound import site as site_module
 from outbound import sites as sites_module
 from outbound.connection import Login
 from outbound.failure import DeliveryFailure
-from outbound.pace import Way, from_delivery, pace
 from outbound.resolver import Resolver
 from outbound.routing import Router
 from outbound.site import Delivered, Means, Site
 from outbound.sites import Sites
 from outbound.smtp import Envelope
+from outbound.ways import Way, Ways, from_rules
 
 MESSAGE = b"Subject: hello\r\n\r\nhello\r\n"
 
@@ -38,18 +41,17 @@ class World:
         delivery = {"port": self.sinks[0].port, "prohibited_networks": [], "command_timeout": "10s", **delivery}
         config = Config.model_validate({"hostname": "us.test", "delivery": delivery})
         self.router = Router(config, Resolver([self.dns.address]))
-        self.policy_of = from_delivery(config.delivery)
+        policies = Policies(reading.of_config(config, None))
+        self.ways = Ways(from_rules(policies), Holds(), self.router, "default", sources)
         self.free = asyncio.Event()
-        self.sites = Sites(Means(self.router, Limiter.alone(), "us.test", Login(), sources))
+        self.sites = Sites(Means(self.router, Limiter.alone(), "us.test", Login()))
         self.sites.on_free = lambda _: self.free.set()
 
     async def way(self, domain: str) -> Way:
-        route = await self.router.route(domain)
-        policy = self.policy_of(domain, route, "default", "")
-        return Way(route, policy, pace(policy.limits))
+        return await self.ways.find(domain)
 
     def site_of(self, way: Way) -> Site:
-        return self.sites.get(way.route.key, way.pace.connections)
+        return self.sites.get(way.route.key, way.pace.connections, way.source)
 
     async def site(self, domain: str = "a.test") -> Site:
         return self.site_of(await self.way(domain))
@@ -272,7 +274,7 @@ class TestDown:
         world.sinks[0].rules = world.sinks[1].rules = [Rule(phase="banner", reply="421 4.3.2 Down", times=2)]
         assert (await world.fail()).site_down
         site = await world.site()
-        assert site.down_failure is None
+        assert site.down == 0
         await until(lambda: site.unused)
         await world.deliver()
 

@@ -2,9 +2,11 @@
 
 import asyncio
 import os
+import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +16,23 @@ from support import Nats, make_entry, until
 
 from common import subjects
 from common.broker import Broker
-from common.config import Delivery
+from common.config import Config, Delivery
 from common.content import store
 from common.event import unpack
 from common.ids import report_id
 from common.key_store import KeyStore
 from common.limits.client import Limiter
 from common.limits.limit import Limit, What
+from common.policies import reading
+from common.policies.holds import Hold, Holds, lift
+from common.policies.policies import Policies
 from common.queue import consumers, listing, streams
 from common.queue.room import ReportRoom
 from common.queue.strikes import LIMIT, Strikes
 from outbound import park as park_module
+from outbound import worker as worker_module
 from outbound.failure import DeliveryFailure, permanent, temporary
-from outbound.pace import Way, from_delivery
+from outbound.learn import Learner
 from outbound.park import Parked
 from outbound.prepare import Preparer
 from outbound.reporter import Reporter
@@ -34,6 +40,7 @@ from outbound.routing import Route
 from outbound.seat import NotNowError, Seat
 from outbound.site import Delivered
 from outbound.smtp import Envelope
+from outbound.ways import Way, Ways, from_rules
 from outbound.worker import Worker
 
 DELIVERED = Delivered(
@@ -52,6 +59,7 @@ class Site:
     busy: int = 0
     lines: int = 0
     waits_for: None = None
+    down: float = 0
     down_failure: DeliveryFailure | None = None
     held: NotNowError | None = None
     gate: asyncio.Event = field(default_factory=asyncio.Event)
@@ -108,7 +116,7 @@ class World:
             raise failure
         return Route(domain, (), 25)
 
-    def get(self, key: str, _limits: tuple[Limit, ...]) -> Site:
+    def get(self, key: str, _limits: tuple[Limit, ...], _source: str) -> Site:
         return self.sites[key]
 
     @property
@@ -125,6 +133,7 @@ class Working:
     world: World
     task: asyncio.Task[None]
     watch: asyncio.Task[None]
+    holds: Holds
 
     async def close(self) -> None:
         self.task.cancel()
@@ -146,10 +155,13 @@ async def start(
     strikes = Strikes(broker, "default", slot)
     room = ReportRoom(broker, max_store)
     reporter = Reporter(outlet.taker, room, "mta.example", 86400)
-    policy_of = from_delivery(Delivery(**delivery))
-    worker = Worker(slot, policy_of, outlet.taker, outlet.finisher, preparer, reporter, *parts, strikes)
+    policies, holds = Policies(reading.of_config(Config(delivery=Delivery(**delivery)), None)), Holds()
+    ways = Ways(from_rules(policies), holds, parts[0], "default")
+    learner = Learner(policies, holds, broker, outlet.finisher, slot)
+    worker = Worker(slot, ways, outlet.taker, outlet.finisher, preparer, reporter, parts[1], strikes, learner)
     watch = asyncio.create_task(room.watch())
-    return Working(worker, outlet, world, asyncio.create_task(worker.run()), watch)
+    policies.on_change = holds.on_change = worker.park.look_again
+    return Working(worker, outlet, world, asyncio.create_task(worker.run()), watch, holds)
 
 
 @pytest.fixture
@@ -431,7 +443,7 @@ async def test_the_sender_of_what_failed_is_told_and_nobody_of_what_became_of_th
 async def test_the_host_that_deferred_a_mail_is_remembered_for_its_report(broker: Broker, working: Working) -> None:
     later = temporary("4.7.1", "Later", phase="rcpt", reason="rejected")
     later.host, later.address = "mx.a.example", "192.0.2.1"
-    working.world.sites["a.example"].down_failure = later
+    working.world.failure = later
     await submit(broker, make_entry("x@a.example"))
     await until(lambda: _is(broker, ["s"]))
     (deferred,) = [listed async for listed in listing.entries(broker, "default")]
@@ -440,15 +452,83 @@ async def test_the_host_that_deferred_a_mail_is_remembered_for_its_report(broker
     assert deferred.entry.last_reply == "mx.a.example[192.0.2.1]: 451 4.7.1 Later"
 
 
-async def test_a_site_that_is_down_defers_without_counting(broker: Broker, working: Working) -> None:
+NO_ANSWER = temporary("4.4.1", "no answer", phase="connect", reason="connect")
+
+
+async def test_who_waits_for_a_site_that_is_down_makes_no_attempt(broker: Broker, working: Working) -> None:
     site = working.world.sites["a.example"]
-    site.down_failure = temporary("4.4.1", "no answer", phase="connect", reason="connect")
-    await submit(broker, make_entry("x@a.example", attempts=3))
-    await until(lambda: _is(broker, ["s"]))
-    (deferred,) = [listed async for listed in listing.entries(broker, "default")]
+    site.down, site.down_failure = 0.3, NO_ANSWER
+    site.gate.set()
+    for i in range(2):
+        await submit(broker, make_entry(f"r{i}@a.example", attempts=3))
+    await until(lambda: working.worker.park.parked == 2)
+    (waiting,) = working.worker.park.holding().values()
+    assert waiting["waits_for"] == "451 4.4.1 no answer"
+    site.down, site.down_failure = 0, None
+    await until(lambda: finished(broker))  # its time passes
+    assert [row["attempt"] async for row in _rows(broker) if row["type"] != "accepted"] == [4, 4]
+
+
+async def test_where_the_park_is_half_full_it_waits_as_a_schedule(
+    broker: Broker, working: Working, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "MAX_PARKED", 2)
+    site = working.world.sites["a.example"]
+    site.down, site.down_failure = 3600.0, NO_ANSWER
+    for i in range(2):
+        await submit(broker, make_entry(f"r{i}@a.example", attempts=3))
+    await until(lambda: _is(broker, ["q", "s"]))
+    (deferred,) = [listed async for listed in listing.entries(broker, "default") if listed.kind == "s"]
     assert deferred.entry
-    assert deferred.entry.attempts == 3
+    assert (deferred.entry.attempts, deferred.entry.last_reply) == (3, "451 4.4.1 no answer")
+    assert 3590 < datetime.fromisoformat(deferred.due).timestamp() - time.time() <= 3600
     assert site.asked == []
+
+
+async def test_who_expires_while_it_waits_is_ended(
+    broker: Broker, working: Working, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "LOOK", 0.05)
+    site = working.world.sites["a.example"]
+    site.down, site.down_failure = 3600.0, NO_ANSWER
+    ending = asyncio.create_task(working.worker.expire_parked())
+    await submit(broker, make_entry("x@a.example", sender="", expires=time.time() + 0.3))
+    await submit(broker, make_entry("y@a.example", sender=""))
+    await until(lambda: _types(broker, "expired"))
+    assert [listed.entry.recipient async for listed in listing.entries(broker, "default") if listed.entry] == [
+        "y@a.example"
+    ]
+    assert working.worker.park.parked == 1
+    ending.cancel()
+
+
+async def test_a_suspension_holds_and_lets_go(broker: Broker, working: Working) -> None:
+    site, holds = working.world.sites["a.example"], working.holds
+    site.gate.set()
+    hold = Hold("site:a.example", "suspend", time.time(), time.time() + 3600, "busy", "here:1", "421 Busy")
+    await holds.place(broker, hold)
+    await submit(broker, make_entry("x@a.example", attempts=3))
+    await submit(broker, make_entry("x@b.example"))
+    working.world.sites["b.example"].gate.set()
+    await until(lambda: working.world.sites["b.example"].asked)
+    await until(lambda: working.worker.park.parked == 1)
+    (waiting,) = working.worker.park.holding().values()
+    assert "site:a.example suspended by reply rule busy: 421 Busy" in str(waiting["waits_for"])
+    assert site.asked == []
+    await lift(broker, "site:a.example")
+    await holds.look(broker)
+    await until(lambda: finished(broker))
+    assert site.asked == ["x@a.example"]
+
+
+async def _rows(broker: Broker) -> AsyncIterator[dict[str, Any]]:
+    async for stored in listing.walk(broker, "EVENTS", "e.>"):
+        for row in unpack(stored.body):
+            yield row
+
+
+async def _types(broker: Broker, type_: str) -> bool:
+    return type_ in [row["type"] async for row in _rows(broker)]
 
 
 async def test_what_has_no_token_waits_without_an_attempt(broker: Broker, working: Working) -> None:

@@ -1,0 +1,141 @@
+"""What replies have brought upon a site, a provider or a source address for a time.
+
+Holds lie in KV until they lapse, so every worker obeys them, after a restart too.
+"""
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+
+import structlog
+from nats.aio.msg import Msg
+
+from common.broker import Broker, BrokerFailure, Message
+from common.ids import token
+from common.limits.limit import Limit, What
+from common.queue.listing import walk
+
+log = structlog.get_logger()
+
+STREAM = "KV_holds"
+_PREFIX = "$KV.holds."
+#: Seconds between two looks; what is placed is seen at once, what is lifted at the next look.
+EVERY = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """One action of a reply rule, in force. Times are seconds since 1970."""
+
+    key: str
+    """What it is about, as ``Limit.key`` writes it."""
+    action: str
+    """``suspend``, ``rate``, ``connections`` or ``messages_per_connection``."""
+    since: float
+    until: float
+    rule: str
+    origin: str
+    """Where the rule is written."""
+    why: str
+    """The reply that brought it about."""
+    amount: int = 0
+    per: float = 0
+    """Seconds, of a rate."""
+
+    @property
+    def limit(self) -> Limit | None:
+        """What it adds to the limits of a policy."""
+        what = {"rate": What.MESSAGES, "connections": What.CONNECTIONS}.get(self.action)
+        origin = f"reply rule {self.rule} ({self.origin})"
+        return Limit(self.key, what, self.amount, self.per, origin) if what else None
+
+    @property
+    def subject(self) -> str:
+        """One for each action on a key: a later one replaces it."""
+        return f"{_PREFIX}{token(self.key)}.{self.action}"
+
+
+class Holds:
+    """Those in force. ``clock`` gives seconds since 1970."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._holds: dict[str, Hold] = {}
+        self._by_key: dict[str, list[Hold]] = {}
+        self._wake = asyncio.Event()
+        self.revision = 0
+        """Counts the changes."""
+        self.on_change: Callable[[], None] = lambda: None
+
+    def of(self, keys: Iterable[str]) -> list[Hold]:
+        """Those on any of the keys."""
+        if not self._by_key:
+            return []
+        return [hold for key in keys for hold in self._by_key.get(key, ())]
+
+    def all(self) -> list[Hold]:
+        """All of them."""
+        return list(self._holds.values())
+
+    async def place(self, broker: Broker, hold: Hold) -> bool:
+        """Have it in force, here at once; whether it is new, or lasts longer than one that was there.
+
+        Raises BrokerFailure: then only here.
+        """
+        known = self._holds.get(hold.subject)
+        if known and known.until >= hold.until - 1 and (known.amount, known.per) == (hold.amount, hold.per):
+            return False
+        self._use(self._holds | {hold.subject: hold})
+        seconds = max(1, round(hold.until - self._clock()))
+        body = json.dumps(asdict(hold)).encode()
+        await broker.put(Message(hold.subject, body, {"Nats-TTL": f"{seconds}s"}))
+        return known is None
+
+    async def keep(self, broker: Broker) -> None:
+        """Follow what is placed, lifted and lapses, for ever."""
+        await broker.subscribe(f"{_PREFIX}>", self._on_message)
+        while True:
+            self._wake.clear()
+            with contextlib.suppress(BrokerFailure):
+                await self.look(broker)
+            ends = min((hold.until for hold in self._holds.values()), default=float("inf")) - self._clock()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), max(0.05, min(EVERY, ends)))
+
+    async def look(self, broker: Broker) -> None:
+        """Take over what is in KV. Raises BrokerFailure."""
+        now, found = self._clock(), dict[str, Hold]()
+        for hold in await stored(broker):
+            if hold.until > now:
+                found[hold.subject] = hold
+        if found != self._holds:
+            self._use(found)
+
+    async def _on_message(self, _message: Msg) -> None:
+        self._wake.set()
+
+    def _use(self, holds: dict[str, Hold]) -> None:
+        self._holds, self._by_key = holds, {}
+        for hold in holds.values():
+            self._by_key.setdefault(hold.key, []).append(hold)
+        self.revision += 1
+        self.on_change()
+
+
+async def stored(broker: Broker) -> list[Hold]:
+    """All holds that lie in KV. Raises BrokerFailure."""
+    found = []
+    async for message in walk(broker, STREAM, f"{_PREFIX}>"):
+        try:
+            found.append(Hold(**json.loads(message.body)))
+        except (ValueError, TypeError) as error:
+            log.error("holds: %s cannot be read: %s", message.subject, error)
+    return found
+
+
+async def lift(broker: Broker, key: str) -> int:
+    """End every hold on a key before its time; how many. Raises BrokerFailure."""
+    return await broker.purge(STREAM, f"{_PREFIX}{token(key)}.*")
