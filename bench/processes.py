@@ -10,7 +10,7 @@ from typing import NamedTuple, Self
 
 _TICK = 1 / os.sysconf("SC_CLK_TCK")
 #: Seconds between two looks.
-_PAUSE = 0.5
+_PAUSE = 2.0
 ENDED = "(ended)"
 
 

@@ -1,6 +1,7 @@
 """SMTP replies that we give: code (RFC 5321 4.2), enhanced code (RFC 3463) and text."""
 
 import re
+from functools import lru_cache
 from typing import NamedTuple, Self
 
 _UNPRINTABLE = re.compile(r"[^ -~]")
@@ -29,6 +30,7 @@ class Reply(NamedTuple):
         """One line, as a log shows it."""
         return printable(f"{self._stem(' ')}{self.text}")
 
+    @lru_cache(maxsize=100)  # noqa: B019  most replies are among the few below
     def encode(self) -> bytes:
         """The bytes on the wire."""
         *first, last = self.text.split("\n")

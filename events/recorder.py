@@ -33,8 +33,9 @@ log = structlog.get_logger()
 
 #: Bytes of one insert, about 20,000 rows, and messages at most; messages and bytes of one page.
 RANGE_BYTES, MESSAGES, PAGE, PAGE_BYTES = 8 * 2**20, 20_000, 2000, 4 * 2**20
-#: Seconds between inserts while little happens, as ClickHouse likes few and large ones; between tries.
-INTERVAL, RETRY = 0.5, 1.0
+#: Seconds between inserts after few messages and after MANY: ClickHouse likes few and large ones; between tries.
+INTERVAL, BUSY_INTERVAL, RETRY = 0.5, 2.0, 1.0
+MANY = 50
 #: Seconds that an insert under way has when the process is to end.
 GRACE = 20.0
 _INTENT = "$KV.intents.recorder"
@@ -89,7 +90,7 @@ class Recorder:
             elif self.stopping.is_set():
                 return
             if not more:
-                await self._pause(INTERVAL)
+                await self._pause(INTERVAL if len(pieces) < MANY else BUSY_INTERVAL)
 
     async def _resume(self) -> int:
         """Repeat what was under way; the sequence to go on with."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
 
 class Budget:
@@ -17,13 +17,12 @@ class Budget:
         self._turn = asyncio.Lock()
         self._returned = asyncio.Event()
 
-    @asynccontextmanager
-    async def use(self, size: int) -> AsyncIterator[None]:
+    def use(self, size: int) -> AbstractAsyncContextManager[None]:
         """Hold ``size`` bytes of it; more than all of it is held alone."""
-        size = 0 if size <= self._uncounted else min(size, self._total)
-        if not size:
-            yield
-            return
+        return self._hold(min(size, self._total)) if size > self._uncounted else nullcontext()
+
+    @asynccontextmanager
+    async def _hold(self, size: int) -> AsyncIterator[None]:
         async with self._turn:
             while self._free < size:
                 self._returned.clear()

@@ -34,7 +34,8 @@ class HeaderReader:
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._line = self._searched = 0
-        self._starts: list[int] = []
+        self._fields: list[tuple[int, bytes]] = []
+        """Where each starts, and its name."""
         self.done = False
 
     @property
@@ -53,20 +54,19 @@ class HeaderReader:
 
     def _take_line(self, end: int, next_line: int) -> None:
         """Look at one line: a new field, more of the last one, or what comes after the header section."""
-        if _FIELD.match(self._buffer, self._line, end):
-            self._starts.append(self._line)
-        elif not (self._starts and self._buffer.startswith(_FOLDED, self._line)):
+        if match := _FIELD.match(self._buffer, self._line, end):
+            self._fields.append((self._line, match[1]))
+        elif not (self._fields and self._buffer.startswith(_FOLDED, self._line)):
             self.done = True  # an empty line, or text that is no field: the body begins here
             return
         self._line = self._searched = next_line
 
     def split(self) -> tuple[list[Field], bytes]:
         """The fields and what follows them: the empty line, where there is one, and the body so far."""
-        ends = [*self._starts[1:], self._line]
-        fields = [self._field(start, end) for start, end in zip(self._starts, ends, strict=False)]
-        return fields, bytes(self._buffer[self._line :])
-
-    def _field(self, start: int, end: int) -> Field:
-        match = _FIELD.match(self._buffer, start, end)
-        assert match
-        return Field(match[1].decode().lower(), bytes(self._buffer[start:end]))
+        whole = bytes(self._buffer)
+        ends = [*(start for start, _ in self._fields[1:]), self._line]
+        fields = [
+            Field(name.decode().lower(), whole[start:end])
+            for (start, name), end in zip(self._fields, ends, strict=False)
+        ]
+        return fields, whole[self._line :]

@@ -30,6 +30,7 @@ class Server:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._connections: set[Connection] = set()
+        self._stopping = asyncio.Event()
         self._server: asyncio.Server | None = None
         self._sock: socket.socket | None = None
 
@@ -37,13 +38,14 @@ class Server:
         """Listen on a bound socket."""
         self._sock = sock
         self._server = await asyncio.get_running_loop().create_server(
-            lambda: Connection(self._context, self._connections), sock=sock, backlog=_BACKLOG
+            lambda: Connection(self._context, self._connections, self._stopping), sock=sock, backlog=_BACKLOG
         )
         host, port = sock.getsockname()[:2]
         log.info(f"listener {self._context.listener.name}: listening on {host} port {port}")
 
     async def stop(self, grace: float) -> None:
         """Take no more; sessions end, messages coming in have ``grace`` seconds to be queued."""
+        self._stopping.set()
         if self._server and self._sock:
             _turn_away(self._sock)
             self._server.close()

@@ -27,17 +27,20 @@ IDLE_TIMEOUT = 300.0
 
 
 class Connection(SMTP):
-    """One client's connection. It is in ``connections`` from connect until its last task has ended."""
+    """One client's connection. It is in ``connections`` from connect until its last task has ended.
+
+    Once ``stopping`` is set it takes no more commands.
+    """
 
     line_length_limit = CHUNK  # of the stream reader: it stops reading at twice this
 
-    def __init__(self, context: Context, connections: "set[Connection]") -> None:
+    def __init__(self, context: Context, connections: "set[Connection]", stopping: asyncio.Event) -> None:
         loop = asyncio.get_running_loop()
         super().__init__(None, hostname=context.hostname, timeout=IDLE_TIMEOUT, loop=loop)
-        self._context, self._connections = context, connections
+        self._context, self._connections, self._stopping = context, connections, stopping
         self._lines = Lines()
         self._replies = bytearray()
-        self._taking_data = self._stopping = self._ended = False
+        self._taking_data = self._ended = False
 
     def task(self) -> asyncio.Task[None]:
         """What serves the connection. (No property: aiosmtpd's constructor reads them all.)"""
@@ -71,7 +74,6 @@ class Connection(SMTP):
 
     def shut_down(self) -> None:
         """End the session; a message that is coming in or being queued is finished first."""
-        self._stopping = True
         if not self._taking_data:
             self.cut_off()
 
@@ -110,7 +112,9 @@ class Connection(SMTP):
             self._writer.close()  # the timer goes on: a client that does not read is cut off by it
 
     async def _converse(self) -> None:
-        if len(self._connections) > self._context.listener.max_connections:
+        if self._stopping.is_set():  # accepted before, and told of only now
+            reply = SHUTTING_DOWN
+        elif len(self._connections) > self._context.listener.max_connections:
             reply = self._dialogue.refuse("connect", TOO_MANY_CONNECTIONS)
         else:
             reply = self._dialogue.greeting()
@@ -124,7 +128,7 @@ class Connection(SMTP):
             if reply is START_DATA:
                 reply = await self._message()
             else:
-                reply = SHUTTING_DOWN if self._stopping else await self._command()
+                reply = SHUTTING_DOWN if self._stopping.is_set() else await self._command()
 
     async def _command(self) -> Reply:
         """The reply to the next command."""

@@ -8,7 +8,7 @@ counted apart, always. All of it lies in the broker's memory.
 
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 
 from common.broker import Broker, BrokerFailure, Message
 from common.entry import Entry
@@ -42,12 +42,12 @@ class Strikes:
         with suppress(BrokerFailure):
             await self.broker.purge(_STREAM, self._mark)
 
-    @asynccontextmanager
-    async def around(self, entry: Entry) -> AsyncIterator[None]:
+    def around(self, entry: Entry) -> AbstractAsyncContextManager[None]:
         """An attempt at ``entry``. Raises PoisonError, and what the broker raises, before it begins."""
-        if self._clock() >= self._until:
-            yield
-            return
+        return self._watched(entry) if self._clock() < self._until else nullcontext()
+
+    @asynccontextmanager
+    async def _watched(self, entry: Entry) -> AsyncIterator[None]:
         subject = f"$KV.strikes.{entry.pool}.{entry.submission}.{entry.number}"
         count = await self._count(subject)
         if count >= LIMIT:

@@ -54,3 +54,26 @@ def test_who_waits_to_be_greeted_gets_421(loop: ModuleType) -> None:
         return said
 
     assert loop.run(stop_with_one_waiting()) == b"421 4.3.2 Service shutting down, try again later\r\n"
+
+
+@pytest.mark.parametrize("turns", range(6))
+def test_who_is_accepted_as_the_listener_stops_gets_421(turns: int) -> None:
+    """However far the loop (uvloop, as in the role) has come with a connection: nobody would wait for its mail."""
+
+    async def submit(*_: object) -> None: ...
+
+    async def stop_after_turns() -> bytes:
+        listener = Listener(bind="127.0.0.1:0")
+        server = Server(Context.of(Config(hostname="mta.test"), listener, submit, lambda _: None))
+        sock = bind(listener)
+        await server.start(sock)
+        with socket.create_connection(sock.getsockname(), timeout=5) as client, client.makefile("rb") as lines:
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await server.stop(1)
+            said = await asyncio.to_thread(lines.read)
+        sock.close()
+        return said
+
+    said = uvloop.run(stop_after_turns()).removeprefix(b"220 mta.test ESMTP Postjet\r\n")
+    assert said == b"421 4.3.2 Service shutting down, try again later\r\n"
