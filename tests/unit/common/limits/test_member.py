@@ -219,17 +219,18 @@ async def test_the_broker_dies_and_comes_back(cluster: Cluster) -> None:
 
 
 async def test_after_a_restart_of_the_broker_nobody_is_taken_for_dead(cluster: Cluster) -> None:
-    await cluster.start(*NAMES, founders=NAMES)
+    await cluster.start(*NAMES)
     first, *others = cluster.workers.values()
-    await until(lambda: len(first.member._incarnations) == len(NAMES))
+    owners = first.member.owners
+    await until(lambda: owners.workers == frozenset(NAMES) and owners.is_complete(time.monotonic()))
     for worker in others:
         worker.renewing.clear()
     cluster.nats.kill()
     cluster.nats.start()
     restarted = time.monotonic()
-    await until(lambda: first.member.owners.seen > restarted)
+    await until(lambda: owners.seen > restarted)
     assert list(first.member._incarnations) in ([], [first.name])
-    assert first.member.owners.workers == frozenset(NAMES)
+    assert owners.workers == frozenset(NAMES)
 
 
 async def test_who_holds_and_dies_gives_back(cluster: Cluster) -> None:
