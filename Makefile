@@ -4,7 +4,7 @@ PYTHON ?= python3
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint docs faults slow bench bench-parts clean
+.PHONY: help run test lint docs limits faults slow bench bench-parts clean
 
 help:             ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -44,6 +44,14 @@ faults: export FAULT_MAILS ?= 5000
 faults: export FAULT_COUNT ?= 12
 faults: $(STAMP)  ## everything dies at random moments of 20 rounds of 5,000 mails; disk, broker, database gone (40 minutes)
 	$(VENV)/bin/python -m pytest tests/fault -s
+
+limits: export LIMITS_SLOW ?= 2000
+limits: export LIMITS_OTHERS ?= 10000
+limits: export LIMITS_KILL_MAILS ?= 2500
+limits: export LIMITS_KILLS ?= 8
+limits: $(STAMP)  ## limits over four workers by the sink's clock, and their owner killed eight times (6 minutes)
+	$(VENV)/bin/python -m pytest -s --timeout 900 tests/scenario/test_limits.py tests/scenario/test_limits_provider.py \
+		tests/fault/test_limits_owner_killed.py tests/unit/common/limits
 
 slow: $(STAMP)    ## 100,000 mails to a slow domain in front of 10,000 to others (3 minutes)
 	SLOW_MAILS=100000 $(VENV)/bin/python -m pytest -s tests/scenario/test_slow_domain.py

@@ -182,7 +182,7 @@ class Delivery(Section):
     prohibited_networks: list[Network] = Field(
         ["127.0.0.0/8", "::1/128"], description="never deliver there; [] in tests"
     )
-    connections: int = Field(20, ge=1, description="connections to one site at the same time, from each worker")
+    connections: int = Field(20, ge=1, description="connections to one site at the same time, of all workers together")
     messages_per_connection: int = Field(100, ge=1)
     connect_timeout: Duration = written("30s")
     command_timeout: Duration = written("5m")

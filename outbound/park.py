@@ -88,11 +88,14 @@ class Park:
         self._sites, self._shed, self._go = sites, shed, go
         self._lines: dict[tuple[str, object, str], Line] = {}
         self._of_site: dict[Site, OrderedDict[Line, None]] = {}
+        self._is_over = False
         self.parked = self.parked_bytes = 0
         sites.on_free = self.wake
 
     def turn(self, taken: Taken, way: Way, site: Site) -> Turn | None:
         """A turn at once, where nothing stands against it."""
+        if self._is_over:
+            return None
         line = self._line(way, site) if way.pace.ahead else self._lines.get(_key(way))
         if line and not line.may_go:
             return None
@@ -101,6 +104,8 @@ class Park:
 
     def push(self, taken: Taken, way: Way, site: Site) -> None:
         """Let it wait for its turn."""
+        if self._is_over:
+            return
         if self.parked_bytes + taken.inline_size > MAX_PARKED_BYTES:
             self._shed(taken)
         line = self._line(way, site)
@@ -110,6 +115,8 @@ class Park:
 
     def hold(self, way: Way, site: Site, wait: float, why: str) -> None:
         """Nothing goes this way for so many seconds, and no connection is held for it."""
+        if self._is_over:
+            return
         line = self._line(way, site)
         line.until, line.why = time.monotonic() + wait, why
         if line.timer:
@@ -159,7 +166,8 @@ class Park:
         return self.parked >= MAX_PARKED
 
     def clear(self) -> None:
-        """Let nobody wait any more."""
+        """Let nobody wait or go any more: what has not begun is for other workers."""
+        self._is_over = True
         for line in list(self._lines.values()):
             line.waiting = Bands()
             line.until = 0.0

@@ -297,6 +297,27 @@ class TestIdle:
 
 
 class TestTls:
+    @pytest.mark.parametrize(
+        ("rules", "extensions"),
+        [
+            ([], EXTENSIONS),
+            ([Rule(phase="starttls", reply="454 4.7.0 Not now")], TLS),
+            ([Rule(phase="starttls", do="garbage")], TLS),
+        ],
+        ids=["not offered", "declined", "no TLS"],
+    )
+    async def test_required_nothing_goes_in_clear(self, rules: list[Rule], extensions: list[str]) -> None:
+        async with Sink(*rules, extensions=extensions) as sink:
+            failure = await failed(open_to(sink, tls="required"))
+            assert (failure.permanent, failure.phase, failure.reason) == (False, "starttls", "tls")
+            assert sink.connections == 1
+
+    async def test_required_and_there(self) -> None:
+        async with Sink(extensions=TLS) as sink:
+            connection = await open_to(sink, tls="required")
+            assert connection.tls_version
+            await connection.quit()
+
     async def test_in_clear_after_a_failed_handshake(self) -> None:
         async with Sink(Rule(phase="starttls", do="garbage"), extensions=TLS) as sink:
             connection = await open_to(sink)

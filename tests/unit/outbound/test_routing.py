@@ -77,6 +77,21 @@ async def test_addresses_of_both_families_in_turn(dns: DnsServer) -> None:
     assert len(set(found)) == 5
 
 
+@pytest.mark.parametrize(("family", "address"), [("ipv4", "192.0.2.1"), ("ipv6", "2001:db8::1")])
+async def test_addresses_of_one_family(dns: DnsServer, family: str, address: str) -> None:
+    dns.zone.add("a.test", "A", "192.0.2.1")
+    dns.zone.add("a.test", "AAAA", "2001:db8::1")
+    route = await router(dns).route("a.test")
+    assert [target.address for target in await router(dns).targets(route, family)] == [address]
+
+
+async def test_no_address_of_the_family_bounces_nothing(dns: DnsServer) -> None:
+    dns.zone.add("a.test", "A", "192.0.2.1")
+    with pytest.raises(DeliveryFailure) as caught:
+        await router(dns).targets(await router(dns).route("a.test"), "ipv6")
+    assert not caught.value.permanent
+
+
 async def test_the_domain_itself_without_mx(dns: DnsServer) -> None:
     hosts(dns, "a.test")
     assert (await router(dns).route("a.test")).key == "a.test"

@@ -552,6 +552,19 @@ async def test_what_has_no_token_waits_without_an_attempt(broker: Broker, workin
     assert not working.worker.park._lines
 
 
+async def test_told_to_stop_nothing_begins_any_more(broker: Broker, working: Working) -> None:
+    world = working.world
+    world.found.clear()
+    await submit(broker, make_entry("x@a.example"))
+    await until(lambda: world.asked == 1)
+    draining = asyncio.create_task(working.worker.drain(5))
+    await asyncio.sleep(0)
+    world.found.set()
+    await draining
+    assert world.sites["a.example"].asked == []
+    assert working.worker.park.parked == 0
+
+
 async def test_two_workers_of_which_one_is_told_to_stop(nats: Nats, broker: Broker, tmp_path: Path) -> None:
     """What it has begun is its own to the end; what it has not begun is the other's."""
     leaving = await start(broker, tmp_path, "w1")

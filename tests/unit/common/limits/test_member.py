@@ -79,6 +79,8 @@ class Worker:
         self.cluster, self.name, self.broker = cluster, name, broker
         self.member = Member(broker, owners, new_id())
         self.served = 0
+        self.renewing = asyncio.Event()
+        self.renewing.set()
         self._open = 0
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -94,6 +96,7 @@ class Worker:
 
     async def _renew(self) -> None:
         while True:
+            await self.renewing.wait()
             with contextlib.suppress(Exception):
                 await leases.renew(self.broker, f"worker.{self.name}", self.member.incarnation)
             await asyncio.sleep(0.3)
@@ -157,6 +160,22 @@ async def test_the_owner_dies(cluster: Cluster) -> None:
     assert cluster.max_open == SLOTS.amount
 
 
+async def test_what_an_heir_holds_itself_counts(cluster: Cluster) -> None:
+    await cluster.start(*NAMES, founders=NAMES)
+    heir = cluster.workers[owner_of(SLOTS.key, cluster.workers.keys() - {cluster.owner.name})]
+    held = [await heir.member.limiter.lease([SLOTS], "x", lambda _: None) for _ in range(SLOTS.amount)]
+    await cluster.kill(cluster.owner.name)
+    third = next(worker for worker in cluster.workers.values() if worker is not heir)
+    third.work()
+    grants = heir.member.limiter.owner
+    await until(lambda: (slots := grants._slots.get(SLOTS.key)) and slots.next())
+    assert heir.member.owners.wait(SLOTS.key, time.monotonic()) == 0
+    assert (third.served, grants.used(SLOTS.key)) == (0, SLOTS.amount)
+    held[0].release()
+    await until(lambda: third.served)
+    assert cluster.max_open == 1
+
+
 async def test_the_owner_dies_and_comes_back(cluster: Cluster) -> None:
     await cluster.start(*NAMES, founders=NAMES)
     for worker in cluster.workers.values():
@@ -197,6 +216,21 @@ async def test_the_broker_dies_and_comes_back(cluster: Cluster) -> None:
     await until(lambda: all(worker.broker.client.is_connected for worker in cluster.workers.values()))
     await served(cluster)
     assert cluster.max_open == SLOTS.amount
+
+
+async def test_after_a_restart_of_the_broker_nobody_is_taken_for_dead(cluster: Cluster) -> None:
+    await cluster.start(*NAMES)
+    first, *others = cluster.workers.values()
+    owners = first.member.owners
+    await until(lambda: owners.workers == frozenset(NAMES) and owners.is_complete(time.monotonic()))
+    for worker in others:
+        worker.renewing.clear()
+    cluster.nats.kill()
+    cluster.nats.start()
+    restarted = time.monotonic()
+    await until(lambda: owners.seen > restarted)
+    assert list(first.member._incarnations) in ([], [first.name])
+    assert owners.workers == frozenset(NAMES)
 
 
 async def test_who_holds_and_dies_gives_back(cluster: Cluster) -> None:

@@ -8,9 +8,12 @@ from limits_support import most_within
 from common.limits.owners import SETTLE
 from common.limits.rates import HORIZON, Rate, grace
 
-RATES = st.tuples(st.integers(1, 500), st.sampled_from([1.0, 60.0, 3600.0, 86400.0]))
-#: When somebody asks, after how much of the interval; how late within its grace a token is used.
-ASKED = st.lists(st.tuples(st.floats(0, 3), st.floats(0, 0.999)), min_size=1, max_size=200)
+RATES = st.tuples(st.integers(1, 60), st.sampled_from([1.0, 60.0, 3600.0, 86400.0]))
+#: When somebody asks, after how much of the interval; how late within its grace a token is used. Mostly the worst: all
+#: the time, late first and early then.
+GAPS = st.one_of(st.just(0.5), st.just(1.0), st.floats(0, 3))
+LATE = st.one_of(st.just(0.0), st.just(0.999), st.floats(0, 0.999))
+ASKED = st.lists(st.tuples(GAPS, LATE), min_size=1, max_size=200)
 #: Floats of a few hours carry so many seconds of error.
 TINY = 1e-6
 
@@ -30,6 +33,29 @@ def use(rate: Rate, asked: list[tuple[float, float]], now: float) -> tuple[list[
 def test_no_window_has_more_than_the_amount(limit: tuple[int, float], asked: list[tuple[float, float]]) -> None:
     amount, per = limit
     seen, _ = use(Rate(amount, per, -1e5), asked, 0.0)
+    assert most_within(seen, per - TINY) <= amount
+
+
+def saturated(rate: Rate, count: int) -> list[float]:
+    """The times of tokens that are asked for as soon as there are any."""
+    now, times = 0.0, []
+    while len(times) < count:
+        at = rate.take(now)
+        if at <= now + HORIZON:
+            times.append(at)
+        else:
+            now = at
+    return times
+
+
+@given(RATES, st.floats(0, 1))
+def test_nor_in_the_worst_case(limit: tuple[int, float], place: float) -> None:
+    """A burst is used as late as it may be, and all that follow at once."""
+    amount, per = limit
+    rate = Rate(amount, per, -1e6)
+    times = saturated(rate, 3 * amount + 2)
+    late = round(place * amount)
+    seen = [time + (0.999 * grace(per) if number <= late else 0.0) for number, time in enumerate(times)]
     assert most_within(seen, per - TINY) <= amount
 
 
@@ -69,15 +95,8 @@ def test_nor_when_tokens_are_given_back(
 @given(RATES)
 def test_most_of_it_can_be_used(limit: tuple[int, float]) -> None:
     amount, per = limit
-    rate = Rate(amount, per, 0.0)
-    now, seen = 0.0, []
-    while len(seen) < 3 * amount + 2:
-        at = rate.take(now)
-        if at <= now + HORIZON:
-            seen.append(at)
-        else:
-            now = at
-    assert (len(seen) - 1) / (seen[-1] - seen[0]) >= 0.85 * amount / per
+    seen = saturated(Rate(amount, per, 0.0), 3 * amount + 2)
+    assert (len(seen) - 1) / (seen[-1] - seen[0]) >= 0.9 * amount / per
 
 
 @given(st.integers(1, 500), st.integers(1, 500), ASKED, ASKED)

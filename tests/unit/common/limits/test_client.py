@@ -1,0 +1,106 @@
+"""What a worker asks: many limits at once, and owners that change while it asks."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from support import until
+
+from common.limits.client import Limiter, Nobody
+from common.limits.limit import Limit, What
+from common.limits.owners import Owners, owner_of
+
+
+def connections(key: str, amount: int) -> Limit:
+    return Limit(key, What.CONNECTIONS, amount)
+
+
+class TestSlots:
+    async def test_all_or_nothing(self) -> None:
+        limiter = Limiter.alone()
+        site, provider = connections("site:x", 2), connections("provider:y", 1)
+        lease = limiter.lease_now((site, provider), "x")
+        assert lease
+        assert limiter.lease_now((site, provider), "x") is None
+        assert (limiter.owner.used("site:x"), limiter.owner.used("provider:y")) == (1, 1)
+        lease.release()
+        lease.release()
+        assert (limiter.owner.used("site:x"), limiter.owner.used("provider:y")) == (0, 0)
+
+    async def test_who_waits_holds_nothing(self) -> None:
+        limiter = Limiter.alone()
+        site, provider = connections("site:x", 2), connections("provider:y", 3)
+        held = [limiter.lease_now((provider,), "z") for _ in range(3)]
+        waits: list[Limit] = []
+        waiting = asyncio.create_task(limiter.lease((site, provider), "x", waits.append))
+        await until(lambda: waits)
+        assert waits == [provider]
+        assert limiter.owner.used("site:x") == 0
+        assert held[0]
+        held[0].release()
+        lease = await waiting
+        assert (limiter.owner.used("site:x"), limiter.owner.used("provider:y")) == (1, 3)
+        lease.release()
+
+    async def test_who_gives_up_leaves_the_line(self) -> None:
+        limiter = Limiter.alone()
+        site = connections("site:x", 1)
+        lease = limiter.lease_now((site,), "x")
+        waiting = asyncio.create_task(limiter.lease((site,), "x", lambda _: None))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        assert lease
+        lease.release()
+        assert limiter.owner.used("site:x") == 0
+        assert limiter.report(limiter.owners.me)[1:] == ({}, [])
+
+    async def test_granted_by_who_is_no_owner_any_more(self) -> None:
+        """The new owner does not know of it."""
+        site = connections(next(f"site:{i}" for i in range(99) if owner_of(f"site:{i}", "ab") == "b"), 1)
+        owners = Owners("a", "ab", 0.0)
+        owners.see(1.0, {}, ())
+        told: list[tuple[object, ...]] = []
+
+        class Dying(Nobody):
+            async def ask(self, worker: str, verb: str, *arguments: object) -> Any:
+                owners.see(20.0, {"a": "1"}, ())
+                return True
+
+            def tell(self, worker: str, verb: str, *arguments: object) -> None:
+                told.append((worker, verb, *arguments))
+
+        limiter = Limiter(owners, Dying(), lambda: 20.0)
+        waits: list[Limit] = []
+        waiting = asyncio.create_task(limiter.lease((site,), "x", waits.append))
+        await until(lambda: waits)
+        assert told == [("b", "free", site.key, 1, "x")]
+        assert limiter.report("a")[1:] == ({}, [1])
+        waiting.cancel()
+        await asyncio.wait([waiting])
+
+
+class TestTokens:
+    @pytest.fixture
+    def limiter(self) -> Limiter:
+        return Limiter.alone()
+
+    async def test_none_for_long_is_told_and_the_others_are_given_back(self, limiter: Limiter) -> None:
+        fast, slow = Limit("domain:x", What.MESSAGES, 100, 1.0), Limit("site:x", What.MESSAGES, 1, 3600.0)
+        assert await limiter.tokens([fast, slow]) == (0.0, None)
+        wait, limit = await limiter.tokens([fast, slow])
+        assert limit == slow
+        assert 3500 < wait < 3700
+
+    async def test_one_that_fits_all(self, limiter: Limiter) -> None:
+        """The second waits for a token of the slower rate, and takes one of the faster for the same time."""
+        limits = [Limit("domain:x", What.MESSAGES, 10, 1.0), Limit("provider:x", What.MESSAGES, 100, 1.0)]
+        for _ in range(3):
+            assert await limiter.tokens(limits) == (0.0, None)
+
+    async def test_nobody_to_ask(self) -> None:
+        owners = Owners("a")
+        owners.see(1.0, {"a": "1"}, ())
+        owners.see(2.0, {}, ())
+        wait, _ = await Limiter(owners, Nobody()).tokens([Limit("site:x", What.MESSAGES, 1, 1.0)])
+        assert 0 < wait < 2
