@@ -50,10 +50,11 @@ class Rate:
         return (self.per + grace(self.per)) / (self.amount - self.burst + 1)
 
     def change(self, amount: int, now: float) -> None:
-        """Another amount from now on; it starts empty."""
+        """Another amount from now on; it starts empty, behind the last token."""
         if amount != self.amount:
+            last = self._next - self.interval
             self.amount = amount
-            self._next = max(self._next, now + self.burst * self.interval)
+            self._next = max(last, now) + self.burst * self.interval
 
     def take(self, now: float, earliest: float = 0.0) -> float:
         """The time of a token, not before ``earliest``; one beyond the horizon is told and not taken."""
