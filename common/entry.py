@@ -4,7 +4,7 @@ The stored form is a map with short names; a reader ignores names it does not kn
 added without a new version. ``VERSION`` changes when old readers would get a field wrong.
 """
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any, Self
 
 import msgpack
@@ -43,6 +43,8 @@ class Entry:
     """When to send it, for mail sent later; 0: at once."""
     tags: tuple[str, ...] = ()
     meta: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+    """Fields of the header that controls can match (``[controls] headers``): lower-case name to value."""
     message_id: str = ""
     interface: str = ""
     """The listener's name."""
@@ -108,5 +110,5 @@ class Entry:
 
 
 _NAMES = frozenset(f.name for f in fields(Entry))
-#: Name and the value that is left out; the default factory of meta gives an empty map.
-_FIELDS = tuple((f.name, {} if f.name == "meta" else f.default) for f in fields(Entry))
+#: Name and the value that is left out; the default factory gives an empty map.
+_FIELDS = tuple((f.name, f.default if f.default_factory is MISSING else {}) for f in fields(Entry))

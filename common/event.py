@@ -27,6 +27,10 @@ class Type(StrEnum):
     BOUNCED = "bounced"
     EXPIRED = "expired"
     HELD = "held"
+    STOPPED = "stopped"
+    RESUMED = "resumed"
+    ADMIN = "admin"
+    """An order: who gave it, why, and how many deliveries it was about."""
 
 
 class Status(StrEnum):

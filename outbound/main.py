@@ -5,6 +5,7 @@ import asyncio
 import structlog
 
 from common import metrics
+from common.controls.watch import Watcher
 from common.counting import level
 from common.key_store import KeyStore
 from common.queue import leases
@@ -46,14 +47,17 @@ async def main(role: Role) -> None:
     room = ReportRoom(broker, role.servers.max_store, Disk.of(config))
     reporter = Reporter(taker, room, config.hostname, config.delivery.expire)
     strikes = Strikes(broker, pool, role.holder)
+    controls = Watcher(broker, pool, role.holder, role.incarnation)
+    finisher.may_be_held = controls.may_be_held
     worker = Worker(
-        f"{role.name}-{role.slot}", config.delivery, taker, finisher, preparer, reporter, router, sites, strikes
+        f"{role.name}-{role.slot}", config.delivery, taker, finisher, preparer, reporter, router, sites, strikes, controls
     )
+    await controls.start()
     await taker.start()
     await strikes.start()
     sweeper = Sweeper(broker, pool, config.nats.sweep_every, config.nats.orphan_age)
     sweeping = leases.while_alone(broker, f"sweeper.{pool}", role.holder, sweeper.run, role.stopping)
-    signs_of_life = asyncio.create_task(taker.in_progress())
+    signs_of_life = asyncio.gather(taker.in_progress(), controls.keep())
     try:
         await together(role.stopping, lanes.keep(), worker.run(), room.watch(), sweeping, _sample(pool, worker, sites))
     finally:

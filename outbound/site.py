@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -68,19 +69,24 @@ class Site:
         """Nothing would be lost by forgetting it."""
         return not (self.busy or self._idle or self._quitting or self.down_failure)
 
-    async def deliver(self, route: Route, envelope: Envelope, message: bytes) -> Delivered:
-        """Send a message with CRLF line ends to one recipient. Raises DeliveryFailure."""
+    async def deliver(
+        self, route: Route, envelope: Envelope, message: bytes, set_out: Callable[[], None] = lambda: None
+    ) -> Delivered:
+        """Send a message with CRLF line ends to one recipient. Raises DeliveryFailure.
+
+        ``set_out`` is called just before MAIL; what it raises keeps the message here.
+        """
         self.busy += 1
         try:
             if connection := self._take():
                 try:
-                    return await self._send(connection, envelope, message, 0)
+                    return await self._send(connection, envelope, message, 0, set_out)
                 except DeliveryFailure as failure:
                     if not _is_stale(failure):
                         raise
             start = time.monotonic()
             connection = await self._open(route)
-            return await self._send(connection, envelope, message, time.monotonic() - start)
+            return await self._send(connection, envelope, message, time.monotonic() - start, set_out)
         finally:
             self.busy -= 1
 
@@ -92,11 +98,17 @@ class Site:
             await asyncio.wait(self._quitting)
 
     async def _send(
-        self, connection: Connection, envelope: Envelope, message: bytes, time_connect: float
+        self,
+        connection: Connection,
+        envelope: Envelope,
+        message: bytes,
+        time_connect: float,
+        set_out: Callable[[], None],
     ) -> Delivered:
         start = time.monotonic()
         self._sending += 1
         try:
+            set_out()
             accepted = await connection.deliver(envelope, message)
         finally:
             self._sending -= 1

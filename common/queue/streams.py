@@ -45,6 +45,8 @@ def _definitions(pools: list[str], max_store: int, replicas: int) -> list[dict[s
         {**common, **content, "name": EVENTS_STREAM, "subjects": ["e.>"], "max_bytes": max_store // 5},
         {**common, **bucket, "name": "KV_pools", "subjects": ["$KV.pools.>"]},
         {**common, **bucket, "name": "KV_intents", "subjects": ["$KV.intents.>"]},
+        {**common, **bucket, "name": "KV_controls", "subjects": ["$KV.controls.>"]},
+        {**common, **bucket, "name": "KV_moves", "subjects": ["$KV.moves.>"]},
         {**common, **bucket, **_in_memory(LEASE), "name": "KV_leases", "subjects": ["$KV.leases.>"]},
         {**common, **bucket, **_in_memory(STRIKE), "name": "KV_strikes", "subjects": ["$KV.strikes.>"]},
     ]
