@@ -89,6 +89,17 @@ class Entry:
         packed: bytes = msgpack.packb(values)
         return packed
 
+    @staticmethod
+    def postpone(data: bytes, seconds: float) -> bytes:
+        """A stored form that expires later by so much; what cannot be read stays as it is."""
+        try:
+            values = msgpack.unpackb(data)
+            values["expires"] += seconds
+            packed: bytes = msgpack.packb(values)
+        except Exception:
+            return data
+        return packed
+
     @classmethod
     def unpack(cls, data: bytes) -> "Entry":
         """The entry behind its stored form. Raises UnreadableError."""

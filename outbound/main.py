@@ -11,6 +11,7 @@ from common.key_store import KeyStore
 from common.queue import leases
 from common.queue.finish import Finisher
 from common.queue.lanes import Lanes
+from common.queue.mover import Mover
 from common.queue.room import Disk, ReportRoom
 from common.queue.strikes import Strikes
 from common.queue.sweep import Sweeper
@@ -49,17 +50,20 @@ async def main(role: Role) -> None:
     strikes = Strikes(broker, pool, role.holder)
     controls = Watcher(broker, pool, role.holder, role.incarnation)
     finisher.may_be_held = controls.may_be_held
-    worker = Worker(
-        f"{role.name}-{role.slot}", config.delivery, taker, finisher, preparer, reporter, router, sites, strikes, controls
-    )
+    name = f"{role.name}-{role.slot}"
+    worker = Worker(name, config.delivery, taker, finisher, preparer, reporter, router, sites, strikes, controls)
+    mover = Mover(broker, list(config.pools), reporter.about_stopped)
+    await mover.start()
     await controls.start()
     await taker.start()
     await strikes.start()
     sweeper = Sweeper(broker, pool, config.nats.sweep_every, config.nats.orphan_age)
     sweeping = leases.while_alone(broker, f"sweeper.{pool}", role.holder, sweeper.run, role.stopping)
+    moving = leases.while_alone(broker, "mover", f"{pool}-{role.holder}", mover.run, role.stopping)
     signs_of_life = asyncio.gather(taker.in_progress(), controls.keep())
     try:
-        await together(role.stopping, lanes.keep(), worker.run(), room.watch(), sweeping, _sample(pool, worker, sites))
+        work = lanes.keep(), worker.run(), room.watch(), sweeping, moving, _sample(pool, worker, sites)
+        await together(role.stopping, *work)
     finally:
         await taker.leave_all()
         await lanes.leave(_finish(worker, finisher))

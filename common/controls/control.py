@@ -6,8 +6,8 @@ from enum import StrEnum
 from typing import Any, Self
 
 from common.entry import Entry
-from common.subjects import Kind, bucket
 from common.ids import token
+from common.subjects import Kind, bucket
 
 VERSION = 1
 
