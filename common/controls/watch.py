@@ -71,7 +71,8 @@ class Watcher:
             wait = SOON_EVERY if self._soon else EVERY
             self._soon = max(0, self._soon - 1)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), wait)
+                async with asyncio.timeout(wait):  # wait_for may swallow being cancelled (Python 3.11)
+                    await self._wake.wait()
 
     async def meet(self, order: Control) -> None:
         """Tell the mover that there is something for it."""

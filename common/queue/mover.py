@@ -90,7 +90,8 @@ class Mover:
                 except BrokerFailure as error:
                     log.debug("mover: %s", error)
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), EVERY)
+                    async with asyncio.timeout(EVERY):  # wait_for may swallow being cancelled (Python 3.11)
+                        await self._wake.wait()
         finally:
             for task in self._tasks.values():
                 task.cancel()
