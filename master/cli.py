@@ -14,7 +14,7 @@ import typer
 from common import log, role
 from common.config_file import load
 from common.errors import PostjetError, UsageError
-from master import config_commands, dkim_commands, queue_commands, story_commands
+from master import config_commands, control_commands, dkim_commands, queue_commands, story_commands
 from master.parent import Parent
 
 ROLES = ("smtpd_ingress", "outbound", "events", "api")
@@ -82,7 +82,7 @@ def demo(
 app.command()(config_commands.check)
 app.add_typer(config_commands.app, name="config")
 app.add_typer(dkim_commands.app, name="dkim")
-for commands in (queue_commands.app, story_commands.app):
+for commands in (queue_commands.app, control_commands.app, story_commands.app):
     app.registered_commands += commands.registered_commands
 
 

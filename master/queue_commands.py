@@ -18,6 +18,7 @@ from common.errors import NotFoundError, UsageError
 from common.queue import listing
 from common.queue.bodies import Bodies
 from common.queue.listing import Listed
+from common.queue.moving import order_of
 from common.role import connected
 from common.subjects import HELD, READY, SCHEDULED, submission
 from common.units import format_size
@@ -142,4 +143,5 @@ def _as_json(listed: Listed) -> dict[str, Any]:
         "priority": entry.priority,
         "attempts": entry.attempts,
         "next_attempt": listed.due,
+        "order": order_of(listed.stored),
     }

@@ -42,6 +42,7 @@ class Transaction:
                 content=None,
                 priority=message.options.priority,
                 due=due,
+                headers=message.kept,
                 message_id=message.message_id,
                 interface=interface,
                 client_address=client,

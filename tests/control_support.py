@@ -32,7 +32,7 @@ async def give(broker: Broker, action: str = "pause", **changes: object) -> Cont
 
 async def end(broker: Broker, order: Control) -> None:
     """Have an order end, and wait until it has."""
-    assert await store.end(broker, order.match, "bob@desk")
+    await store.end(broker, order, "bob@desk")
     await until(lambda: _is_gone(broker, order))
 
 

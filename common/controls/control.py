@@ -5,11 +5,14 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any, Self
 
+from common.codes import printable
 from common.entry import Entry
 from common.ids import token
 from common.subjects import Kind, bucket
 
 VERSION = 1
+#: Characters of a header field's value that are kept.
+_MAX_VALUE = 200
 
 
 class Action(StrEnum):
@@ -79,6 +82,11 @@ def senders(entry: Entry) -> tuple[str, str]:
 def headers(entry: Entry) -> list[str]:
     """What ``Match.header`` may name of an entry."""
     return [f"{name}: {value}" for name, value in entry.headers.items()]
+
+
+def kept_value(text: str) -> str:
+    """A header field's value as entries keep it."""
+    return printable(text.strip()[:_MAX_VALUE])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

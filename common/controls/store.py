@@ -6,7 +6,7 @@ import time
 import structlog
 
 from common.broker import Broker, BrokerError, Message
-from common.controls.control import Control, Match
+from common.controls.control import Control
 
 log = structlog.get_logger()
 
@@ -48,11 +48,8 @@ async def remove(broker: Broker, order: Control) -> None:
     await broker.purge(STREAM, subject(order))
 
 
-async def end(broker: Broker, match: Match, by: str) -> list[Control]:
-    """Have the orders end that are about just this; those that are."""
-    changed = []
-    for order in await read(broker):
-        if order.match == match and not order.ended:
-            with contextlib.suppress(BrokerError):  # the mover changed it meanwhile: it has ended
-                changed.append(await write(broker, order.but(ended=time.time(), ended_by=by)))
-    return changed
+async def end(broker: Broker, order: Control, by: str) -> None:
+    """Have an order end, unless it does already."""
+    if not order.ended:
+        with contextlib.suppress(BrokerError):  # the mover changed it meanwhile: its time was over
+            await write(broker, order.but(ended=time.time(), ended_by=by))

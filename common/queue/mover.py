@@ -178,8 +178,9 @@ class Mover:
         by = job.order.ended_by or job.order.by
         await self._store(progress.told(job.order, "resume", by, job.progress.returned))
         log.info("order %s: over, %s deliveries resumed", job.order.id, job.progress.returned)
+        job.progress.over = True
+        await self._save(job)
         await store.remove(self.broker, job.order)
-        await progress.forget(self.broker, job.order)
         for known in (self._places, self._told):
             known.pop(job.order.id, None)
 

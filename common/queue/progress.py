@@ -25,6 +25,8 @@ class Progress:
     """On the subjects of the filter that is gone through."""
     done: bool = False
     """What was there when the order came is moved."""
+    over: bool = False
+    """The order has ended, and what it held is on its way again."""
     range: tuple[str, Kind, int, int] | None = None
     """Pool, kind, first and last sequence of the page being moved."""
 
@@ -41,11 +43,6 @@ async def read(broker: Broker, order: Control) -> Progress:
 def stored(order: Control, progress: Progress) -> Message:
     """The message that says so."""
     return Message(_subject(order), json.dumps(asdict(progress)).encode())
-
-
-async def forget(broker: Broker, order: Control) -> None:
-    """The order's work is done."""
-    await broker.purge(_STREAM, _subject(order))
 
 
 def _subject(order: Control) -> str:

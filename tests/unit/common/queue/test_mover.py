@@ -191,7 +191,7 @@ async def test_a_mover_that_dies_at_any_step(
     if action == "resume":
         async with moving(broker):
             await done(broker, order)
-        await store.end(broker, order.match, "bob@desk")
+        await store.end(broker, order, "bob@desk")
     original, calls, dead = getattr(mover.Mover, step), 0, asyncio.Event()
 
     async def dying(self: Any, *args: Any, **options: Any) -> Any:
