@@ -12,7 +12,7 @@ from api import clickhouse
 from common import metrics
 from common.broker import Broker, BrokerFailure
 from common.counting import Metric
-from common.queue import leases, levels, room
+from common.queue import leases, levels, pools, room
 from common.queue.levels import Level
 from common.role import Role
 from common.subjects import EVENTS_STREAM
@@ -85,14 +85,15 @@ class Figures:
         asked.add(metrics.EVENTS_LAG, _age(waiting))
 
     async def _processes(self, asked: Asked) -> None:
-        for pool in self._pools:
+        for pool in await pools.known(self._broker, self._pools):
             asked.add(metrics.WORKERS, len(await leases.live(self._broker, f"worker.{pool}")), pool)
         asked.add(metrics.RECORDERS, bool(await leases.holder(self._broker, "recorder")))
 
     async def _queue(self, asked: Asked) -> None:
         started = time.monotonic()
         if started >= self._levels_until:
-            self._levels = {pool: await levels.of_pool(self._broker, pool) for pool in self._pools}
+            known = await pools.known(self._broker, self._pools)
+            self._levels = {pool: await levels.of_pool(self._broker, pool) for pool in known}
             now = time.monotonic()
             self._levels_until = now + REST * (now - started)
         for pool, states in self._levels.items():

@@ -9,7 +9,7 @@ from api import clickhouse
 from common import instance, synced
 from common.broker import Broker, BrokerFailure
 from common.config import Listener, split_host_port
-from common.queue import leases, room
+from common.queue import leases, pools, room
 from common.role import Role
 
 #: Seconds that each question may take.
@@ -36,7 +36,7 @@ class Health:
         verdict = Verdict()
         if self._is_stopping():
             verdict.missing.append("stopping")
-        checks = [self._room(verdict), self._synced(verdict), self._recording(verdict)]
+        checks = [self._room(verdict), self._synced(verdict), self._recording(verdict), self._left_behind(verdict)]
         checks += [self._workers(verdict, pool) for pool in self._role.config.pools]
         if self._has_parent:  # alone, api cannot know which listeners this machine should have
             checks += [self._listener(verdict, listener) for listener in self._role.config.listeners]
@@ -70,6 +70,11 @@ class Health:
                 verdict.degraded.append("recorder: none is at work; events wait")
         if not await clickhouse.answers(self._role.servers.clickhouse_url):
             verdict.degraded.append("clickhouse: no answer; events wait")
+
+    async def _left_behind(self, verdict: Verdict) -> None:
+        async with _blaming(verdict.degraded, "pools"):
+            for pool, number in (await pools.left_behind(self._broker, self._role.config.pools)).items():
+                verdict.degraded.append(f"pool {pool}: {number} deliveries wait, but it is not in the configuration")
 
     async def _listener(self, verdict: Verdict, listener: Listener) -> None:
         """What a client would see."""

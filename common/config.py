@@ -167,18 +167,41 @@ class Listener(Section):
         return self
 
 
+def _hostname(text: str) -> str:
+    return normal_domain(text) if text else ""
+
+
+def _source_address(text: str) -> str:
+    address = ipaddress.ip_address(text)
+    if address.is_unspecified or address.is_multicast or getattr(address, "ipv4_mapped", None) or "%" in text:
+        raise ValueError(f"{text!r} is no address to send from")
+    return str(address)
+
+
 class Pool(Section):
-    """A group of delivery processes."""
+    """A group of delivery processes. [pools.default] is always there; add others, such as [pools.bulk]."""
 
     workers: int = Field(1, ge=1, le=64, description="delivery processes on this machine")
-    source_addresses: list[str] = Field([], description="[] leaves it to the system")
-    ehlo: str = Field("", description='"" says hostname')
+    source_addresses: list[Annotated[str, AfterValidator(_source_address)]] = Field(
+        [],
+        description="connections come from these in turn, IPv6 hosts are tried only if one is IPv6, IPv4 hosts "
+        "likewise; [] leaves it to the system",
+    )
+    ehlo: Annotated[str, AfterValidator(_hostname)] = Field("", description='what EHLO says; "" says hostname')
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        self._later("source_addresses", [])
-        self._later("ehlo", "")
+        if len(set(self.source_addresses)) != len(self.source_addresses):
+            raise ValueError("source_addresses: one of them is there twice")
         return self
+
+
+def _pool_name(name: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,31}", name):
+        raise ValueError("a pool's name has lower-case letters, digits and -, at most 32, and begins with no -")
+    if name == "feedback":
+        raise ValueError("this name is reserved; choose another")
+    return name
 
 
 class Delivery(Section):
@@ -246,10 +269,6 @@ class Feedback(Section):
         return self
 
 
-def _hostname(text: str) -> str:
-    return normal_domain(text) if text else ""
-
-
 def _mailbox(text: str) -> str:
     return str(parse_mailbox(text)) if text else ""
 
@@ -272,7 +291,10 @@ class Config(Section):
     dns: Dns = Dns()
     api: Api = Api()
     listeners: list[Listener] = Field([Listener()], min_length=1)
-    pools: dict[str, Pool] = {"default": Pool()}
+    pools: Annotated[
+        dict[Annotated[str, AfterValidator(_pool_name)], Pool],
+        AfterValidator(lambda pools: {"default": Pool()} | pools),
+    ] = {"default": Pool()}
     delivery: Delivery = Delivery()
     policies: list[dict[str, Any]] = Field([], description="the operator's rules; none in this version")
     dkim: Dkim = Dkim()
@@ -281,8 +303,6 @@ class Config(Section):
     @model_validator(mode="after")
     def _check(self) -> Self:
         self._later("policies", [])
-        if list(self.pools) != ["default"]:
-            raise ValueError("pools: only [pools.default] works in this version")
         for what in ("name", "bind"):
             values = [getattr(listener, what) for listener in self.listeners]
             if len(set(values)) != len(values):

@@ -12,6 +12,8 @@ import msgpack
 from common.content import BodyRef
 
 VERSION = 1
+#: Of mail that names none.
+DEFAULT_POOL = "default"
 
 
 class UnreadableError(ValueError):
@@ -37,7 +39,7 @@ class Entry:
     """Bytes of the content, uncompressed."""
     content: bytes | BodyRef | None
     """Stored content in the entry itself, or where it lies; None in a parked copy."""
-    pool: str = "default"
+    pool: str = DEFAULT_POOL
     priority: int = 4
     due: float = 0
     """When to send it, for mail sent later; 0: at once."""

@@ -3,8 +3,9 @@
 import errno
 import os
 import socket
+from collections.abc import Mapping
 
-from common.config import split_host_port
+from common.config import Pool, split_host_port
 from common.errors import CannotCreateError, ConfigError, PostjetError, UnavailableError
 
 
@@ -29,6 +30,26 @@ def bind(address: str, what: str, *, shared: bool = False) -> socket.socket:
         sock.close()
         raise _explained(f"{what}: {address}", error) from None
     return sock
+
+
+def is_local(address: str) -> bool:
+    """The address is this machine's: only then can a socket be bound to it."""
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError:
+            return False
+    return True
+
+
+def check_sources(pools: Mapping[str, Pool]) -> None:
+    """Raises ConfigError where a pool's source address is not this machine's."""
+    for name, pool in pools.items():
+        if missing := [address for address in pool.source_addresses if not is_local(address)]:
+            raise ConfigError(
+                f"pools.{name}.source_addresses: {', '.join(missing)}: not on this machine; "
+                "'ip address' lists what is, add it there or take it out here"
+            )
 
 
 def shown(sock: socket.socket) -> str:

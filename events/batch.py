@@ -23,11 +23,13 @@ class Piece:
     body: bytes
     row_number: int = 0
     """Of its first row."""
+    identifier: str = ""
+    """The first row's id, as who sent the message named it; ``""`` where it did not."""
 
 
 def piece(stored: Stored) -> Piece:
     """A message as it lies in the stream."""
-    return Piece(stored.sequence, stored.time, stored.body)
+    return Piece(stored.sequence, stored.time, stored.body, identifier=stored.headers.get("Nats-Msg-Id", ""))
 
 
 def single_rows(of: Piece) -> Iterator[Piece]:

@@ -1,7 +1,8 @@
 """The recorder: what lies in EVENTS goes into ClickHouse, every row exactly once whatever is killed.
 
 The range of stream sequences to insert is written to KV before it is inserted; after a crash exactly this
-range is inserted again, with the same deduplication token. What is recorded is purged from the stream.
+range is inserted again, with the same deduplication token. What is recorded is purged from the stream; what was
+recorded before is left out.
 
 A range in which ClickHouse refuses a value goes in narrower ones, down to a message, then its rows go one by
 one: what is still refused is set aside with its reason, as is a message that cannot be read. What would befall
@@ -23,6 +24,7 @@ from common.subjects import EVENTS_STREAM
 from common.units import format_duration, format_size
 from events.batch import Batch, Piece, piece
 from events.outage import Outage
+from events.recent import Recent
 from events.store import RowsError, Store
 from events.thread import in_thread
 from events.write import write, write_by_row
@@ -55,6 +57,7 @@ class Recorder:
         self._most = MESSAGES
         """Messages of a range: fewer after a refusal, more again after that."""
         self._broker_outage, self._outage = Outage(), Outage()
+        self._recent = Recent(store)
 
     async def run(self) -> None:
         """Record; what the broker or ClickHouse do meanwhile is waited out, unless it is time to stop."""
@@ -73,6 +76,7 @@ class Recorder:
 
     async def _record_all(self) -> None:
         """After any failure it begins again with what was under way: an insert may have been the last thing."""
+        self._recent = Recent(self.store)
         next_ = await self._resume()
         while True:
             pieces, more = await self._read(next_, None)
@@ -135,6 +139,7 @@ class Recorder:
                 else:
                     intent = intent | {"by_row": True}
                 await self._intend(intent)
+        self._recent.add(pieces)
         self._most = min(2 * self._most, MESSAGES)
         last = int(intent["last"])
         await self.broker.api(f"STREAM.PURGE.{EVENTS_STREAM}", {"seq": last + 1})
@@ -144,9 +149,13 @@ class Recorder:
         """Into ClickHouse, however long that takes. Raises RowsError, _StoppingError."""
         how = write_by_row if intent.get("by_row") else write
         token = f"{intent['stream']}.{intent['first']}.{intent['last']}"
+
+        def work() -> None:
+            how(self.store, intent["stream"], self._recent.without(pieces), token)
+
         while True:
             try:
-                await self._in_thread(lambda: how(self.store, intent["stream"], pieces, token))
+                await self._in_thread(work)
                 break
             except RowsError:
                 raise

@@ -14,6 +14,7 @@ import typer
 from common import log, role
 from common.config_file import load
 from common.errors import PostjetError, UsageError
+from common.sockets import check_sources
 from master import config_commands, control_commands, dkim_commands, queue_commands, story_commands
 from master.parent import Parent
 
@@ -63,6 +64,8 @@ def run(
     config, _ = load(context.obj)
     if pool not in config.pools:
         raise UsageError(f"{pool!r} is no pool of the configuration; there are {', '.join(config.pools)}")
+    if name == "outbound" and not slot:  # the parent has looked, and starts a worker again whatever became of them
+        check_sources({pool: config.pools[pool]})
     sockets = {listener: int(fd) for listener, _, fd in (text.partition("=") for text in socket or [])}
     role.run(name, main, config, pool=pool, slot=slot or f"pid{os.getpid()}", sockets=sockets)
 

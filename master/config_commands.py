@@ -13,6 +13,7 @@ from common.config_file import load
 from common.errors import ConfigError
 from common.key_store import KeyStore
 from common.keys import BadKeyError
+from common.sockets import check_sources
 from common.units import format_size
 from master import data_dir, nats_server
 
@@ -48,6 +49,7 @@ def check(
     nearest = next(p for p in (path, *path.parents) if p.exists())
     if path.exists() or not (nearest.is_dir() and os.access(nearest, os.W_OK)):
         data_dir.prepare(config.data_dir)  # which says what is wrong
+    check_sources(config.pools)
     if not config.nats.url:
         nats_server.executable()
     store = KeyStore(config.dkim.keys, config.data_dir, config.dkim.cache)
@@ -70,5 +72,8 @@ def check(
     print(f"events         {'external ClickHouse' if config.clickhouse.url else 'embedded ClickHouse'}")
     for listener in config.listeners:
         print(f"listener       {listener.name} on {listener.bind}, relays for {', '.join(listener.networks) or 'none'}")
+    for name, pool in config.pools.items():
+        sources = ", ".join(pool.source_addresses) or "what the system chooses"
+        print(f"pool           {name} from {sources}, as {pool.ehlo or config.hostname}")
     print(f"DKIM keys      {len(store.files())} at {config.dkim.keys}")
     print("all right")

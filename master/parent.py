@@ -15,10 +15,13 @@ from pathlib import Path
 import structlog
 
 from common import counting, instance
+from common.broker import BrokerFailure
 from common.config import Config
-from common.errors import CannotCreateError
+from common.errors import CannotCreateError, PostjetError
+from common.queue import pools
 from common.queue.room import kept_free
-from common.sockets import shown
+from common.role import connected
+from common.sockets import check_sources, shown
 from common.units import format_size
 from master import clickhouse_server, data_dir, nats_server, sockets
 from master.child import Child
@@ -40,13 +43,14 @@ class Parent:
         self.roles: dict[str, list[Child]] = {"smtpd_ingress": [], "outbound": [], "events": [], "api": []}
         self.instance: instance.Instance | None = None
         self.metrics = counting.folder(config.data_dir)
-        self.watching: asyncio.Task[None] | None = None
+        self.watching: list[asyncio.Task[None]] = []
 
     async def run(self) -> None:
         """Start everything, wait for SIGTERM or SIGINT, stop everything. Raises PostjetError."""
         stopping = asyncio.Event()
         for signal_ in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(signal_, stopping.set)
+        check_sources(self.config.pools)
         path = data_dir.prepare(self.config.data_dir)
         lock_fd = data_dir.lock(path)
         counting.empty(self.metrics)
@@ -56,6 +60,7 @@ class Parent:
         try:
             await self._start_servers(path, lock_fd, shown(api))
             self._add_roles(api, listening)
+            self.watching.append(asyncio.create_task(self._tell_of_mail_left_behind()))
             for sock in itertools.chain(*listening.values()):
                 sock.listen(1024)  # from now on clients wait for a child instead of being refused
             for name in ("api", "events", "outbound", "smtpd_ingress"):
@@ -108,7 +113,7 @@ class Parent:
         if not config.nats.url:
             broker = nats_server.system_connection(nats_url, password)
             watch = NatsWatch(self.servers[0], broker, path / "nats", kept_free(config))
-            self.watching = asyncio.create_task(watch.run())
+            self.watching.append(asyncio.create_task(watch.run()))
         self.instance = instance.Instance(
             pid=os.getpid(),
             nats_url=nats_url,
@@ -134,11 +139,24 @@ class Parent:
         forget = partial(counting.forget_gauges, self.metrics, counting.identity(role, slot))
         self.roles[role].append(Child(f"{role} {slot}", command, fds=fds, on_end=forget))
 
+    async def _tell_of_mail_left_behind(self) -> None:
+        """Once: mail in a pool that was taken out of the configuration stays, and nobody sends it."""
+        assert self.instance
+        configured = list(self.config.pools)
+        with contextlib.suppress(PostjetError, BrokerFailure):  # roles tell of a broker that does not answer
+            async with connected(self.instance, configured, "postjet-master") as broker:
+                for pool, number in (await pools.left_behind(broker, configured)).items():
+                    log.error(
+                        "pool %s is not in the configuration, but %s deliveries lie in it, and nobody sends them; "
+                        "put [pools.%s] back until 'postjet queue --by pool' shows none",
+                        pool, number, pool,
+                    )  # fmt: skip
+
     async def _stop(self) -> None:
         """Intake first, then what is in flight, then the events, then api (503 until then), then the servers."""
         log.info("stopping: finishing what is in flight")
-        if self.watching:
-            self.watching.cancel()
+        for task in self.watching:
+            task.cancel()
         if self.instance:
             with contextlib.suppress(CannotCreateError):
                 replace(self.instance, stopping=True).write(self.config.data_dir)

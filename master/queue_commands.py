@@ -15,7 +15,7 @@ from common.config import Config
 from common.config_file import load
 from common.content import BodyRef
 from common.errors import NotFoundError, UsageError
-from common.queue import listing
+from common.queue import listing, pools
 from common.queue.bodies import Bodies
 from common.queue.listing import Listed
 from common.queue.moving import order_of
@@ -80,7 +80,7 @@ def show(
     async def work(broker: Broker) -> None:
         found = [
             listed
-            for pool in config.pools
+            for pool in await pools.known(broker, config.pools)
             async for listed in listing.entries(broker, pool, submission(pool, submission_id))
             if number in ("", listed.id.partition("-")[2])
         ]
@@ -95,7 +95,7 @@ def show(
 
 
 async def _all(broker: Broker, config: Config, held: bool) -> AsyncIterator[Listed]:
-    for pool in config.pools:
+    for pool in await pools.known(broker, config.pools):
         async for listed in listing.entries(broker, pool, f"{HELD}.{pool}.>" if held else None):
             yield listed
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import functools
 import os
+import socket
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from outbound.wire import Wire
 
 #: Seconds that a peer is given to answer QUIT.
 QUIT_TIMEOUT = 5.0
+#: Linux, ip(7): the port is chosen when we connect, so that one address has its 28,000 ports for each target.
+_BIND_ADDRESS_NO_PORT = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,28 +45,30 @@ class Connection:
         self._in_step = True
         self._needs_reset = False
         self.target = target
+        self.source_address = wire.local_address
         self.offered = Extensions()
         self.messages = 0
         self.tls_version = ""
         self.tls_cipher = ""
 
     @classmethod
-    async def open(cls, target: Target, ehlo: str, delivery: Delivery) -> Self:
-        """Connect and greet as ``ehlo``. Raises DeliveryFailure."""
-        with _about(target):
+    async def open(cls, target: Target, ehlo: str, delivery: Delivery, source: str = "") -> Self:
+        """Connect and greet as ``ehlo``, from an address of ours or the system's choice. Raises DeliveryFailure."""
+        with _about(target, source):
             try:
-                return await cls._open(target, ehlo, delivery, tls=delivery.tls == "opportunistic")
+                return await cls._open(target, ehlo, delivery, source, tls=delivery.tls == "opportunistic")
             except DeliveryFailure as failure:
                 # RFC 7435 3: encryption where it works, else in clear; not with a password to send
                 if failure.reason != "tls" or delivery.username:
                     raise
-            return await cls._open(target, ehlo, delivery, tls=False)
+            return await cls._open(target, ehlo, delivery, source, tls=False)
 
     @classmethod
-    async def _open(cls, target: Target, ehlo: str, delivery: Delivery, tls: bool) -> Self:
-        connection = cls(await _connect(target, delivery.connect_timeout), target, delivery)
+    async def _open(cls, target: Target, ehlo: str, delivery: Delivery, source: str, tls: bool) -> Self:
+        connection = cls(await _connect(target, delivery.connect_timeout, source), target, delivery)
         try:
-            await connection._greet(ehlo, tls)
+            with _about(target, connection.source_address):
+                await connection._greet(ehlo, tls)
         except BaseException:
             connection.abort()
             raise
@@ -76,7 +81,7 @@ class Connection:
 
     async def deliver(self, envelope: Envelope, message: bytes) -> Accepted:
         """Send a message with CRLF line ends to one recipient. Raises DeliveryFailure."""
-        with _about(self.target):
+        with _about(self.target, self.source_address):
             commands = smtp.transaction(envelope, message, self.offered)
             self.messages += 1
             self._in_step = False
@@ -208,18 +213,46 @@ class Connection:
         return reply
 
 
-async def _connect(target: Target, timeout: float) -> Wire:
-    loop = asyncio.get_running_loop()
+async def _connect(target: Target, timeout: float, source: str) -> Wire:
     try:
         async with asyncio.timeout(timeout):
-            _, wire = await loop.create_connection(Wire, target.address, target.port)
+            return await _wire(target, source)
     except TimeoutError:
         text = f"connect to {target}: no answer within {timeout:g} s"
         raise temporary("4.4.1", text, phase="connect", reason="timeout") from None
     except OSError as error:
         why = os.strerror(error.errno) if error.errno else error
         raise temporary("4.4.1", f"connect to {target}: {why}", phase="connect", reason="connect") from None
+
+
+async def _wire(target: Target, source: str) -> Wire:
+    """Raises OSError, and DeliveryFailure where the source is not ours."""
+    loop = asyncio.get_running_loop()
+    if not source:
+        _, wire = await loop.create_connection(Wire, target.address, target.port)
+        return wire
+    sock = _bound(source)
+    try:
+        await loop.sock_connect(sock, (target.address, target.port))
+        _, wire = await loop.create_connection(Wire, sock=sock)
+    except BaseException:
+        sock.close()
+        raise
     return wire
+
+
+def _bound(source: str) -> socket.socket:
+    """A socket that connects from an address of ours. Raises DeliveryFailure where it is not ours."""
+    sock = socket.socket(socket.AF_INET6 if ":" in source else socket.AF_INET)
+    sock.setblocking(False)
+    try:
+        sock.setsockopt(socket.IPPROTO_IP, _BIND_ADDRESS_NO_PORT, 1)
+        sock.bind((source, 0))
+    except OSError as error:
+        sock.close()
+        text = f"source address {source}: {os.strerror(error.errno or 0)}"
+        raise temporary("4.4.1", text, phase="connect", reason="source") from None
+    return sock
 
 
 def _unwelcome(reply: Reply, phase: str) -> DeliveryFailure:
@@ -240,10 +273,11 @@ def _tls_context(verify: bool) -> ssl.SSLContext:
 
 
 @contextlib.contextmanager
-def _about(target: Target) -> Iterator[None]:
-    """Names the host in failures."""
+def _about(target: Target, source_address: str) -> Iterator[None]:
+    """Names the host in failures, and where we came from."""
     try:
         yield
     except DeliveryFailure as failure:
         failure.host, failure.address = target.host, target.address
+        failure.source_address = failure.source_address or source_address
         raise

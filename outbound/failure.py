@@ -19,9 +19,11 @@ class DeliveryFailure(Exception):
     """dns, connect, banner, ehlo, starttls, auth, rset, mail, rcpt, data, dot, report."""
     reason: str
     """dns, no_address, null_mx, loop, prohibited, connect, closed, timeout, tls, auth, protocol,
-    unsupported, full or rejected (the server said so)."""
+    source, unsupported, full or rejected (the server said so)."""
     host: str = ""
     address: str = ""
+    source_address: str = ""
+    """Ours that the connection came from."""
     site_down: bool = False
     """No host of the site could be talked to: the fault is not this recipient's."""
 

@@ -35,6 +35,7 @@ SAMPLE = 2.0
 async def main(role: Role) -> None:
     """Deliver until told to stop; finish what has begun."""
     config, broker, pool = role.config, role.broker, role.pool
+    own = config.pools[pool]
     taker = Taker(broker, pool)
     finisher = Finisher(broker, pool, taker)
     taker.on_unreadable = finisher.hold_soon
@@ -43,7 +44,7 @@ async def main(role: Role) -> None:
     broker.on_connect.append(lanes.reconnected)
     keys = KeyStore(config.dkim.keys, config.data_dir, config.dkim.cache)
     router = Router(config, Resolver(config.dns.nameservers))
-    sites = Sites(router, config.hostname, config.delivery)
+    sites = Sites(router, own.ehlo or config.hostname, config.delivery, own.source_addresses)
     preparer = Preparer(taker, keys, signature_required=config.dkim.required)
     room = ReportRoom(broker, role.servers.max_store, Disk.of(config))
     reporter = Reporter(taker, room, config.hostname, config.delivery.expire)

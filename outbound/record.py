@@ -43,6 +43,7 @@ class Attempt:
             phase="dot",
             mx_host=result.mx_host,
             mx_address=result.mx_address,
+            source_address=result.source_address,
             tls_version=result.tls_version,
             tls_cipher=result.tls_cipher,
             time_connect=result.time_connect,
@@ -80,6 +81,7 @@ class Attempt:
             text=failure.text,
             mx_host=failure.host,
             mx_address=failure.address,
+            source_address=failure.source_address,
             **more,
         )
 

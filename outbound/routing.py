@@ -3,12 +3,12 @@
 import asyncio
 import ipaddress
 import random
-import socket
 from dataclasses import dataclass
 from itertools import chain, groupby, zip_longest
 from typing import NamedTuple
 
 from common.config import Config, split_host_port
+from common.sockets import is_local
 from outbound.failure import DeliveryFailure, permanent, temporary
 from outbound.resolver import Answer, Outcome, Record, Resolver
 
@@ -106,7 +106,7 @@ class Router:
         """One of our own listeners is there."""
         ip = ipaddress.ip_address(target.address)
         return any(
-            port == target.port and (bound == ip or (bound.is_unspecified and _is_local(target.address)))
+            port == target.port and (bound == ip or (bound.is_unspecified and is_local(target.address)))
             for bound, port in self._listeners
         )
 
@@ -149,13 +149,3 @@ def _unreachable(route: Route, prohibited: list[Target], loop: bool, temporarily
 
 def _loop(text: str) -> DeliveryFailure:
     return permanent("5.4.6", f"mail loops back: {text}", phase="dns", reason="loop", code=554)
-
-
-def _is_local(address: str) -> bool:
-    """The address is this machine's: only then can a socket be bound to it."""
-    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.bind((address, 0))
-        except OSError:
-            return False
-    return True

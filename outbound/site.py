@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -14,6 +14,7 @@ from outbound.connection import Connection
 from outbound.failure import DeliveryFailure
 from outbound.routing import Route, Router
 from outbound.smtp import Envelope
+from outbound.sources import Sources
 
 #: Seconds that a connection waits for another message.
 IDLE_TIMEOUT = 5.0
@@ -29,6 +30,7 @@ class Delivered:
     text: str
     mx_host: str
     mx_address: str
+    source_address: str
     tls_version: str
     tls_cipher: str
     time_connect: float
@@ -40,8 +42,9 @@ class Delivered:
 class Site:
     """Deliver while ``busy < limit``, and not while ``down_failure`` says why not."""
 
-    def __init__(self, router: Router, ehlo: str, delivery: Delivery) -> None:
+    def __init__(self, router: Router, ehlo: str, delivery: Delivery, sources: Sequence[str] = ()) -> None:
         self._router = router
+        self._sources = Sources(sources)
         self._ehlo = ehlo
         self._delivery = delivery
         self._idle: dict[Connection, asyncio.TimerHandle] = {}
@@ -119,6 +122,7 @@ class Site:
             text=accepted.text,
             mx_host=connection.target.host,
             mx_address=connection.target.address,
+            source_address=connection.source_address,
             tls_version=connection.tls_version,
             tls_cipher=connection.tls_cipher,
             time_connect=time_connect,
@@ -157,19 +161,20 @@ class Site:
         """RFC 5321 5.1: every address of every host in turn, until one lets us in."""
         while self._quitting and self.busy + len(self._quitting) > self.limit:
             await asyncio.wait(self._quitting, return_when=asyncio.FIRST_COMPLETED)
-        targets = await self._router.targets(route)
+        targets = self._sources.reach(await self._router.targets(route))
         now = time.monotonic()
         self._silent = {address: until for address, until in self._silent.items() if until > now}
         # RFC 5321 4.5.4.1: addresses known not to answer are remembered; they come after the others
         targets.sort(key=lambda target: target.address in self._silent)
         failures = []
         for target in targets:
+            source = self._sources.next(target)
             try:
-                connection = await Connection.open(target, self._ehlo, self._delivery)
+                connection = await Connection.open(target, self._ehlo, self._delivery, source)
             except DeliveryFailure as failure:
                 failures.append(failure)
                 count(metrics.OUTBOUND_CONNECTIONS, "failed", "none")
-                if failure.phase == "connect":
+                if failure.phase == "connect" and failure.reason != "source":
                     self._silent[target.address] = time.monotonic() + self._delivery.site_down
             else:
                 count(metrics.OUTBOUND_CONNECTIONS, "opened", connection.tls_version or "none")
@@ -191,8 +196,9 @@ class Site:
 class Sites:
     """The sites of this process by key; those unused for longest are forgotten beyond ``MAX_SITES``."""
 
-    def __init__(self, router: Router, ehlo: str, delivery: Delivery) -> None:
-        self._make = partial(Site, router, ehlo, delivery)
+    def __init__(self, router: Router, ehlo: str, delivery: Delivery, sources: Sequence[str] = ()) -> None:
+        """``sources`` are the addresses that connections come from, in turn; none: the system chooses."""
+        self._make = partial(Site, router, ehlo, delivery, sources)
         self._sites: OrderedDict[str, Site] = OrderedDict()
 
     def get(self, key: str) -> Site:

@@ -20,6 +20,7 @@ class Wire(asyncio.Protocol):
         self._parser = ReplyParser()
         self._full = False
         self._waiter: asyncio.Future[None] | None = None
+        self.local_address = ""
 
     @property
     def idle(self) -> bool:
@@ -75,6 +76,7 @@ class Wire(asyncio.Protocol):
     def connection_made(self, transport: Any) -> None:
         """Called by asyncio."""
         self._transport = transport
+        self.local_address = (transport.get_extra_info("sockname") or ("",))[0]
 
     def data_received(self, data: bytes) -> None:
         """Called by asyncio."""

@@ -24,6 +24,7 @@ class Context:
     listener: Listener
     networks: tuple[IPv4Network | IPv6Network, ...]
     postmaster: Address | None
+    pools: tuple[str, ...]
     expire: float
     """Seconds from acceptance, for mail sent later from its due time."""
     submit: Submit
@@ -39,6 +40,7 @@ class Context:
             listener=listener,
             networks=tuple(ip_network(network) for network in listener.networks),
             postmaster=parse_mailbox(config.postmaster) if config.postmaster else None,
+            pools=tuple(config.pools),
             expire=config.delivery.expire,
             submit=submit,
             on_reject=on_reject,

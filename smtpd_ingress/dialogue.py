@@ -166,9 +166,8 @@ class Dialogue:
             time=time.time(),
         )
         listener = self.context.listener
-        with_options = self._trusted and listener.options
-        kept_fields = self.context.kept_fields
-        return Message(trace, listener.max_message, with_options=with_options, kept_fields=kept_fields)
+        pools = self.context.pools if self._trusted and listener.options else ()
+        return Message(trace, listener.max_message, pools, self.context.kept_fields)
 
     def refuse(self, phase: str, reply: Reply, argument: str = "") -> Reply:
         """Log and report a refusal; gives the reply to send, which is 421 after too many errors."""

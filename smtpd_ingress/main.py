@@ -3,7 +3,10 @@
 import asyncio
 import contextlib
 import socket
+from collections.abc import Awaitable
 
+from common.entry import Entry
+from common.event import Event
 from common.queue.intake import Intake
 from common.queue.room import Disk, Room
 from common.role import Role
@@ -19,11 +22,15 @@ async def main(role: Role) -> None:
         served = [listener for listener in config.listeners if listener.name in sockets]
         config = config.model_copy(update={"listeners": served})
     room = Room(role.broker, role.servers.max_store, Disk.of(role.config))
-    intake = Intake(role.broker, room)
+    intakes = {pool: Intake(role.broker, room, pool) for pool in config.pools}
     rejections = Rejections(role.broker)
+
+    def submit(entries: list[Entry], content: bytes, row: Event) -> Awaitable[None]:
+        return intakes[entries[0].pool].submit(entries, content, row)
+
     background = [asyncio.create_task(room.watch()), asyncio.create_task(rejections.send())]
     try:
-        await run(config, intake.submit, rejections.add, role.stopping, sockets)
+        await run(config, submit, rejections.add, role.stopping, sockets)
     finally:
         for task in background:
             task.cancel()

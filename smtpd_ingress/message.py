@@ -54,13 +54,13 @@ class Trace:
 class Message:
     """Takes the content in pieces. Once ``refusal`` is set the rest is dropped as it comes.
 
-    Options in the header are removed; they count only ``with_options``.
+    Options in the header are removed; they count only where there are ``pools``, the names that one may choose from.
     """
 
     def __init__(
-        self, trace: Trace, max_size: int, *, with_options: bool = False, kept_fields: Collection[str] = ()
+        self, trace: Trace, max_size: int, pools: Collection[str] = (), kept_fields: Collection[str] = ()
     ) -> None:
-        self._trace, self._max_size, self._with_options = trace, max_size, with_options
+        self._trace, self._max_size, self._pools = trace, max_size, pools
         self._header: HeaderReader | None = HeaderReader()
         self._content = Compressor()
         self._taken = 0
@@ -105,8 +105,8 @@ class Message:
         try:
             if sum(field.name == "received" for field in fields) >= MAX_HOPS:
                 raise RefusedError(LOOP)
-            if options and self._with_options:
-                self.options = read_options(options, self._trace.time)
+            if options and self._pools:
+                self.options = read_options(options, self._trace.time, self._pools)
         except RefusedError as error:
             self._refuse(error.reply)
             return

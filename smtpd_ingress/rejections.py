@@ -7,10 +7,10 @@ import time
 import structlog
 
 from common import metrics
-from common.broker import Broker, BrokerFailure, with_id
+from common.broker import Broker, BrokerFailure
 from common.counting import count
-from common.event import Event, Type, pack
-from common.subjects import events
+from common.event import Event, Type
+from common.queue.rows import message as rows_message
 from smtpd_ingress.rejection import Rejection
 
 log = structlog.get_logger()
@@ -57,7 +57,7 @@ class Rejections:
             rows.append(Event(time=now, type=Type.REJECTED, reason="more than could be listed", count=dropped))
         if rows:
             with contextlib.suppress(BrokerFailure):
-                await self._broker.put(with_id(events("default"), pack(rows), f"rejected.{rows[0].id}"))
+                await self._broker.put(rows_message("default", rows))
 
 
 def _row(now: float, rejection: Rejection, count: int) -> Event:

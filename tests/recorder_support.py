@@ -7,11 +7,24 @@ from typing import Any
 from common.broker import Broker, Message
 from common.event import Event, Type, pack
 from events.recorder import Recorder
-from events.store import Store
+from events.store import Columns, Store
 
 
 class KilledError(Exception):
     """Stands for the end of a recorder's process."""
+
+
+class Wrapped:
+    """A store to put in front of the real one; tests override what is to go wrong."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def insert(self, table: str, columns: Columns, token: str) -> None:
+        self.store.insert(table, columns, token)
+
+    def query(self, sql: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
+        return self.store.query(sql, parameters)
 
 
 async def happen(broker: Broker, count: int) -> list[str]:

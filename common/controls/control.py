@@ -7,8 +7,7 @@ from typing import Any, Self
 
 from common.codes import printable
 from common.entry import Entry
-from common.ids import token
-from common.subjects import Kind, bucket
+from common.subjects import Kind, selected
 
 VERSION = 1
 #: Characters of a header field's value that are kept.
@@ -64,10 +63,7 @@ class Match:
 
     def filter(self, kind: Kind, pool: str) -> str:
         """The narrowest filter for entries of one kind in one pool."""
-        submission, _, number = self.id.partition("-")
-        where = str(bucket(self.domain)) if self.domain else "*"
-        campaign = token(self.campaign) if self.campaign else "*"
-        return f"{kind}.{pool}.{where}.*.{campaign}.{submission or '*'}.{number or '*'}"
+        return selected(kind, pool, domain=self.domain, campaign=self.campaign, id_=self.id)
 
 
 MATCHERS = tuple(f.name for f in fields(Match))

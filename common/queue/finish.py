@@ -14,17 +14,18 @@ from typing import Any, TypeVar
 import structlog
 
 from common import metrics
-from common.broker import Broker, BrokerError, BrokerFailure, Message, with_id
+from common.broker import Broker, BrokerError, BrokerFailure, Message
 from common.content import SCHEDULED_INLINE_LIMIT, BodyRef
 from common.counting import count, took
-from common.entry import Entry
-from common.event import Event, Type, pack
+from common.entry import Entry, UnreadableError
+from common.event import Event, Type
 from common.queue import reports
 from common.queue.bodies import Bodies
+from common.queue.rows import message as rows_message
 from common.queue.schedule import scheduled
 from common.queue.take import GoneError, Taker
 from common.queue.taken import Copy, Taken
-from common.subjects import HELD, READY, as_kind, events, queue_stream
+from common.subjects import HELD, READY, as_kind, queue_stream
 
 log = structlog.get_logger()
 
@@ -98,13 +99,13 @@ class Finisher:
             HOLD_REASON: " ".join(reason.split())[:500].encode("ascii", "replace").decode(),
         }
         *_, submission, number = subject.split(".")
-        row = Event(
-            time=time.time(), type=Type.HELD, pool=self.pool, submission=submission,
-            delivery=f"{submission}-{number}", reason=word, text=reason,
+        row = Event(  # the same id however often it is held
+            id=f"{self.pool}.{submission}-{number}.{sequence}", time=time.time(), type=Type.HELD, pool=self.pool,
+            submission=submission, delivery=f"{submission}-{number}", reason=word, text=reason, **_known(body),
         )  # fmt: skip
         log.error("queue: %s-%s is held: %s", submission, number, reason)
         count(metrics.QUEUE_HELD, self.pool, word)
-        await self._surely(with_id(events(self.pool), pack([row]), f"{held}.{sequence}"))
+        await self._surely(rows_message(self.pool, [row]))
         await self._surely(Message(held, body, headers))
         await self._remove_surely(sequence)
 
@@ -155,7 +156,7 @@ class Finisher:
     async def _finish(self, outcomes: list[_Outcome]) -> None:
         rows, started = [outcome.row for outcome in outcomes], time.monotonic()
         try:
-            await self._surely(with_id(events(self.pool), pack(rows), f"rows.{rows[0].id}"))
+            await self._surely(rows_message(self.pool, rows))
         except Exception as error:
             for outcome in outcomes:
                 self._fail(outcome, error)
@@ -273,3 +274,14 @@ class Finisher:
                 await self.bodies.release(entry.submission)
             except BrokerFailure as error:
                 log.debug("queue: content of %s left to the sweeper: %s", entry.submission, error)
+
+
+def _known(body: bytes) -> dict[str, Any]:
+    """What an entry's stored form tells an event; nothing where it cannot be read."""
+    try:
+        entry = Entry.unpack(body)
+    except UnreadableError:
+        return {}
+    names = ("sender", "recipient", "domain", "campaign", "tags", "meta", "message_id", "size", "priority",
+             "interface", "client_address")  # fmt: skip
+    return {name: getattr(entry, name) for name in names}

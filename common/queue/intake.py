@@ -19,11 +19,12 @@ from common.broker import Broker, BrokerError, BrokerFailure, Message, NoBrokerE
 from common.content import INLINE_LIMIT, SCHEDULED_INLINE_LIMIT
 from common.counting import took
 from common.entry import Entry
-from common.event import Event, pack
+from common.event import Event
 from common.queue.bodies import Bodies
 from common.queue.room import Room
+from common.queue.rows import message as rows_message
 from common.queue.schedule import scheduled
-from common.subjects import READY, events, queue_stream, submission
+from common.subjects import READY, queue_stream, submission
 from common.subjects import entry as entry_subject
 from common.submit_error import SubmitError
 
@@ -150,7 +151,7 @@ class Intake:
         if not stored:
             return
         rows = [waiting.row for waiting in stored]
-        message = with_id(events(self.pool), pack(rows), f"accepted.{rows[0].id}")
+        message = rows_message(self.pool, rows)
         try:
             await self.broker.store([message], _since(stored))
         except BrokerFailure as error:

@@ -1,6 +1,6 @@
 """Which lanes a worker reads, and the consumers that read them.
 
-A pool's 1,024 buckets are spread over lanes; lanes are shared out to the live workers by rendezvous hash.
+A pool's buckets, in groups, are spread over lanes; lanes are shared out to the live workers by rendezvous hash.
 A lane has one consumer per band, in the broker's memory. A consumer remembers in its metadata which
 incarnations of workers read it: who takes over when none of them lives creates it anew, which hands out at once
 what the dead ones held. Else it reads on: what a living one has begun must not be handed out again, and
@@ -22,7 +22,7 @@ from nats.aio.msg import Msg
 from common.broker import Broker, BrokerError, BrokerFailure, Message, UnknownOutcomeError
 from common.queue import leases
 from common.queue.streams import LEASE
-from common.subjects import BANDS, lane_filters, queue_stream
+from common.subjects import BANDS, GROUPS, lane_filters, queue_stream
 
 log = structlog.get_logger()
 
@@ -57,7 +57,7 @@ async def lane_count(broker: Broker, pool: str) -> int:
         if error.code not in BrokerError.WRONG_SEQUENCE:
             raise
     stored = await broker.last(_POOLS_STREAM, subject)
-    return int(stored.body) if stored else wanted
+    return min(int(stored.body) if stored else wanted, GROUPS)
 
 
 class Lanes:

@@ -7,9 +7,10 @@ same entry: it is stored once, and as long as it is there the delivery counts as
 from common.broker import Broker, Message, with_id
 from common.content import store
 from common.entry import Entry
-from common.event import Event, Type, pack
+from common.event import Event, Type
 from common.ids import report_id
-from common.subjects import READY, events, queue_stream
+from common.queue.rows import message as rows_message
+from common.subjects import READY, queue_stream
 from common.subjects import entry as entry_subject
 
 INTERFACE = "report"
@@ -48,7 +49,7 @@ def accepted(report: Entry) -> Message:
         pool=report.pool, recipients=(report.recipient,), meta=report.meta, message_id=report.message_id,
         size=report.size, priority=report.priority, interface=report.interface,
     )  # fmt: skip
-    return with_id(events(report.pool), pack([row]), f"accepted.{row.id}")
+    return rows_message(report.pool, [row])
 
 
 def _bare(entry: Entry) -> Entry:

@@ -32,6 +32,12 @@ def test_a_file_and_the_environment_over_it(tmp_path: Path) -> None:
     assert config.delivery.expire == 172800
 
 
+def test_pools(tmp_path: Path) -> None:
+    config = read(tmp_path, "[pools.bulk-2]\nworkers = 3\nsource_addresses = ['192.0.2.1', '2001:DB8::0:1']")
+    assert list(config.pools) == ["default", "bulk-2"]
+    assert config.pools["bulk-2"].source_addresses == ["192.0.2.1", "2001:db8::1"]
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -42,8 +48,15 @@ def test_a_file_and_the_environment_over_it(tmp_path: Path) -> None:
         ("[[listeners]]\ntls = 'starttls'", "listeners[0].tls: only 'none' works in this version"),
         ("[[listeners]]\nauth = 'optional'", "listeners[0].auth: only 'none' works in this version"),
         ("[[policies]]\ndomain = 'a.example'", "policies: only [] works in this version"),
-        ("[pools.bulk]\nworkers = 1", "pools: only [pools.default] works in this version"),
-        ("[pools.default]\nehlo = 'a.example'", "pools.default.ehlo: only '' works in this version"),
+        ("[pools.Bulk]", "pools.Bulk: a pool's name has lower-case letters, digits and -, at most 32"),
+        ("[pools.-bulk]", "pools.-bulk: a pool's name has"),
+        (f"[pools.{'x' * 33}]", "a pool's name has"),
+        ("[pools.'a.b']", "pools.a.b: a pool's name has"),
+        ("[pools.feedback]", "pools.feedback: this name is reserved; choose another"),
+        ("[pools.bulk]\nehlo = 'a b'", "pools.bulk.ehlo: syntax error in domain"),
+        ("[pools.bulk]\nsource_addresses = ['mta1']", "pools.bulk.source_addresses[0]: 'mta1' does not appear"),
+        ("[pools.bulk]\nsource_addresses = ['::']", "pools.bulk.source_addresses[0]: '::' is no address to send from"),
+        ("[pools.bulk]\nsource_addresses = ['::1', '0::1']", "pools.bulk.source_addresses: one of them is there twice"),
         ("[feedback]\ndomain = 'b.example'", "feedback.domain: only '' works in this version"),
         ("[dkim]\nkeys = 'store'", "dkim.keys: only file://"),
         ("[delivery]\ntls = 'dane'", "delivery.tls: "),

@@ -7,29 +7,30 @@ from typing import Any
 
 import pytest
 from queue_support import connected
-from recorder_support import KilledError, happen, left, recorded, recorder
+from recorder_support import KilledError, Wrapped, happen, left, recorded, recorder
 from structlog.testing import capture_logs
 from support import Nats, until
 
 from common.broker import Broker, Message, UnknownOutcomeError, with_id
 from common.event import Event, Type, pack
-from common.queue import streams
+from common.queue import rows, streams
 from events import recorder as recorder_module
 from events.recorder import Recorder
 from events.store import Columns, NotReachableError, RefusedError, Store
 
 
-class Failing:
+class Failing(Wrapped):
     """A store that fails before or after it inserts, once."""
 
     def __init__(self, store: Store, *, before: Exception | None = None, after: Exception | None = None) -> None:
-        self.store, self.before, self.after = store, before, after
+        super().__init__(store)
+        self.before, self.after = before, after
 
     def insert(self, table: str, columns: Columns, token: str) -> None:
         before, self.before = self.before, None
         if before:
             raise before
-        self.store.insert(table, columns, token)
+        super().insert(table, columns, token)
         after, self.after = self.after, None
         if after:
             raise after
@@ -87,6 +88,44 @@ async def test_once_although_the_purge_after_an_insert_fails(
     assert await left(broker) == 0
 
 
+async def _again(broker: Broker, nats: Nats, *messages: Message) -> None:
+    """The broker is started again, and who had no answer sends its messages once more."""
+    nats.kill()
+    nats.start()
+    await until(lambda: broker.client.is_connected)
+    for message in messages:
+        await broker.store([message])
+
+
+@pytest.mark.parametrize("same_recorder", [True, False])
+async def test_once_although_the_broker_forgot_what_was_recorded(
+    broker: Broker, store: Store, nats: Nats, same_recorder: bool
+) -> None:
+    first, second = ([Event(time=time.time(), type=Type.DELIVERED) for _ in range(3)] for _ in range(2))
+    await broker.put(rows.message("default", first))
+    one = recorder(broker, store)
+    await one.run()
+    await _again(broker, nats, rows.message("default", first), rows.message("default", second))
+    assert await left(broker) == 2, "the broker did not forget"
+    await (one if same_recorder else recorder(broker, store)).run()
+    assert recorded(store) == [event.id for event in first + second]
+    assert await left(broker) == 0
+
+
+async def test_once_although_forgotten_while_the_range_behind_it_is_under_way(
+    broker: Broker, store: Store, nats: Nats
+) -> None:
+    first, second = ([Event(time=time.time(), type=Type.DELIVERED)] for _ in range(2))
+    await broker.put(rows.message("default", first))
+    await recorder(broker, store).run()
+    await _again(broker, nats, rows.message("default", first), rows.message("default", second))
+    with pytest.raises(KilledError):
+        await recorder(broker, Failing(store, after=KilledError())).run()
+    assert recorded(store) == [event.id for event in first + second]
+    await recorder(broker, store).run()
+    assert recorded(store) == [event.id for event in first + second]
+
+
 async def test_once_although_killed_between_intent_and_insert(broker: Broker, store: Store) -> None:
     ids = await happen(broker, 3)
     with pytest.raises(KilledError):
@@ -137,15 +176,15 @@ async def test_once_although_the_broker_is_killed_during_an_insert(
     ids = await happen(broker, 3)
     killed = threading.Event()
 
-    class Killing:
+    class Killing(Wrapped):
         def insert(self, table: str, columns: Columns, token: str) -> None:
-            store.insert(table, columns, token)
+            super().insert(table, columns, token)
             if not killed.is_set():
                 nats.kill()
                 killed.set()
 
     stopping = asyncio.Event()
-    recording = asyncio.create_task(Recorder(broker, Killing(), stopping).run())  # type: ignore[arg-type]
+    recording = asyncio.create_task(Recorder(broker, Killing(store), stopping).run())  # type: ignore[arg-type]
     await until(killed.is_set)
     more = Event(time=time.time(), type=Type.DELIVERED)  # so that the next range would be another one
     nats.start()
@@ -184,14 +223,14 @@ async def test_one_that_lost_its_lease_before_its_insert_does_not_double(
     ids = await happen(broker, 3)
     go_on, reached = threading.Event(), threading.Event()
 
-    class Late:
+    class Late(Wrapped):
         def insert(self, table: str, columns: Columns, token: str) -> None:
             reached.set()
             go_on.wait()
-            store.insert(table, columns, token)
+            super().insert(table, columns, token)
 
     async with connected(nats) as other:
-        slow = asyncio.create_task(recorder(other, Late()).run())
+        slow = asyncio.create_task(recorder(other, Late(store)).run())
         await until(reached.is_set)
         ids += await happen(broker, 3)
         await recorder(broker, store).run()
@@ -239,12 +278,12 @@ async def test_stopping_while_clickhouse_does_not_answer(
     ids = await happen(broker, 3)
     never = threading.Event()
 
-    class Hanging:
+    class Hanging(Wrapped):
         def insert(self, table: str, columns: Columns, token: str) -> None:
             never.wait()
-            store.insert(table, columns, token)
+            super().insert(table, columns, token)
 
-    await recorder(broker, Hanging()).run()
+    await recorder(broker, Hanging(store)).run()
     await recorder(broker, store).run()
     assert recorded(store) == ids
     never.set()

@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 import pytest
-from recorder_support import KilledError, happen, left, recorded, recorder
+from recorder_support import KilledError, Wrapped, happen, left, recorded, recorder
 
 from common.broker import Broker, Message
 from common.event import Event, Type, pack_columns, unpack
@@ -95,17 +95,18 @@ async def test_all_rows_of_a_backlog(broker: Broker, store: Store) -> None:
     assert len(aside(store)) == 5
 
 
-class Dying:
+class Dying(Wrapped):
     """A store whose recorder dies after so many inserts, or in the one that follows."""
 
     def __init__(self, store: Store, inserts: int) -> None:
-        self.store, self.left = store, inserts
+        super().__init__(store)
+        self.left = inserts
 
     def insert(self, table: str, columns: Columns, token: str) -> None:
         if not self.left:
             raise KilledError
         self.left -= 1
-        self.store.insert(table, columns, token)
+        super().insert(table, columns, token)
 
 
 async def test_once_wherever_a_recorder_is_killed(broker: Broker, store: Store) -> None:

@@ -8,7 +8,7 @@ from outbound.site import Delivered
 
 RESULT = Delivered(
     code=250, enhanced="2.0.0", text="Ok: taken", mx_host="mx.example", mx_address="192.0.2.1", tls_version="TLSv1.3",
-    tls_cipher="x", time_connect=0.5, time_transfer=0.25, reused=False,
+    tls_cipher="x", time_connect=0.5, time_transfer=0.25, reused=False, source_address="192.0.2.9",
 )  # fmt: skip
 
 

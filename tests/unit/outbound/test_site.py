@@ -1,5 +1,6 @@
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
@@ -27,11 +28,11 @@ class World:
         self.sinks = sinks
         self.configure()
 
-    def configure(self, **delivery: object) -> None:
+    def configure(self, sources: tuple[str, ...] = (), **delivery: object) -> None:
         delivery = {"port": self.sinks[0].port, "prohibited_networks": [], "command_timeout": "10s", **delivery}
         config = Config.model_validate({"hostname": "us.test", "delivery": delivery})
         self.router = Router(config, Resolver([self.dns.address]))
-        self.sites = Sites(self.router, "us.test", config.delivery)
+        self.sites = Sites(self.router, "us.test", config.delivery, sources)
 
     async def site(self, domain: str = "a.test") -> Site:
         return self.sites.get((await self.router.route(domain)).key)
@@ -293,3 +294,49 @@ async def test_unused_sites_are_forgotten(world: World, monkeypatch: pytest.Monk
     world.sites.get("d")
     assert world.sites.get(key) is used
     assert world.sites.get("b") is not first
+
+
+async def test_connections_come_from_the_sources_in_turn(world: World) -> None:
+    sources = ("127.0.2.1", "127.0.2.2", "127.0.2.3")
+    world.configure(sources, messages_per_connection=1)
+    delivered = [await world.deliver() for _ in range(9)]
+    assert [result.source_address for result in delivered] == [mail.peer for mail in world.sinks[0].received]
+    assert Counter(mail.peer for mail in world.sinks[0].received) == dict.fromkeys(sources, 3)
+
+
+async def test_a_source_that_the_machine_does_not_have_is_passed_over(world: World) -> None:
+    world.configure(("203.0.113.1", "127.0.2.2"), messages_per_connection=1)
+    for _ in range(4):
+        assert (await world.deliver()).source_address == "127.0.2.2"
+
+
+async def test_no_source_that_the_machine_has(world: World) -> None:
+    world.configure(("203.0.113.1",))
+    failure = await world.fail()
+    assert failure.text == "source address 203.0.113.1: Cannot assign requested address"
+    assert (failure.reason, failure.permanent, failure.site_down) == ("source", False, True)
+    assert failure.source_address == "203.0.113.1"
+    site = await world.site()
+    assert site.down_failure
+    assert site._silent == {}  # nothing is known of the other side
+
+
+async def test_a_family_without_source_is_not_used(world: World) -> None:
+    world.configure(("::1",))
+    failure = await world.fail()
+    assert "only IPv4 addresses, and the pool has no IPv4 address in source_addresses: mx1.test[" in failure.text
+    assert (failure.reason, failure.permanent, failure.site_down) == ("source", False, False)
+    assert not world.sinks[0].connections
+
+
+async def test_of_two_families_the_one_with_a_source_is_used(world: World) -> None:
+    world.dns.zone.add("mx1.test", "AAAA", "::1")  # where nobody listens
+    world.configure(("::1",))
+    assert "connect to mx1.test[::1]" in (await world.fail()).text
+    assert not world.sinks[0].connections
+
+
+async def test_a_connection_is_told_by_its_source(world: World) -> None:
+    assert (await world.deliver()).source_address == world.sinks[0].received[0].peer == "127.0.0.1"
+    world.sinks[0].rules.append(Rule(phase="rcpt", reply="550 5.7.1 Blocked"))
+    assert (await world.fail()).source_address == "127.0.0.1"

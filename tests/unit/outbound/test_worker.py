@@ -33,7 +33,7 @@ from outbound.worker import Worker
 
 DELIVERED = Delivered(
     code=250, enhanced="2.0.0", text="ok", mx_host="mx", mx_address="192.0.2.1", tls_version="", tls_cipher="",
-    time_connect=0, time_transfer=0, reused=False,
+    time_connect=0, time_transfer=0, reused=False, source_address="192.0.2.9",
 )  # fmt: skip
 
 

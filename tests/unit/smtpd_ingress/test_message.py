@@ -1,4 +1,5 @@
 import re
+from collections.abc import Collection
 
 import pytest
 from hypothesis import given
@@ -21,11 +22,14 @@ def trace(recipient: str = "b@example.com", client_address: str = "192.0.2.1") -
     )
 
 
+POOLS = ("default", "bulk")
+
+
 def take(
-    data: bytes, max_size: int = 10**6, size: int = 2**16, *, with_options: bool = True, **keys: str
+    data: bytes, max_size: int = 10**6, size: int = 2**16, pools: Collection[str] = POOLS, **keys: str
 ) -> tuple[bytes, Message]:
     """The message as it is queued."""
-    message = Message(trace(**keys), max_size, with_options=with_options)
+    message = Message(trace(**keys), max_size, pools)
     for start in range(0, len(data), size):
         message.feed(data[start : start + size])
     stored = message.finish()
@@ -90,14 +94,14 @@ def test_options_are_taken_and_removed() -> None:
 
 
 def test_options_are_refused_by_name() -> None:
-    _, message = take(b"Subject: x\r\nx-Postjet-Pool: fast\r\n\r\n")
-    assert str(message.refusal) == "550 5.6.0 x-Postjet-Pool: no option of this version; remove the field"
+    _, message = take(b"Subject: x\r\nx-Postjet-Hue: fast\r\n\r\n")
+    assert str(message.refusal) == "550 5.6.0 x-Postjet-Hue: no option of this version; remove the field"
 
 
 @pytest.mark.parametrize("value", [b"9", b"urgent", b"9\r\nX-Postjet-Priority: 8"])
 def test_options_of_others_are_removed_without_effect(value: bytes) -> None:
     options = b"X-Postjet-Priority: " + value + b"\r\nX-Postjet-Pool: fast\r\nX-Postjet-Delay: 60\r\n"
-    content, message = take(COMPLETE + options + b"\r\nhello\r\n", with_options=False)
+    content, message = take(COMPLETE + options + b"\r\nhello\r\n", pools=())
     assert content.endswith(COMPLETE + b"\r\nhello\r\n")
     assert message.options == Options()
 

@@ -5,10 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smtpd_ingress.headers import Field
-from smtpd_ingress.options import MAX_AHEAD, Options, read_options
+from smtpd_ingress.options import MAX_AHEAD, MAX_META, MAX_TAG, MAX_TAGS, Options, read_options
 from smtpd_ingress.rejection import RefusedError
 
 NOW = 1_800_000_000.0
+POOLS = ("default", "bulk-1")
 NAMES = ("X-Postjet-Priority", "X-Postjet-Delay", "X-Postjet-Schedule")
 
 
@@ -17,23 +18,23 @@ def fields(*given: tuple[str, str]) -> list[Field]:
 
 
 def due(*given: tuple[str, str]) -> float:
-    return read_options(fields(*given), NOW).due(NOW)
+    return read_options(fields(*given), NOW, POOLS).due(NOW)
 
 
 def refusal(*given: tuple[str, str]) -> str:
     with pytest.raises(RefusedError) as refused:
-        read_options(fields(*given), NOW)
+        read_options(fields(*given), NOW, POOLS)
     return str(refused.value.reply)
 
 
 def test_none_given() -> None:
-    assert read_options([], NOW) == Options(priority=4)
+    assert read_options([], NOW, POOLS) == Options(priority=4)
     assert Options().due(NOW) == 0
 
 
 @given(st.integers(0, 9), st.integers(0, MAX_AHEAD))
 def test_priority_and_delay(priority: int, delay: int) -> None:
-    options = read_options(fields((NAMES[0], str(priority)), (NAMES[1], str(delay))), NOW)
+    options = read_options(fields((NAMES[0], str(priority)), (NAMES[1], str(delay))), NOW, POOLS)
     assert options.priority == priority
     assert options.due(NOW + 7) == (NOW + 7 + delay if delay else 0)  # the time of a long upload is no part of it
 
@@ -103,7 +104,69 @@ def test_given_twice(name: str) -> None:
 
 
 def test_unknown() -> None:
-    assert refusal(("X-Postjet-Tag", "a")) == "550 5.6.0 X-Postjet-Tag: no option of this version; remove the field"
+    assert refusal(("X-Postjet-Hue", "a")) == "550 5.6.0 X-Postjet-Hue: no option of this version; remove the field"
+
+
+def test_pool() -> None:
+    assert read_options(fields(("X-Postjet-Pool", " bulk-1 ")), NOW, POOLS).pool == "bulk-1"
+    assert read_options([], NOW, POOLS).pool == "default"
+
+
+@pytest.mark.parametrize("value", ["", "Bulk-1", "news", "bulk-1, default"])
+def test_unknown_pool(value: str) -> None:
+    said = f"550 5.6.0 X-Postjet-Pool: {value!r} is no pool here; there are default, bulk-1"
+    assert refusal(("X-Postjet-Pool", value)) == said
+
+
+def tags(*values: str) -> tuple[str, ...]:
+    return read_options(fields(*(("X-Postjet-Tag", value) for value in values)), NOW, POOLS).tags
+
+
+def meta(*given: tuple[str, str]) -> dict[str, str]:
+    return read_options(fields(*((f"X-Postjet-Meta-{key}", value) for key, value in given)), NOW, POOLS).meta
+
+
+def test_tags_are_kept_in_their_order_each_once() -> None:
+    assert tags("spring sale", "  red ", "spring\r\n\tsale", "X") == ("spring sale", "red", "X")
+    assert tags("x" * MAX_TAG) == ("x" * MAX_TAG,)
+    numbers = [str(number) for number in range(MAX_TAGS)]
+    assert tags(*numbers, "0") == tuple(numbers)
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [("", "'' must be text of printable ASCII"), (" \t", "'' must be text"), ("é", "'??' must be text"),
+     ("a\0b", "'a?b' must be text"), ("red, green", "'red, green' has a comma; one field for each tag"),
+     ("x" * (MAX_TAG + 1), "is too long; at most 128 characters")],
+)  # fmt: skip
+def test_bad_tag(value: str, why: str) -> None:
+    assert refusal(("X-Postjet-Tag", value)).startswith("550 5.6.0 X-Postjet-Tag: '")
+    assert why in refusal(("X-Postjet-Tag", value))
+
+
+def test_too_many_tags() -> None:
+    given = [("X-Postjet-Tag", str(number)) for number in range(MAX_TAGS + 1)]
+    assert refusal(*given) == "550 5.6.0 X-Postjet-Tag: given too often; at most 10 tags"
+
+
+def test_meta_has_keys_in_lower_case() -> None:
+    assert meta(("Customer_ID", " 4711 "), ("x-2", "a, b")) == {"customer_id": "4711", "x-2": "a, b"}
+    assert meta(("k", "v" * (MAX_META - 1))) == {"k": "v" * (MAX_META - 1)}
+
+
+@pytest.mark.parametrize("key", ["", "-a", "a.b", "k" * 65, "Report_of"])
+def test_bad_key_of_meta(key: str) -> None:
+    assert "no such key; use others, of letters, digits, - and _" in refusal((f"X-Postjet-Meta-{key}", "x"))
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [([("k", "")], "must be text of printable ASCII"), ([("k", "1"), ("K", "2")], "given twice; keep one of them"),
+     ([("k", "v" * MAX_META)], "too much; at most 2000 characters"),
+     ([("k", "v" * 1500), ("m", "v" * 500)], "too much; at most 2000 characters")],
+)  # fmt: skip
+def test_bad_meta(given: list[tuple[str, str]], why: str) -> None:
+    assert why in refusal(*((f"X-Postjet-Meta-{key}", value) for key, value in given))
 
 
 def test_what_the_client_wrote_is_shown_cut_and_printable() -> None:
@@ -112,16 +175,18 @@ def test_what_the_client_wrote_is_shown_cut_and_printable() -> None:
     assert len(reply) < 200
 
 
+MORE = ("X-Postjet-Pool", "X-Postjet-Tag", "X-Postjet-Meta-a", "X-Postjet-Meta-b", "X-Postjet-Hue")
 VALUES = st.text(alphabet="0123456789-+:.TZ zté\0", max_size=30) | st.text(max_size=20)
 
 
-@given(st.lists(st.tuples(st.sampled_from([*NAMES, "X-Postjet-Tag"]), VALUES), max_size=4))
+@given(st.lists(st.tuples(st.sampled_from([*NAMES, *MORE]), VALUES), max_size=4))
 def test_options_or_a_refusal(given: list[tuple[str, str]]) -> None:
     try:
-        options = read_options(fields(*given), NOW)
+        options = read_options(fields(*given), NOW, POOLS)
     except RefusedError as error:
         assert error.reply.code == 550
         return
     at = options.due(NOW)
+    assert all(text.isascii() and text.isprintable() for text in (*options.tags, *options.meta.values()))
     assert 0 <= options.priority <= 9
     assert at == 0 or NOW + 1 <= at <= NOW + MAX_AHEAD

@@ -25,10 +25,13 @@ def test_options_reach_every_entry_and_the_row(delay: int) -> None:
         helo="c", client_address="192.0.2.1", hostname="mta", protocol="ESMTP", submission="01", recipient="", time=0
     )
     message = Message(trace, 1000)
-    message.options = Options(priority=9, delay=delay)
+    message.options = Options(pool="bulk", priority=9, delay=delay, tags=("spring", "red"), meta={"a": "b"})
     entries, row = transaction.queued_as(context, "192.0.2.1", message)
     due = row.time + delay if delay else 0
     assert (row.priority, row.next_attempt) == (9, due)
+    assert (row.pool, *(entry.pool for entry in entries)) == ("bulk", "bulk", "bulk")
+    assert (row.campaign, row.tags, row.meta) == ("spring", ("spring", "red"), {"a": "b"})
     for entry in entries:
+        assert (entry.campaign, entry.tags, entry.meta) == (row.campaign, row.tags, row.meta)
         assert (entry.priority, entry.due, entry.accepted) == (9, due, row.time)
         assert entry.expires == row.time + delay + EXPIRE

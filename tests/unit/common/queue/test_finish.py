@@ -118,6 +118,16 @@ async def test_a_parked_entry_that_is_held_keeps_its_content(broker: Broker, out
     assert outlet.taker.held == 0
 
 
+async def test_the_row_of_what_is_held_names_its_campaign(broker: Broker, outlet: Outlet) -> None:
+    await submit(broker, make_entry(tags=("spring", "red"), meta={"a": "b"}))
+    taken = await outlet.take()
+    await outlet.finisher.hold_taken(taken, "because")
+    [*_, stored] = await broker.page("EVENTS", {"seq": 1, "batch": 10, "next_by_subj": "e.>"})
+    [held] = unpack(stored.body)
+    assert (held["type"], held["campaign"], held["tags"]) == ("held", "spring", ["spring", "red"])
+    assert (held["meta"], held["recipient"]) == ({"a": "b"}, taken.entry.recipient)
+
+
 async def test_what_is_gone_is_not_held(broker: Broker, outlet: Outlet) -> None:
     await submit(broker, make_entry())
     taken = await outlet.take()
