@@ -70,6 +70,7 @@ class Mover:
         """Where the sweeps of an order begin: what comes later lies behind it."""
         self._told: dict[str, set[str]] = defaultdict(set)
         """Deliveries that were told of while they were scheduled, and may fire before they are moved."""
+        self._ahead: tuple[tuple[str, str, int], asyncio.Task[list[Stored]]] | None = None
         self._wake = asyncio.Event()
         self._one = asyncio.Lock()
 
@@ -93,6 +94,7 @@ class Mover:
                     async with asyncio.timeout(EVERY):  # wait_for may swallow being cancelled (Python 3.11)
                         await self._wake.wait()
         finally:
+            self._ahead = None
             for task in self._tasks.values():
                 task.cancel()
             await asyncio.gather(*self._tasks.values(), return_exceptions=True)
@@ -200,11 +202,13 @@ class Mover:
 
     async def _page(self, job: _Job, pool: str, kind: Kind, first: int, last: int = 0) -> int:
         """Move what a page has; where the next one begins, 0 after the last."""
-        query = {"batch": STEP, "max_bytes": STEP_BYTES, "next_by_subj": job.order.match.filter(kind, pool)}
+        filter_ = job.order.match.filter(kind, pool)
         async with self._one:  # orders that are about the same mail come one after the other
-            while page := await self.broker.page(queue_stream(pool), {"seq": first, **query}):
+            while page := await self._read(pool, filter_, first):
                 last = last or page[-1].sequence
                 job.progress.left = page[-1].following
+                if job.progress.left:
+                    self._read_ahead(pool, filter_, last + 1)
                 if not (found := self._found(job, [stored for stored in page if stored.sequence <= last])):
                     break
                 try:
@@ -215,6 +219,26 @@ class Mover:
                         raise  # else one of them has gone meanwhile
             job.progress.range = None
             return last + 1 if page else 0
+
+    async def _read(self, pool: str, filter_: str, first: int) -> list[Stored]:
+        """A page; the one that was read ahead, if nobody moved anything meanwhile."""
+        if self._ahead:
+            what, page = self._ahead
+            self._ahead = None
+            if what == (pool, filter_, first):
+                return await page
+            page.cancel()
+        return await self._fetch(pool, filter_, first)
+
+    async def _fetch(self, pool: str, filter_: str, first: int) -> list[Stored]:
+        query = {"seq": first, "batch": STEP, "max_bytes": STEP_BYTES, "next_by_subj": filter_}
+        return await self.broker.page(queue_stream(pool), query)
+
+    def _read_ahead(self, pool: str, filter_: str, first: int) -> None:
+        """Read the next page while this one is moved: that takes the broker as long as us."""
+        page = asyncio.create_task(self._fetch(pool, filter_, first))
+        page.add_done_callback(lambda done: done.cancelled() or done.exception())
+        self._ahead = (pool, filter_, first), page
 
     def _found(self, job: _Job, page: list[Stored]) -> list[Found]:
         match = job.order.match
