@@ -155,7 +155,7 @@ async def bench(count: int, size: int, rate: float, workers: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=100_000)
-    parser.add_argument("--size", type=int, default=4096, help="bytes of each mail, which compressing makes little smaller")
+    parser.add_argument("--size", type=int, default=4096, help="bytes of each mail")
     parser.add_argument("--rate", type=float, default=50, help="mails of others each second")
     parser.add_argument("--workers", type=int, default=1)
     asyncio.run(bench(**vars(parser.parse_args())))

@@ -17,6 +17,7 @@ from common.queue.strikes import Strikes
 from common.queue.sweep import Sweeper
 from common.queue.take import Taker
 from common.role import Role, together
+from outbound.orders import Orders
 from outbound.prepare import Preparer
 from outbound.reporter import Reporter
 from outbound.resolver import Resolver
@@ -52,7 +53,9 @@ async def main(role: Role) -> None:
     controls = Watcher(broker, pool, role.holder, role.incarnation)
     finisher.may_be_held = controls.may_be_held
     name = f"{role.name}-{role.slot}"
-    worker = Worker(name, config.delivery, taker, finisher, preparer, reporter, router, sites, strikes, controls)
+    orders = Orders(controls, taker)
+    worker = Worker(name, config.delivery, taker, finisher, preparer, reporter, router, sites, strikes, orders)
+    controls.on_change = worker.leave_parked
     mover = Mover(broker, list(config.pools), reporter.about_stopped)
     await mover.start()
     await controls.start()

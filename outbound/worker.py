@@ -12,8 +12,6 @@ from common.broker import BrokerFailure
 from common.config import Delivery
 from common.content import CorruptError
 from common.controls.control import Action, Control
-from common.controls.watch import Watcher
-from common.entry import Entry
 from common.keys import BadKeyError
 from common.queue.bands import Bands
 from common.queue.bodies import MissingError
@@ -23,6 +21,7 @@ from common.queue.take import GoneError, Taker
 from common.queue.taken import Taken
 from outbound.budget import Budget
 from outbound.failure import DeliveryFailure, temporary
+from outbound.orders import OrderedError, Orders
 from outbound.prepare import Prepared, Preparer, UnsignedError
 from outbound.record import Attempt
 from outbound.reporter import Reporter
@@ -57,14 +56,12 @@ class Worker:
         router: Router,
         sites: Sites,
         strikes: Strikes,
-        controls: Watcher,
+        orders: Orders,
     ) -> None:
         self.name, self.delivery = name, delivery
         self.taker, self.finisher, self.preparer, self.reporter = taker, finisher, preparer, reporter
         self.router, self.sites, self.strikes = router, sites, strikes
-        self._ending: set[Taken] = set()
-        self.controls = controls
-        controls.busy, controls.on_change = self._under_way, self._leave_parked
+        self.orders = orders
         self._tasks: set[asyncio.Task[None]] = set()
         self._memory = Budget(MAX_LARGE_BYTES, LARGE)
         self._in_use: Counter[str] = Counter()
@@ -81,8 +78,8 @@ class Worker:
                 with contextlib.suppress(TimeoutError):  # entries that are dropped make room without a word
                     await asyncio.wait_for(self._room.wait(), 1)
             taken = await self.taker.take()
-            if order := self.controls.order(taken.entry):
-                await self._leave(taken, order)
+            if order := self.orders.over(taken):
+                await self.orders.leave(taken, order)
             else:
                 self._spawn(taken)
 
@@ -115,8 +112,8 @@ class Worker:
         try:
             if taken.dropped:
                 return
-            if order := self.controls.order(taken.entry):
-                await self._leave(taken, order)
+            if order := self.orders.over(taken):
+                await self.orders.leave(taken, order)
             elif await self.taker.is_current(taken):
                 await self._deliver(taken, route, slot)
             else:
@@ -131,7 +128,7 @@ class Worker:
             self.taker.finished(taken)
             raise
         finally:
-            self._ending.discard(taken)
+            self.orders.ended(taken)
             if slot:
                 slot.release()
 
@@ -152,7 +149,7 @@ class Worker:
         entry = taken.entry
         attempt = Attempt(entry, entry.attempts + 1, self.name, time.time())
         if attempt.started >= entry.expires:
-            if taken.begin() and self._may_end(taken):
+            if taken.begin() and self.orders.may_end(taken):
                 await self._undeliverable(taken, attempt)
             return
         try:
@@ -164,7 +161,7 @@ class Worker:
         except DeliveryFailure as failure:
             await self._failed(taken, attempt, failure)
         except OrderedError as ordered:
-            await self._leave(taken, ordered.order)
+            await self.orders.leave(taken, ordered.order)
         except GoneError:
             await self.finisher.drop(taken)
         except (MissingError, CorruptError) as error:
@@ -199,7 +196,7 @@ class Worker:
                 attempt.signatures = prepared.signatures
                 attempt.sent = time.time()
                 envelope = Envelope(taken.entry.sender, taken.entry.recipient, taken.entry.smtputf8)
-                return await site.deliver(route, envelope, prepared.message, lambda: self._set_out(taken))
+                return await site.deliver(route, envelope, prepared.message, lambda: self.orders.set_out(taken))
         finally:
             slot.release()  # the connection is free before the outcome is stored
 
@@ -210,12 +207,12 @@ class Worker:
             raise temporary("4.7.0", str(error), phase="content", reason="dkim") from error
 
     async def _failed(self, taken: Taken, attempt: Attempt, failure: DeliveryFailure) -> None:
-        if (not taken.begun and not taken.begin()) or not self._may_end(taken):
+        if (not taken.begun and not taken.begin()) or not self.orders.may_end(taken):
             return
         at = None if failure.permanent else next_attempt(attempt.entry, attempt.number, time.time(), self.delivery)
         if at is None:
             await self._undeliverable(taken, attempt, failure)
-        elif (order := self.controls.order(taken.entry)) and order.action is Action.STOP:
+        elif (order := self.orders.over(taken)) and order.action is Action.STOP:
             await self._stopped(taken, attempt, order)
         else:
             later = taken.entry.but(attempts=attempt.number, last_reply=str(failure), last_host=failure.said_by)
@@ -241,42 +238,6 @@ class Worker:
         at = time.time() + self.delivery.retry_first
         await self.finisher.defer(taken, attempt.deferred(full, at), later, at)
 
-    # --- orders: what is under one is left to the mover, but for mail that was on its way ---
-
-    async def _leave(self, taken: Taken, order: Control) -> None:
-        """It stays unacked: the mover takes it out of the queue, or it is handed out again."""
-        self._drop(taken)
-        await self.controls.meet(order)
-
-    def _drop(self, taken: Taken) -> None:
-        taken.dropped = True
-        self.taker.finished(taken)
-
-    def _leave_parked(self) -> None:
-        for waiting in self._park.values():
-            for parked in waiting:
-                if self.controls.order(parked.taken.entry):
-                    self._drop(parked.taken)
-
-    def _set_out(self, taken: Taken) -> None:
-        """Just before MAIL. Raises OrderedError where it is not to go out."""
-        if order := self.controls.order(taken.entry):
-            raise OrderedError(order)
-        self._ending.add(taken)
-
-    def _under_way(self) -> list[Entry]:
-        return [taken.entry for taken in self._ending]
-
-    def _may_end(self, taken: Taken) -> bool:
-        """Whether its outcome is ours to record; else it is dropped."""
-        try:
-            if taken not in self._ending:
-                self._set_out(taken)
-        except OrderedError:
-            self._drop(taken)
-            return False
-        return True
-
     async def _stopped(self, taken: Taken, attempt: Attempt, order: Control) -> None:
         """It was on its way when it was stopped, and it would have to be tried again."""
         row = attempt.stopped(order)
@@ -290,6 +251,13 @@ class Worker:
             self.taker.shed(taken)
         self._park[route.key].push(taken.entry.priority, _Parked(taken, route, time.monotonic()))
         self._count_parked(taken, 1)
+
+    def leave_parked(self) -> None:
+        """Let go of what is under an order: it makes room for others."""
+        for waiting in self._park.values():
+            for parked in waiting:
+                if self.orders.over(parked.taken):
+                    self.orders.drop(parked.taken)
 
     def _is_park_full(self) -> bool:
         if self._parked < MAX_PARKED:
@@ -324,14 +292,6 @@ class Worker:
         self._in_use[key] += change
         if not self._in_use[key]:
             del self._in_use[key]
-
-
-class OrderedError(Exception):
-    """The mail is not to go out."""
-
-    def __init__(self, order: Control) -> None:
-        super().__init__(str(order))
-        self.order = order
 
 
 class _Parked(NamedTuple):

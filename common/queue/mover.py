@@ -160,9 +160,9 @@ class Mover:
             await self._store(progress.told(job.order, job.order.action, job.order.by, job.progress.moved))
             job.progress.done = True
             log.info("order %s: %s %s deliveries", job.order.id, job.order.action, job.progress.moved)
-            await self._save(job)
-        elif job.progress.moved != before:
-            await self._save(job)
+        elif job.progress.moved == before:
+            return
+        await self._save(job)
 
     async def _back(self, job: _Job) -> None:
         """Let workers go on, then bring back what the order holds. Until no page is half moved they wait."""

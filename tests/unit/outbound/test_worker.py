@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from common import subjects
 from common.broker import Broker
 from common.config import Delivery
 from common.content import store
+from common.controls.watch import Watcher
 from common.event import unpack
 from common.ids import report_id
 from common.key_store import KeyStore
@@ -24,6 +25,7 @@ from common.queue.room import ReportRoom
 from common.queue.strikes import LIMIT, Strikes
 from outbound import worker as worker_module
 from outbound.failure import DeliveryFailure, permanent, temporary
+from outbound.orders import Orders
 from outbound.prepare import Preparer
 from outbound.reporter import Reporter
 from outbound.routing import Route
@@ -47,7 +49,10 @@ class Site:
     asked: list[str] = field(default_factory=list)
     """Recipients whose mail is or was under way."""
 
-    async def deliver(self, _route: Route, envelope: Envelope, _message: bytes) -> Delivered:
+    async def deliver(
+        self, _route: Route, envelope: Envelope, _message: bytes, set_out: Callable[[], None]
+    ) -> Delivered:
+        set_out()
         self.asked.append(envelope.recipient)
         await self.gate.wait()
         return DELIVERED
@@ -83,7 +88,7 @@ class Working:
     outlet: Outlet
     world: World
     task: asyncio.Task[None]
-    watch: asyncio.Task[None]
+    watch: asyncio.Future[tuple[None, None]]
 
     async def close(self) -> None:
         self.task.cancel()
@@ -105,8 +110,15 @@ async def start(
     strikes = Strikes(broker, "default", slot)
     room = ReportRoom(broker, max_store)
     reporter = Reporter(outlet.taker, room, "mta.example", 86400)
-    worker = Worker(slot, Delivery(**delivery), outlet.taker, outlet.finisher, preparer, reporter, *parts, strikes)
-    watch = asyncio.create_task(room.watch())
+    watcher = Watcher(broker, "default", slot, outlet.lanes.incarnation)
+    outlet.finisher.may_be_held = watcher.may_be_held
+    orders = Orders(watcher, outlet.taker)
+    worker = Worker(
+        slot, Delivery(**delivery), outlet.taker, outlet.finisher, preparer, reporter, *parts, strikes, orders
+    )
+    watcher.on_change = worker.leave_parked
+    await watcher.start()
+    watch = asyncio.gather(room.watch(), watcher.keep())
     return Working(worker, outlet, world, asyncio.create_task(worker.run()), watch)
 
 

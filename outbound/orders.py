@@ -1,0 +1,61 @@
+"""What a worker does about orders: mail under one is left to the mover, unless it was on its way already."""
+
+from common.controls.control import Control
+from common.controls.watch import Watcher
+from common.entry import Entry
+from common.queue.take import Taker
+from common.queue.taken import Taken
+
+
+class OrderedError(Exception):
+    """The mail is not to go out."""
+
+    def __init__(self, order: Control) -> None:
+        super().__init__(str(order))
+        self.order = order
+
+
+class Orders:
+    """The orders of one worker, and the deliveries whose end is its own affair (``under_way``)."""
+
+    def __init__(self, watcher: Watcher, taker: Taker) -> None:
+        self._watcher, self._taker = watcher, taker
+        self._under_way: set[Taken] = set()
+        watcher.busy = self.under_way
+
+    def under_way(self) -> list[Entry]:
+        """From just before MAIL, or from another outcome on, until that is stored."""
+        return [taken.entry for taken in self._under_way]
+
+    def over(self, taken: Taken) -> Control | None:
+        """The order that an entry is under."""
+        return self._watcher.order(taken.entry)
+
+    async def leave(self, taken: Taken, order: Control) -> None:
+        """It stays unacked: the mover takes it out of the queue, or it is handed out again."""
+        self.drop(taken)
+        await self._watcher.meet(order)
+
+    def drop(self, taken: Taken) -> None:
+        """It is not ours any more."""
+        taken.dropped = True
+        self._taker.finished(taken)
+
+    def set_out(self, taken: Taken) -> None:
+        """Just before MAIL. Raises OrderedError where it is not to go out."""
+        if order := self.over(taken):
+            raise OrderedError(order)
+        self._under_way.add(taken)
+
+    def may_end(self, taken: Taken) -> bool:
+        """Whether its outcome is ours to record; else it is dropped."""
+        if taken not in self._under_way:
+            if self.over(taken):
+                self.drop(taken)
+                return False
+            self._under_way.add(taken)
+        return True
+
+    def ended(self, taken: Taken) -> None:
+        """Its outcome is stored, or it is out of our hands."""
+        self._under_way.discard(taken)
