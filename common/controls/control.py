@@ -132,14 +132,18 @@ class Control:
         """The opposite of ``pack``; names it does not know are ignored. Raises ValueError."""
         try:
             values = json.loads(data)
-            if values["v"] != VERSION:
-                raise ValueError(f"order of schema version {values['v']}; this is version {VERSION}")
             known = {name: values[name] for name in _NAMES if name in values}
             known["match"] = Match(**values["match"])  # a matcher that is not known would make it match more
             known["action"] = Action(values["action"])
-            return cls(**known, revision=revision)
-        except (KeyError, TypeError, AttributeError) as error:
+            order = cls(**known, revision=revision)
+            version = values["v"]
+        except Exception as error:
             raise ValueError(f"not an order: {error!r}") from error
+        if version != VERSION:
+            raise ValueError(f"order of schema version {version}; this is version {VERSION}")
+        if not order.match:
+            raise ValueError("an order about nothing")
+        return order
 
 
 _NAMES = {f.name for f in fields(Control)} - {"revision"}

@@ -19,9 +19,13 @@ def subject(order: Control) -> str:
     return f"$KV.controls.{order.id}"
 
 
-async def revision(broker: Broker) -> int:
-    """Grows with every change. Raises what ``Broker.api`` raises."""
-    return int((await broker.api(f"STREAM.INFO.{STREAM}"))["state"]["last_seq"])
+async def revision(broker: Broker) -> tuple[int, int]:
+    """That of the last order written, and how many there are: one that is removed leaves no other trace.
+
+    Raises what ``Broker.api`` raises.
+    """
+    state = (await broker.api(f"STREAM.INFO.{STREAM}"))["state"]
+    return state["last_seq"], state["messages"]
 
 
 async def read(broker: Broker) -> list[Control]:

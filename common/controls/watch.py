@@ -39,7 +39,7 @@ class Watcher:
         self.on_change: Callable[[], None] = lambda: None
         """Told when the orders have changed."""
         self._key = f"controls.{pool}.{slot}"
-        self._revision = -1
+        self._revision = -1, -1
         self._in_force, self._all = Controls(), Controls()
         self._confirmed, self._confirmed_at = "", float("-inf")
         self._wake = asyncio.Event()
@@ -105,7 +105,7 @@ class Watcher:
 
     async def _confirm(self) -> None:
         busy = sorted(entry.id for entry in self.busy() if self.may_be_held(entry))
-        said = json.dumps({"incarnation": self.incarnation, "revision": self._revision, "busy": busy})
+        said = json.dumps({"incarnation": self.incarnation, "revision": self._revision[0], "busy": busy})
         now = time.monotonic()
         if said != self._confirmed or now - self._confirmed_at >= leases.RENEW:
             await leases.renew(self.broker, self._key, said)
