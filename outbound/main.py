@@ -64,7 +64,7 @@ async def main(role: Role) -> None:
     sweeper = Sweeper(broker, pool, config.nats.sweep_every, config.nats.orphan_age)
     sweeping = leases.while_alone(broker, f"sweeper.{pool}", role.holder, sweeper.run, role.stopping)
     moving = leases.while_alone(broker, "mover", f"{pool}-{role.holder}", mover.run, role.stopping)
-    signs_of_life = asyncio.gather(taker.in_progress(), controls.keep())
+    signs_of_life = [asyncio.create_task(work) for work in (taker.in_progress(), controls.keep())]
     try:
         work = lanes.keep(), worker.run(), room.watch(), sweeping, moving, _sample(pool, worker, sites)
         await together(role.stopping, *work)
@@ -73,7 +73,8 @@ async def main(role: Role) -> None:
         await lanes.leave(_finish(worker, finisher))
         await strikes.stop()
         await sites.close()
-        signs_of_life.cancel()
+        for task in signs_of_life:
+            task.cancel()
 
 
 async def _sample(pool: str, worker: Worker, sites: Sites) -> None:

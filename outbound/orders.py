@@ -1,10 +1,16 @@
 """What a worker does about orders: mail under one is left to the mover, unless it was on its way already."""
 
+import asyncio
+import time
+
 from common.controls.control import Control
 from common.controls.watch import Watcher
 from common.entry import Entry
 from common.queue.take import Taker
 from common.queue.taken import Taken
+
+#: Entries that are left in so many seconds before a worker waits as long.
+MOST, WINDOW = 100, 0.2
 
 
 class OrderedError(Exception):
@@ -21,6 +27,7 @@ class Orders:
     def __init__(self, watcher: Watcher, taker: Taker) -> None:
         self._watcher, self._taker = watcher, taker
         self._under_way: set[Taken] = set()
+        self._since, self._left = 0.0, 0
         watcher.busy = self.under_way
 
     def under_way(self) -> list[Entry]:
@@ -32,9 +39,18 @@ class Orders:
         return self._watcher.order(taken.entry)
 
     async def leave(self, taken: Taken, order: Control) -> None:
-        """It stays unacked: the mover takes it out of the queue, or it is handed out again."""
+        """It stays unacked: the mover takes it out of the queue, or it is handed out again.
+
+        The mover is quicker at that than we are at looking at each: who meets many waits for it a little.
+        """
         self.drop(taken)
         await self._watcher.meet(order)
+        now = time.monotonic()
+        if now - self._since > WINDOW:
+            self._since, self._left = now, 0
+        self._left += 1
+        if self._left >= MOST:
+            await asyncio.sleep(WINDOW)
 
     def drop(self, taken: Taken) -> None:
         """It is not ours any more."""

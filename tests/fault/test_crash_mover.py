@@ -106,7 +106,7 @@ async def test_moving(crashes: Crashes, row: Row) -> None:
 
 
 @pytest.mark.parametrize(
-    ("action", "left_over", "types"), [("pause", "h", "accepted admin"), ("stop", "", "accepted admin stopped")]
+    ("action", "left_over", "types"), [("stop", "", "accepted admin stopped"), ("pause", "h", "accepted admin")]
 )
 async def test_killed_with_mail_on_its_way(crashes: Crashes, action: str, left_over: str, types: str) -> None:
     """The held copy that the mover made of it is what is left."""

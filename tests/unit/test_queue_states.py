@@ -29,11 +29,13 @@ def load(file: Path) -> ModuleType:
 
 
 MODULES = {
-    name: load(TESTS / "fault" / f"test_crash_{name}.py") for name in ("ingress", "worker", "broker", "recorder")
+    name: load(TESTS / "fault" / f"test_crash_{name}.py") for name in ("ingress", "worker", "mover", "broker", "recorder")
 }
 CASES = {
     f"{test}[{row.name}]": row
-    for test, module in (("test_taking_mail", "ingress"), ("test_delivering", "worker"), ("test_broker", "broker"))
+    for test, module in (
+        ("test_taking_mail", "ingress"), ("test_delivering", "worker"), ("test_moving", "mover"), ("test_broker", "broker")
+    )
     for row in MODULES[module].ROWS
 }
 
