@@ -7,6 +7,7 @@ everybody wait. Others' mail comes over SMTP all the while. ``make controls``
 import argparse
 import asyncio
 import base64
+import contextlib
 import json
 import os
 import sys
@@ -61,6 +62,7 @@ class Others:
 async def flowing(world: World, sink: Sink, rate: float, what: str, count: int) -> AsyncIterator[None]:
     """Measure what is done in it."""
     others, before, started = Others(world, sink, rate), len(sink.received), time.monotonic()
+    used = cpu(world.folder)
     task = asyncio.create_task(others.flow())
     try:
         yield
@@ -73,6 +75,8 @@ async def flowing(world: World, sink: Sink, rate: float, what: str, count: int) 
             f"meanwhile, slowest 250 after {others.slowest:.2f} s",
             flush=True,
         )
+        spent = {name: seconds - used.get(name, 0) for name, seconds in cpu(world.folder).items()}
+        print("  CPU, microseconds a mail:", {name: round(s / count * 1e6) for name, s in spent.items()}, flush=True)
 
 
 async def fill(broker: Broker, count: int, size: int) -> None:
@@ -111,22 +115,38 @@ async def left(broker: Broker) -> dict[str, int]:
     return found
 
 
-def memory(folder: Path) -> dict[str, int]:
-    """MB resident of each process of the instance."""
+def cpu(folder: Path) -> dict[str, float]:
+    """Seconds of CPU that each process of the instance has used."""
     found = {}
-    for entry in Path("/proc").iterdir():
-        try:
-            words = (entry / "cmdline").read_text().split("\0")
-            if entry.name.isdigit() and any(str(folder) in word for word in words):
-                pages = int((entry / "statm").read_text().split()[1])
-                name = next((w for w in ("outbound", "smtpd_ingress", "events.embedded", "events") if w in words), "")
-                found[name or Path(words[0]).name] = pages * 4096 // 10**6
-        except OSError:
-            continue
+    for pid, name in processes(folder).items():
+        with contextlib.suppress(OSError):
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            found[name] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
     return found
 
 
-async def bench(count: int, size: int, rate: float, workers: int) -> None:
+def memory(folder: Path) -> dict[str, int]:
+    """MB resident of each process of the instance."""
+    found = {}
+    for pid, name in processes(folder).items():
+        with contextlib.suppress(OSError):
+            found[name] = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096 // 10**6
+    return found
+
+
+def processes(folder: Path) -> dict[int, str]:
+    """The instance's processes by their pid."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            words = (entry / "cmdline").read_text().split("\0") if entry.name.isdigit() else []
+            if any(str(folder) in word for word in words):
+                roles = ("outbound", "smtpd_ingress", "events.embedded", "events")
+                found[int(entry.name)] = next((role for role in roles if role in words), Path(words[0]).name)
+    return found
+
+
+async def bench(count: int, size: int, rate: float, workers: int, what: str) -> None:
     settings = {
         "nats": {"max_store": "40GB"}, "pools.default": {"workers": workers}, "delivery": {"connections": 20},
         "log": {"level": "warning"},
@@ -142,6 +162,8 @@ async def bench(count: int, size: int, rate: float, workers: int) -> None:
                 async with flowing(world, fast, rate, "stop", count):
                     said = await postjet(world, "stop", "--campaign", "wrong", "--reason", "bench")
                 print(said, await left(broker), memory(Path(folder)), flush=True)
+                if what == "stop":
+                    return
                 await postjet(world, "resume", "--campaign", "wrong")
                 await fill(broker, count, size)
                 async with flowing(world, fast, rate, "pause", count):
@@ -158,6 +180,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=4096, help="bytes of each mail")
     parser.add_argument("--rate", type=float, default=50, help="mails of others each second")
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--what", choices=["stop", "all"], default="all")
     asyncio.run(bench(**vars(parser.parse_args())))
 
 

@@ -203,7 +203,8 @@ async def _resume(broker: Broker, match: Match, id_: str, wait: bool, as_json: b
             break
         show(f"resumed so far: {count}")
         await asyncio.sleep(LOOK)
-    show.end(f"resumed: {_deliveries(count)}", {"orders": [order.id for order in orders], "resumed": count})
+    text = f"resumed: {_deliveries(count)}" if wait else "what is held goes on meanwhile"
+    show.end(text, {"orders": [order.id for order in orders], "resumed": count})
 
 
 class _Line:
