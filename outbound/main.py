@@ -55,7 +55,7 @@ async def main(role: Role) -> None:
     name = f"{role.name}-{role.slot}"
     orders = Orders(controls, taker)
     worker = Worker(name, config.delivery, taker, finisher, preparer, reporter, router, sites, strikes, orders)
-    controls.on_change = worker.leave_parked
+    controls.on_change = worker.orders_changed
     mover = Mover(broker, list(config.pools), reporter.about_stopped)
     await mover.start()
     await controls.start()

@@ -2,15 +2,18 @@
 
 import asyncio
 import time
+from collections import deque
 
 from common.controls.control import Control
 from common.controls.watch import Watcher
 from common.entry import Entry
 from common.queue.take import Taker
-from common.queue.taken import Taken
+from common.queue.taken import Copy, Taken
 
 #: Entries that are left in so many seconds before a worker waits as long.
 MOST, WINDOW = 100, 0.2
+#: Of what was left so many are known: as many as a consumer may hand out.
+KEPT = 10_000
 
 
 class OrderedError(Exception):
@@ -28,6 +31,7 @@ class Orders:
         self._watcher, self._taker = watcher, taker
         self._under_way: set[Taken] = set()
         self._since, self._left = 0.0, 0
+        self._copies: deque[Copy] = deque(maxlen=KEPT)
         watcher.busy = self.under_way
 
     def under_way(self) -> list[Entry]:
@@ -54,8 +58,15 @@ class Orders:
 
     def drop(self, taken: Taken) -> None:
         """It is not ours any more."""
+        self._copies.extend(taken.copies)
         taken.dropped = True
         self._taker.finished(taken)
+
+    async def give_back(self) -> None:
+        """The orders have changed: what was left comes again at once, unless it is moved."""
+        copies, self._copies = self._copies, deque(maxlen=KEPT)
+        for copy in copies:
+            await self._taker.give_back(copy)
 
     def set_out(self, taken: Taken) -> None:
         """Just before MAIL. Raises OrderedError where it is not to go out."""

@@ -252,12 +252,13 @@ class Worker:
         self._park[route.key].push(taken.entry.priority, _Parked(taken, route, time.monotonic()))
         self._count_parked(taken, 1)
 
-    def leave_parked(self) -> None:
-        """Let go of what is under an order: it makes room for others."""
+    async def orders_changed(self) -> None:
+        """Let go of what is parked under an order, which makes room for others; look again at what was let go of."""
         for waiting in self._park.values():
             for parked in waiting:
                 if self.orders.over(parked.taken):
                     self.orders.drop(parked.taken)
+        await self.orders.give_back()
 
     def _is_park_full(self) -> bool:
         if self._parked < MAX_PARKED:

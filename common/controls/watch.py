@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 import structlog
 from nats.aio.msg import Msg
@@ -30,13 +30,17 @@ SOON, SOON_EVERY = 20, 0.02
 MET, MET_EVERY = "postjet.met", 0.5
 
 
+async def _nothing() -> None:
+    pass
+
+
 class Watcher:
     """The orders of one worker. ``busy`` gives the entries whose attempt it will end itself."""
 
     def __init__(self, broker: Broker, pool: str, slot: str, incarnation: str) -> None:
         self.broker, self.incarnation = broker, incarnation
         self.busy: Callable[[], Iterable[Entry]] = tuple
-        self.on_change: Callable[[], None] = lambda: None
+        self.on_change: Callable[[], Awaitable[None]] = _nothing
         """Told when the orders have changed."""
         self._key = f"controls.{pool}.{slot}"
         self._revision = -1, -1
@@ -100,7 +104,7 @@ class Watcher:
         self._in_force, self._all = Controls(order for order in orders if not order.released), Controls(orders)
         self._revision = revision
         self._met.clear()
-        self.on_change()
+        await self.on_change()
         return True
 
     async def _confirm(self) -> None:

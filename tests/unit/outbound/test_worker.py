@@ -88,11 +88,12 @@ class Working:
     outlet: Outlet
     world: World
     task: asyncio.Task[None]
-    watch: asyncio.Future[tuple[None, None]]
+    watch: list[asyncio.Task[None]]
 
     async def close(self) -> None:
         self.task.cancel()
-        self.watch.cancel()
+        for task in self.watch:
+            task.cancel()
         self.world.found.set()
         for site in self.world.sites.values():
             site.gate.set()
@@ -103,22 +104,22 @@ class Working:
 async def start(
     broker: Broker, folder: Path, slot: str = "w0", max_store: int = 10**9, **delivery: Any
 ) -> Working:
-    outlet, world = await open_outlet(broker, slot), World()
+    watcher = Watcher(broker, "default", slot, f"{slot}-1")
+    await watcher.start()
+    outlet, world = await open_outlet(broker, slot, f"{slot}-1"), World()
     keys = KeyStore("file://{data_dir}/{domain}.{selector}.pem", str(folder))
     preparer = Preparer(outlet.taker, keys, signature_required=False)
     parts: tuple[Any, Any] = world, world
     strikes = Strikes(broker, "default", slot)
     room = ReportRoom(broker, max_store)
     reporter = Reporter(outlet.taker, room, "mta.example", 86400)
-    watcher = Watcher(broker, "default", slot, outlet.lanes.incarnation)
     outlet.finisher.may_be_held = watcher.may_be_held
     orders = Orders(watcher, outlet.taker)
     worker = Worker(
         slot, Delivery(**delivery), outlet.taker, outlet.finisher, preparer, reporter, *parts, strikes, orders
     )
-    watcher.on_change = worker.leave_parked
-    await watcher.start()
-    watch = asyncio.gather(room.watch(), watcher.keep())
+    watcher.on_change = worker.orders_changed
+    watch = [asyncio.create_task(work) for work in (room.watch(), watcher.keep())]
     return Working(worker, outlet, world, asyncio.create_task(worker.run()), watch)
 
 
