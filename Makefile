@@ -4,7 +4,7 @@ PYTHON ?= python3
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint docs faults bench bench-parts controls clean
+.PHONY: help run test lint docs faults slow bench bench-parts controls clean
 
 help:             ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -44,6 +44,9 @@ faults: export FAULT_MAILS ?= 5000
 faults: export FAULT_COUNT ?= 12
 faults: $(STAMP)  ## everything dies at random moments of 20 rounds of 5,000 mails; disk, broker, database gone (40 minutes)
 	$(VENV)/bin/python -m pytest tests/fault -s
+
+slow: $(STAMP)    ## 100,000 mails to a slow domain in front of 10,000 to others (3 minutes)
+	SLOW_MAILS=100000 $(VENV)/bin/python -m pytest -s tests/scenario/test_slow_domain.py
 
 bench: $(STAMP)   ## the whole path beside Debian's Postfix with and without OpenDKIM (10 minutes; ARGS=--help)
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/python -m bench.relaying $(ARGS)

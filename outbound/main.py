@@ -42,6 +42,7 @@ async def main(role: Role) -> None:
     taker.on_unreadable = finisher.hold_soon
     lanes = Lanes(broker, pool, role.holder, role.incarnation, taker.read, taker.leave, taker.holds)
     taker.on_deleted = lanes.look_again
+    taker.on_outgrown = lanes.outgrown
     broker.on_connect.append(lanes.reconnected)
     keys = KeyStore(config.dkim.keys, config.data_dir, config.dkim.cache)
     router = Router(config, Resolver(config.dns.nameservers))

@@ -59,6 +59,7 @@ async def open_outlet(broker: Broker, slot: str = "w0", incarnation: str = "") -
     taker.on_unreadable = finisher.hold_soon
     lanes = Lanes(broker, "default", slot, incarnation or new_id(), taker.read, taker.leave, taker.holds)
     taker.on_deleted = lanes.look_again
+    taker.on_outgrown = lanes.outgrown
     broker.on_connect.append(lanes.reconnected)
     await taker.start()
     return Outlet(broker, taker, finisher, lanes, asyncio.create_task(lanes.keep()))

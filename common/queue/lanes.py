@@ -1,10 +1,7 @@
-"""Which lanes a worker reads, and the consumers that read them.
+"""Which lanes a worker reads.
 
-A pool's buckets, in groups, are spread over lanes; lanes are shared out to the live workers by rendezvous hash.
-A lane has one consumer per band, in the broker's memory. A consumer remembers in its metadata which
-incarnations of workers read it: who takes over when none of them lives creates it anew, which hands out at once
-what the dead ones held. Else it reads on: what a living one has begun must not be handed out again, and
-what a dead one held comes after ACK_WAIT.
+A pool's buckets, in groups, are spread over lanes; lanes are shared out to the live workers by rendezvous hash. A lane
+has a consumer for each band (``consumers``).
 """
 
 import asyncio
@@ -13,7 +10,6 @@ import hashlib
 import os
 import time
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -21,24 +17,15 @@ from nats.aio.msg import Msg
 
 from common.broker import Broker, BrokerError, BrokerFailure, Message, UnknownOutcomeError
 from common.queue import leases
+from common.queue.consumers import MOST_OUT, Consumer, Consumers, Key
 from common.queue.streams import LEASE
-from common.subjects import BANDS, GROUPS, lane_filters, queue_stream
+from common.subjects import BANDS, GROUPS
 
 log = structlog.get_logger()
 
-ACK_WAIT = 30.0
-MAX_ACK_PENDING = 10_000
-_READERS = "postjet_readers"
 _POOLS_STREAM = "KV_pools"
-_NOT_THERE_TO_UPDATE = 10149
-
-
-@dataclass(frozen=True, slots=True)
-class Consumer:
-    """A consumer in the broker. ``created`` (RFC 3339) tells it from an earlier one of the same name."""
-
-    name: str
-    created: str
+#: Seconds that nothing waits in a bucket that was taken out, before its lane reads it again.
+IDLE = 30.0
 
 
 def owner_of(lane: int, workers: list[str]) -> str:
@@ -83,7 +70,11 @@ class Lanes:
         self._on_consumer, self._on_lost, self._holds = on_consumer, on_lost, holds
         self._count = 0
         self._mine: set[int] = set()
-        self._left: set[tuple[int, str]] = set()
+        self._consumers = Consumers(broker, pool, incarnation, self._alive)
+        self._read: dict[Key, list[Consumer]] = {}
+        self._left: dict[Key, list[Consumer]] = {}
+        self._outgrown: set[tuple[str, int]] = set()
+        self._idle_since: dict[Consumer, float] = {}
         self._workers: list[str] = []
         self._connected_at = float("-inf")
         self._look_since = self._renewed_at = time.monotonic()
@@ -116,8 +107,9 @@ class Lanes:
                     await self._drop_all()  # others may have taken over meanwhile
                 self._renewed_at = asked
                 if not self._count:
-                    self._count = await lane_count(self.broker, self.pool)
+                    self._count = self._consumers.lanes = await lane_count(self.broker, self.pool)
                 await self._follow(again=ensured_at < self._look_since)
+                await self._reshape()
                 ensured_at = asked
             except BrokerFailure as error:
                 ensured_at = 0.0  # some may have been ensured and some not
@@ -146,11 +138,11 @@ class Lanes:
 
     async def _drop_all(self) -> None:
         log.warning("lanes of pool %s: own lease lapsed; taken again", self.pool)
-        for lane in self._mine:
-            for band in BANDS:
+        for consumers in self._read.values():
+            for consumer in consumers:
                 # no NAK: they are not fenced and would hit what a new owner holds
-                await self._on_lost(_name(lane, band), False)
-        self._mine = set()
+                await self._on_lost(consumer.name, False)
+        self._mine, self._read = set(), {}
 
     async def _follow(self, *, again: bool) -> None:
         """Leave and take lanes as the live workers demand; with ``again`` look at every consumer."""
@@ -164,18 +156,57 @@ class Lanes:
         if changed := mine != self._mine:
             log.info("lanes of pool %s: %s of %s", self.pool, len(mine), self._count)
         for lane in self._mine - mine if changed else ():
-            for band in BANDS:
-                await self._on_lost(_name(lane, band), True)
-                self._left.add((lane, band))
+            for key in _keys(lane):
+                await self._leave(key, give_back=True)
             self._mine.discard(lane)
         for lane in sorted(mine if again else mine - self._mine):
             self._mine.add(lane)
-            for band in BANDS:
-                self._left.discard((lane, band))
-                await self._on_consumer(await self._ensure(lane, band))
-        for lane, band in list(self._left):
-            if not self._holds(_name(lane, band)):
-                await self._strike_off(lane, band)
+            for key in _keys(lane):
+                self._left.pop(key, None)
+                self._read[key] = await self._consumers.ensure(key)
+                for consumer in self._read[key]:
+                    await self._on_consumer(consumer)
+        for key, consumers in list(self._left.items()):
+            if not any(self._holds(consumer.name) for consumer in consumers) and await self._consumers.strike_off(key):
+                del self._left[key]
+
+    async def _leave(self, key: Key, give_back: bool) -> None:
+        self._left[key] = self._read.pop(key, [])
+        for consumer in self._left[key]:
+            await self._on_lost(consumer.name, give_back)
+
+    # --- buckets in which much waits ---
+
+    def outgrown(self, consumer: Consumer, bucket: int) -> None:
+        """Told that much of what a lane's consumer hands out is of one bucket, and cannot go now."""
+        self._outgrown.add((consumer.name, bucket))
+        self._wake.set()
+
+    async def _reshape(self) -> None:
+        """Take buckets out that have outgrown their lane, put back in which nothing has waited for a while."""
+        outgrown, self._outgrown = self._outgrown, set()  # whoever has still outgrown its lane says so again
+        for key, (lane, *own) in [item for item in self._read.items() if item[1]]:
+            out = [bucket for name, bucket in outgrown if name == lane.name][: MOST_OUT - len(own)]
+            idle = [consumer for consumer in own if await self._is_idle(consumer)]
+            if not (out or idle) or not await self._consumers.may_reshape(key):
+                continue
+            for consumer in (lane, *idle):  # what they hand out from here on is not ours
+                await self._on_lost(consumer.name, False)
+                self._read[key].remove(consumer)
+            self.look_again()
+            await self._consumers.reshape(key, out, idle)
+            for bucket in out:
+                log.info("pool %s: much waits in bucket %s, which gets a consumer of its own", self.pool, bucket)
+
+    async def _is_idle(self, consumer: Consumer) -> bool:
+        if self._holds(consumer.name) or not await self._consumers.is_idle(consumer):
+            self._idle_since.pop(consumer, None)
+            return False
+        since = self._idle_since.setdefault(consumer, time.monotonic())
+        if time.monotonic() - since < IDLE:
+            return False
+        del self._idle_since[consumer]
+        return True
 
     async def _alive(self) -> set[str]:
         """The incarnations that live, those that are leaving too."""
@@ -183,64 +214,6 @@ class Lanes:
         leaving = await leases.live(self.broker, f"leaving.{self.pool}")
         return {*working.values(), *leaving.values()}
 
-    async def _ensure(self, lane: int, band: str) -> Consumer:
-        stream, name = queue_stream(self.pool), _name(lane, band)
-        readers = {self.incarnation}
-        try:
-            info = await self.broker.api(f"CONSUMER.INFO.{stream}.{name}")
-            known = _readers(info)
-            if known != readers:
-                known &= await self._alive()  # asked last: who made it a moment ago had a lease before
-                if not known:
-                    await self.broker.api(f"CONSUMER.DELETE.{stream}.{name}")
-                readers |= known
-        except BrokerError as error:
-            if error.code not in BrokerError.NOT_FOUND:
-                raise
-        # of one that is there only the metadata changes
-        info = await self.broker.api(f"CONSUMER.CREATE.{stream}.{name}", self._definition(lane, band, readers))
-        return Consumer(name, info["created"])
 
-    async def _strike_off(self, lane: int, band: str) -> None:
-        """We do not read a consumer any more and hold nothing of it: whoever reads it is now alone."""
-        try:
-            info = await self.broker.api(f"CONSUMER.INFO.{queue_stream(self.pool)}.{_name(lane, band)}")
-            known = _readers(info)
-            if not (others := known - {self.incarnation}):
-                return  # nobody has come yet
-            if others != known:
-                definition = self._definition(lane, band, others) | {"action": "update"}
-                await self.broker.api(f"CONSUMER.CREATE.{queue_stream(self.pool)}.{_name(lane, band)}", definition)
-        except BrokerError as error:
-            if error.code not in BrokerError.NOT_FOUND | {_NOT_THERE_TO_UPDATE}:
-                raise
-        self._left.discard((lane, band))
-
-    def _definition(self, lane: int, band: str, readers: set[str]) -> dict[str, Any]:
-        name = _name(lane, band)
-        return {
-            "stream_name": queue_stream(self.pool),
-            "config": {
-                "name": name,
-                "durable_name": name,
-                "filter_subjects": lane_filters(self.pool, lane, self._count, band),
-                "ack_policy": "explicit",
-                "deliver_policy": "all",
-                "replay_policy": "instant",
-                "ack_wait": int(ACK_WAIT * 1e9),
-                "max_ack_pending": MAX_ACK_PENDING,
-                "max_deliver": -1,
-                "mem_storage": True,
-                "num_replicas": 1,
-                "metadata": {_READERS: " ".join(sorted(readers))},
-            },
-        }
-
-
-def _readers(info: dict[str, Any]) -> set[str]:
-    """The incarnations that a consumer's metadata names."""
-    return set(info["config"].get("metadata", {}).get(_READERS, "").split())
-
-
-def _name(lane: int, band: str) -> str:
-    return f"lane{lane}{band}"
+def _keys(lane: int) -> list[Key]:
+    return [(lane, band) for band in BANDS]

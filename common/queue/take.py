@@ -8,7 +8,8 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import structlog
 from nats.aio.msg import Msg
@@ -19,15 +20,17 @@ from common.entry import Entry, UnreadableError
 from common.queue import reports
 from common.queue.bands import Bands
 from common.queue.bodies import Bodies
-from common.queue.lanes import Consumer
+from common.queue.consumers import Consumer
 from common.queue.schedule import is_due
 from common.queue.taken import Copy, Reader, Taken
-from common.subjects import HELD, SCHEDULED, as_kind, queue_stream
+from common.subjects import HELD, SCHEDULED, as_kind, bucket_of, queue_stream
 
 log = structlog.get_logger()
 
 PULL, PULL_BYTES, PULL_EXPIRES = 8, 2 * 2**20, 30.0
 IN_PROGRESS_EVERY = 10.0
+#: Entries of one bucket that wait here when it has outgrown its lane; that wait of one that is out of it.
+OUTGROWN, OWN_WAITING = 400, 200
 #: Seconds that a schedule may take to fire, looks at it meanwhile.
 FIRING_TIME, FIRING_LOOKS = 2.0, 40
 #: Seconds by which the broker's clock may be ahead of ours.
@@ -49,11 +52,14 @@ class Taker:
         """Told subject, sequence, body and reason of what cannot be read."""
         self.on_deleted: Callable[[], None] = lambda: None
         """Told that a consumer was deleted under us."""
+        self.on_outgrown: Callable[[Consumer, int], None] = lambda _consumer, _bucket: None
+        """Told when a bucket has outgrown its lane."""
         self._inbox = broker.new_inbox()
         self._readers: dict[str, Reader] = {}
         self._ready: Bands[Taken] = Bands()
         self._held: dict[str, Taken] = {}
         self._arrived = asyncio.Event()
+        self._asking: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Open the inbox that pulls are answered to; one subject per consumer names it in every message."""
@@ -66,7 +72,7 @@ class Taker:
         reader = self._readers.get(consumer.name)
         if reader is None or reader.consumer != consumer:
             self._drop(consumer.name)
-            reader = self._readers[consumer.name] = Reader(consumer)
+            reader = self._readers[consumer.name] = Reader(consumer, on_room=self._has_room)
         reader.asked = 0
         await self._pull(reader)
 
@@ -90,6 +96,7 @@ class Taker:
         gone = [t for t in self._held.values() if t.copies[0].reader.consumer.name == name and not t.begun]
         for taken in gone:
             taken.dropped = True
+            taken.waits_no_more()
             del self._held[taken.entry.id]
         return gone
 
@@ -162,6 +169,7 @@ class Taker:
         """The entry is out of our hands: no more signs of life."""
         if self._held.get(taken.entry.id) is taken:
             del self._held[taken.entry.id]
+        taken.waits_no_more()
 
     @property
     def held(self) -> int:
@@ -187,8 +195,15 @@ class Taker:
     # --- pulling ---
 
     async def _refill(self, reader: Reader) -> None:
-        if reader.asked + reader.buffered <= PULL // 2 and self._readers.get(reader.consumer.name) is reader:
+        wanted = reader.consumer.bucket is None or reader.waiting.total() < OWN_WAITING
+        is_low = reader.asked + reader.buffered <= PULL // 2
+        if wanted and is_low and self._readers.get(reader.consumer.name) is reader:
             await self._pull(reader)
+
+    def _has_room(self, reader: Reader) -> None:
+        """What waits of a bucket that is out of its lane has become less."""
+        if reader.consumer.bucket is not None and reader.waiting.total() == OWN_WAITING // 2:
+            self._spawn(self._refill(reader))
 
     async def _pull(self, reader: Reader) -> None:
         name = reader.consumer.name
@@ -207,7 +222,12 @@ class Taker:
         """No word for longer than a pull lives: whatever was asked for will not come."""
         if self._readers.get(reader.consumer.name) is reader:
             reader.asked = 0
-            self._asking = asyncio.ensure_future(self._pull(reader))
+            self._spawn(self._refill(reader))
+
+    def _spawn(self, asking: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(asking)
+        self._asking.add(task)
+        task.add_done_callback(self._asking.discard)
 
     async def _on_message(self, message: Msg) -> None:
         if not message.reply:
@@ -249,12 +269,20 @@ class Taker:
         if known and not (known.deferring and copy.sequence != known.sequence):
             known.copies.append(copy)
             return
-        tried = metadata.num_delivered > 1 or metadata.timestamp.timestamp() <= reader.created
+        tried = (
+            metadata.num_delivered > 1
+            or copy.sequence <= reader.consumer.handed
+            or metadata.timestamp.timestamp() <= reader.since
+        )
         taken = Taken(message.subject, entry, [copy], tried)
         self._held[entry.id] = taken
         self._ready.push(entry.priority, taken)
         reader.buffered += 1
         self._arrived.set()
+        bucket = bucket_of(message.subject)
+        reader.waiting[bucket] += 1
+        if reader.waiting[bucket] == OUTGROWN and reader.consumer.bucket is None:
+            self.on_outgrown(reader.consumer, bucket)
 
 
 def _say(subject: str, _sequence: int, _body: bytes, reason: str) -> None:

@@ -1,11 +1,14 @@
 """What a worker holds: entries that were handed out to it, and the readers they came through."""
 
 import asyncio
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from common.entry import Entry
-from common.queue.lanes import Consumer
+from common.queue.consumers import Consumer
+from common.subjects import bucket_of
 
 
 @dataclass(eq=False)
@@ -18,11 +21,15 @@ class Reader:
     buffered: int = 0
     """Messages that were brought and not taken yet."""
     watchdog: asyncio.TimerHandle | None = None
+    waiting: Counter[int] = field(default_factory=Counter)
+    """By bucket what it brought and what has not begun."""
+    on_room: Callable[["Reader"], None] = lambda _: None
+    """Told when of what waits one has gone."""
+    since: float = 0
+    """What was stored later nobody can have tried before (seconds since 1970, rounded up as nats-py does)."""
 
-    @property
-    def created(self) -> float:
-        """When the consumer was created, seconds since 1970, rounded up to what floats and nats-py keep."""
-        return datetime.fromisoformat(self.consumer.created).timestamp() + 0.001
+    def __post_init__(self) -> None:
+        self.since = datetime.fromisoformat(self.consumer.since or self.consumer.created).timestamp() + 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +57,22 @@ class Taken:
     """Its schedule is being stored: a copy with another sequence is the next try, not this one."""
     dropped: bool = False
     """Not ours any more; the broker hands it out again."""
+    waits: bool = True
+    """It has neither begun nor gone."""
 
     def begin(self) -> bool:
         """Begin its attempt, unless it is not ours any more."""
         self.begun = not self.dropped
+        self.waits_no_more()
         return self.begun
+
+    def waits_no_more(self) -> None:
+        """Its reader may bring another one."""
+        if self.waits:
+            self.waits = False
+            reader = self.copies[0].reader
+            reader.waiting[bucket_of(self.subject)] -= 1
+            reader.on_room(reader)
 
     @property
     def inline_size(self) -> int:

@@ -20,7 +20,7 @@ from common.controls.watch import Watcher
 from common.event import unpack
 from common.ids import report_id
 from common.key_store import KeyStore
-from common.queue import lanes, listing, streams
+from common.queue import consumers, listing, streams
 from common.queue.room import ReportRoom
 from common.queue.strikes import LIMIT, Strikes
 from outbound import worker as worker_module
@@ -296,7 +296,7 @@ async def test_content_that_cannot_be_read_is_held_as_it_is_though_it_was_parked
 async def test_what_raises_again_and_again_is_held_with_the_error(
     broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lanes, "ACK_WAIT", 0.2)
+    monkeypatch.setattr(consumers, "ACK_WAIT", 0.2)
     working = await start(broker, tmp_path)
     working.world.failure = KeyError("a bug\nof ours")
     await submit(broker, make_entry("x@a.example"))
