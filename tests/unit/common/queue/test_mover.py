@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from control_support import done, end, give, moving, told
-from queue_support import kinds, left, submit
+from queue_support import kinds, submit
 from support import make_entry, until
 
 from common.broker import Broker
@@ -155,22 +155,29 @@ async def nothing_held(broker: Broker) -> bool:
     return "h" not in await kinds(broker)
 
 
-async def test_schedules_that_fire_meanwhile_are_stopped_and_told_once(broker: Broker) -> None:
-    for entry in campaign(300, attempts=1, last_reply="450 later"):
+async def test_schedules_that_fire_meanwhile_are_stopped_and_told_once(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are told of while they are scheduled, and are ready when they are to be removed."""
+    for entry in campaign(6, attempts=1, last_reply="450 later"):
         await schedule(broker, entry, time.time() + 2)
-    mover.STEP = 100
-    await asyncio.sleep(1.6)
+    remove = mover.Mover._remove
+
+    async def late(self: mover.Mover, job: Any, range_: Any, *args: Any, **options: Any) -> None:
+        if range_[1] == "s":
+            await until(lambda: all_fired(broker))
+        await remove(self, job, range_, *args, **options)
+
+    monkeypatch.setattr(mover.Mover, "_remove", late)
     async with moving(broker):
         order = await give(broker, "stop")
         await done(broker, order)
+    assert await kinds(broker) == []
+    assert await told(broker) == {"stopped": 6, "admin": 1}
 
-        async def gone() -> bool:
-            await broker.publish(f"postjet.met.{order.id}", b"")
-            return not await left(broker)
 
-        await asyncio.sleep(1)
-        await until(gone)
-    assert await told(broker) == {"stopped": 300, "admin": 1}
+async def all_fired(broker: Broker) -> bool:
+    return "s" not in await kinds(broker)
 
 
 STEPS = {
