@@ -33,8 +33,8 @@ from common.subjects import HELD, READY, SCHEDULED, Kind, events, queue_stream
 
 log = structlog.get_logger()
 
-#: Entries and bytes of a page, which is one atomic batch: nats-server's default limit, and it holds a batch in memory.
-STEP, STEP_BYTES = 1000, 4 * 2**20
+#: Entries and bytes of a page. Each costs nats-server a look at every subject of the filter, to read and to purge.
+STEP, STEP_BYTES = 10_000, 32 * 2**20
 #: Bytes of rows that one message may have.
 ROWS_BYTES = 2**20
 #: Seconds between looks.

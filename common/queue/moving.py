@@ -16,6 +16,9 @@ from common.subjects import HELD, READY, SCHEDULED, as_kind
 #: Headers of what an order holds: its id, since when (seconds since 1970), and when the next try was to be (RFC 3339).
 ORDER, PAUSED, DUE = "Postjet-Order", "Postjet-Paused", "Postjet-Due"
 
+#: Messages and bytes of one atomic batch: nats-server's default limit, and it holds a batch in memory.
+BATCH, BATCH_BYTES = 1000, 4 * 2**20
+
 
 def readable(body: bytes) -> Entry | None:
     """The entry, if it can be read."""
@@ -67,11 +70,23 @@ def to_ready(stored: Stored, body: bytes | None = None) -> Message:
 
 
 async def put_all(broker: Broker, messages: list[Message]) -> None:
-    """Store them all or none. Raises what ``Broker.put_batch`` raises."""
-    if len(messages) == 1:
-        await broker.put(messages[0])
-    elif messages:
-        await broker.put_batch(messages)
+    """Store them, in atomic batches of what one may hold. Raises what ``Broker.put_batch`` raises."""
+    batch: list[Message] = []
+    size = 0
+    for message in messages:
+        if batch and (len(batch) == BATCH or size + len(message.body) > BATCH_BYTES):
+            await _put(broker, batch)
+            batch, size = [], 0
+        batch.append(message)
+        size += len(message.body)
+    await _put(broker, batch)
+
+
+async def _put(broker: Broker, batch: list[Message]) -> None:
+    if len(batch) == 1:
+        await broker.put(batch[0])
+    elif batch:
+        await broker.put_batch(batch)
 
 
 def _due(stored: Stored) -> str:
