@@ -4,7 +4,7 @@ PYTHON ?= python3
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint docs limits faults slow bench bench-parts clean
+.PHONY: help run test lint docs limits faults slow bench bench-parts controls clean
 
 help:             ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -63,6 +63,9 @@ bench-parts: $(STAMP)  ## signatures a second against dkimpy; submissions a seco
 	$(VENV)/bin/python -m bench.dkim
 	$(VENV)/bin/python -m bench.accepting
 	$(VENV)/bin/python -m bench.recording
+
+controls: $(STAMP)  ## a campaign of 100,000 queued mails stopped, held and resumed while others flow (5 minutes; ARGS=--help)
+	$(VENV)/bin/python -m bench.controls $(ARGS)
 
 clean:            ## remove what make made
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -90,6 +90,22 @@ class Events(Section):
         return self
 
 
+class Controls(Section):
+    """Orders that hold mail back or end it: postjet pause, stop, resume."""
+
+    headers: list[Annotated[str, AfterValidator(str.lower)]] = Field(
+        ["list-id", "feedback-id", "precedence", "x-campaign", "x-job"],
+        description="fields of the header that an order can match; their values are kept in the queue",
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for name in self.headers:
+            if not re.fullmatch(r"[!-9;-~]+", name):  # RFC 5322 3.6.8
+                raise ValueError(f"headers: {name!r} is no name of a field, such as list-id")
+        return self
+
+
 class Dns(Section):
     """Where names are looked up."""
 
@@ -255,6 +271,7 @@ class Config(Section):
     nats: Nats = Nats()
     clickhouse: ClickHouse = ClickHouse()
     events: Events = Events()
+    controls: Controls = Controls()
     dns: Dns = Dns()
     api: Api = Api()
     listeners: list[Listener] = Field([Listener()], min_length=1)

@@ -4,7 +4,7 @@ The stored form is a map with short names; a reader ignores names it does not kn
 added without a new version. ``VERSION`` changes when old readers would get a field wrong.
 """
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any, Self
 
 import msgpack
@@ -45,6 +45,8 @@ class Entry:
     """When to send it, for mail sent later; 0: at once."""
     tags: tuple[str, ...] = ()
     meta: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+    """Fields of the header that controls can match (``[controls] headers``): lower-case name to value."""
     message_id: str = ""
     interface: str = ""
     """The listener's name."""
@@ -89,6 +91,17 @@ class Entry:
         packed: bytes = msgpack.packb(values)
         return packed
 
+    @staticmethod
+    def postpone(data: bytes, seconds: float) -> bytes:
+        """A stored form that expires later by so much; what cannot be read stays as it is."""
+        try:
+            values = msgpack.unpackb(data)
+            values["expires"] += seconds
+            packed: bytes = msgpack.packb(values)
+        except Exception:
+            return data
+        return packed
+
     @classmethod
     def unpack(cls, data: bytes) -> "Entry":
         """The entry behind its stored form. Raises UnreadableError."""
@@ -110,5 +123,5 @@ class Entry:
 
 
 _NAMES = frozenset(f.name for f in fields(Entry))
-#: Name and the value that is left out; the default factory of meta gives an empty map.
-_FIELDS = tuple((f.name, {} if f.name == "meta" else f.default) for f in fields(Entry))
+#: Name and the value that is left out; the default factory gives an empty map.
+_FIELDS = tuple((f.name, f.default if f.default_factory is MISSING else {}) for f in fields(Entry))

@@ -27,7 +27,10 @@ class Type(StrEnum):
     BOUNCED = "bounced"
     EXPIRED = "expired"
     HELD = "held"
+    STOPPED = "stopped"
+    RESUMED = "resumed"
     ADMIN = "admin"
+    """An order, with who gave it, why and how many deliveries it was about; or what a reply rule did."""
 
 
 class Status(StrEnum):

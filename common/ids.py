@@ -32,8 +32,17 @@ def id_time(identifier: str) -> float:
 
 def report_id(delivery: str) -> str:
     """The submission id of the report about a delivery: always the same, with the time of that delivery's own id."""
-    digest = hashlib.blake2b(delivery.encode(), digest_size=7).digest()
-    return delivery[:_TIME_CHARS] + base32(int.from_bytes(digest, "big"), _RANDOM_CHARS)
+    return delivery[:_TIME_CHARS] + _hash(delivery)
+
+
+def derived_id(now: float, text: str) -> str:
+    """An id with a time (seconds since 1970) that is always the same for a text."""
+    return base32(int(now * 1000), _TIME_CHARS) + _hash(text)
+
+
+def _hash(text: str) -> str:
+    digest = hashlib.blake2b(text.encode(), digest_size=7).digest()
+    return base32(int.from_bytes(digest, "big"), _RANDOM_CHARS)
 
 
 def token(text: str) -> str:

@@ -82,6 +82,13 @@ def domain(pool: str, name: str, kind: Kind | Literal["*"] = "*") -> str:
     return f"{kind}.{pool}.*.{bucket(name)}.>"
 
 
+def selected(kind: Kind, pool: str, *, domain: str = "", campaign: str = "", id_: str = "") -> str:
+    """A filter for all that is given: the recipient's domain (and its bucket's), campaign, submission or delivery."""
+    where = f"*.{bucket(domain)}" if domain else "*.*"
+    submission_id, _, number = id_.partition("-")
+    return f"{kind}.{pool}.{where}.*.{token(campaign) if campaign else '*'}.{submission_id or '*'}.{number or '*'}"
+
+
 def lane_filters(pool: str, lane: int, lanes: int, band_: str, without: Container[int] = ()) -> list[str]:
     """The filters of the consumer that reads one band of a lane, every ``lanes``-th group, but for some buckets."""
     filters = []

@@ -16,7 +16,15 @@ from common.config_file import load
 from common.errors import PostjetError, UsageError
 from common.policies.policies import Policies
 from common.sockets import check_sources
-from master import config_commands, dkim_commands, policy_commands, queue_commands, story_commands, top
+from master import (
+    config_commands,
+    control_commands,
+    dkim_commands,
+    policy_commands,
+    queue_commands,
+    story_commands,
+    top,
+)
 from master.parent import Parent
 
 ROLES = ("smtpd_ingress", "outbound", "events", "api")
@@ -89,7 +97,7 @@ app.command()(config_commands.check)
 app.add_typer(config_commands.app, name="config")
 app.add_typer(dkim_commands.app, name="dkim")
 app.add_typer(policy_commands.app, name="policy")
-for commands in (queue_commands.app, story_commands.app, top.app):
+for commands in (queue_commands.app, control_commands.app, story_commands.app, top.app):
     app.registered_commands += commands.registered_commands
 
 

@@ -18,6 +18,7 @@ from common.errors import NotFoundError, UnavailableError, UsageError
 from common.queue import levels, listing, pools
 from common.queue.bodies import Bodies
 from common.queue.listing import Listed
+from common.queue.moving import order_of
 from common.queue.summary import By
 from common.role import connected
 from common.subjects import HELD, READY, SCHEDULED, submission
@@ -158,4 +159,5 @@ def _as_json(listed: Listed) -> dict[str, Any]:
         "priority": entry.priority,
         "attempts": entry.attempts,
         "next_attempt": listed.due,
+        "order": order_of(listed.stored),
     }

@@ -5,6 +5,7 @@ import asyncio
 import structlog
 
 from common import metrics
+from common.controls.watch import Watcher
 from common.counting import level
 from common.key_store import KeyStore
 from common.limits.member import Member, name_of
@@ -14,6 +15,7 @@ from common.policies.policies import Policies
 from common.queue import leases
 from common.queue.finish import Finisher
 from common.queue.lanes import Lanes
+from common.queue.mover import Mover
 from common.queue.room import Disk, ReportRoom
 from common.queue.strikes import Strikes
 from common.queue.sweep import Sweeper
@@ -21,6 +23,7 @@ from common.queue.take import Taker
 from common.role import Role, together
 from outbound.connection import Login
 from outbound.learn import Learner
+from outbound.orders import Orders
 from outbound.prepare import Preparer
 from outbound.reporter import Reporter
 from outbound.resolver import Resolver
@@ -66,18 +69,26 @@ async def main(role: Role) -> None:
     room = ReportRoom(broker, role.servers.max_store, Disk.of(config))
     reporter = Reporter(taker, room, config.hostname, config.delivery.expire)
     strikes = Strikes(broker, pool, role.holder)
-    worker = Worker(name, ways, taker, finisher, preparer, reporter, sites, strikes, learner)
+    controls = Watcher(broker, pool, role.holder, role.incarnation)
+    finisher.may_be_held = controls.may_be_held
+    orders = Orders(controls, taker)
+    worker = Worker(name, ways, taker, finisher, preparer, reporter, sites, strikes, learner, orders)
     policies.on_change = holds.on_change = worker.park.look_again
+    controls.on_change = worker.orders_changed
+    mover = Mover(broker, list(config.pools), reporter.about_stopped)
+    await mover.start()
+    await controls.start()
     await taker.start()
     await strikes.start()
     await member.start()
     following = asyncio.create_task(member.keep())
     sweeper = Sweeper(broker, pool, config.nats.sweep_every, config.nats.orphan_age)
     sweeping = leases.while_alone(broker, f"sweeper.{pool}", role.holder, sweeper.run, role.stopping)
-    signs_of_life = asyncio.create_task(taker.in_progress())
+    moving = leases.while_alone(broker, "mover", f"{pool}-{role.holder}", mover.run, role.stopping)
+    signs_of_life = [asyncio.create_task(work) for work in (taker.in_progress(), controls.keep())]
     try:
         await together(
-            role.stopping, lanes.keep(), worker.run(), worker.expire_parked(), room.watch(), sweeping,
+            role.stopping, lanes.keep(), worker.run(), worker.expire_parked(), room.watch(), sweeping, moving,
             policies.watch(broker), holds.keep(broker), _sample(pool, worker, sites),
         )  # fmt: skip
     finally:
@@ -85,8 +96,8 @@ async def main(role: Role) -> None:
         await lanes.leave(_finish(worker, finisher))
         await strikes.stop()
         await sites.close()
-        following.cancel()
-        signs_of_life.cancel()
+        for task in (*signs_of_life, following):
+            task.cancel()
 
 
 async def _sample(pool: str, worker: Worker, sites: Sites) -> None:

@@ -135,6 +135,10 @@ class Park:
         for line in list(lines or ()):
             self._forget(line)
 
+    def waiting(self) -> list[Taken]:
+        """Who waits."""
+        return [parked.taken for line in self._lines.values() for parked in line.waiting]
+
     def look_again(self) -> None:
         """Something changed: whatever holds a line back may be over."""
         for line in list(self._lines.values()):

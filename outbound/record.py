@@ -8,6 +8,7 @@ import structlog
 
 from common import metrics
 from common.codes import printable
+from common.controls.control import Control
 from common.counting import count, took
 from common.entry import Entry
 from common.event import Event, Status, Type
@@ -70,6 +71,10 @@ class Attempt:
             Type.EXPIRED, Status.UNDELIVERABLE, reason="expired", enhanced_code="4.4.7", text=self.entry.last_reply
         )
 
+    def stopped(self, order: Control) -> Event:
+        """The row of a try that failed for now, of mail that was stopped meanwhile."""
+        return self._row(Type.STOPPED, Status.UNDELIVERABLE, reason="stopped", enhanced_code="5.7.0", text=str(order))
+
     def _failed(self, type_: Type, status: Status, failure: DeliveryFailure, **more: Any) -> Event:
         took = time.time() - self.sent if self.sent else 0.0
         more["time_connect" if failure.phase in _OPENING else "time_transfer"] = took
@@ -124,7 +129,13 @@ class Attempt:
 
 #: Phases before the first message; what comes after counts as transfer.
 _OPENING = ("connect", "banner", "ehlo", "starttls", "auth")
-_WORDS = {Type.DELIVERED: "sent", Type.DEFERRED: "deferred", Type.BOUNCED: "bounced", Type.EXPIRED: "expired"}
+_WORDS = {
+    Type.DELIVERED: "sent",
+    Type.DEFERRED: "deferred",
+    Type.BOUNCED: "bounced",
+    Type.EXPIRED: "expired",
+    Type.STOPPED: "stopped",
+}
 
 
 def _count(row: Event) -> None:

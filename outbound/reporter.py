@@ -5,6 +5,7 @@ import time
 import structlog
 
 from common import content
+from common.broker import Stored
 from common.content import BodyRef, CorruptError
 from common.entry import Entry
 from common.event import Event
@@ -46,6 +47,10 @@ class Reporter:
         entry, now = taken.entry, time.time()
         message = report.build(entry, row, self._hostname, original)
         return report_on(entry, message, report.message_id(entry, self._hostname), now, now + self._expire)
+
+    async def about_stopped(self, stored: Stored, entry: Entry, row: Event) -> Entry | None:
+        """``about`` for an entry that no worker took. Raises BrokerFailure."""
+        return await self.about(Taken(stored.subject, entry, [], maybe_tried=False), row)
 
     def _is_told(self, sender: str) -> bool:
         """Not the null sender, so no report is ever about a report (RFC 5321 4.5.5), and not ourselves."""

@@ -8,6 +8,7 @@ import structlog
 
 from common.broker import BrokerFailure
 from common.content import CorruptError
+from common.controls.control import Action, Control
 from common.keys import BadKeyError
 from common.limits.rates import HORIZON
 from common.queue.bodies import MissingError
@@ -18,6 +19,7 @@ from common.queue.taken import Taken
 from outbound.budget import Budget
 from outbound.failure import DeliveryFailure, temporary
 from outbound.learn import Learner, described
+from outbound.orders import OrderedError, Orders
 from outbound.park import MAX_PARKED, Park, Turn
 from outbound.prepare import Prepared, Preparer, UnsignedError
 from outbound.record import Attempt
@@ -55,8 +57,9 @@ class Worker:
         sites: Sites,
         strikes: Strikes,
         learner: Learner,
+        orders: Orders,
     ) -> None:
-        self.name, self.ways, self._learner = name, ways, learner
+        self.name, self.ways, self._learner, self.orders = name, ways, learner, orders
         self.taker, self.finisher, self.preparer, self.reporter = taker, finisher, preparer, reporter
         self.sites, self.strikes = sites, strikes
         self._tasks: set[asyncio.Task[None]] = set()
@@ -72,7 +75,11 @@ class Worker:
                 self._room.clear()
                 with contextlib.suppress(TimeoutError):  # entries that are dropped make room without a word
                     await asyncio.wait_for(self._room.wait(), 1)
-            self._spawn(await self.taker.take())
+            taken = await self.taker.take()
+            if order := self.orders.over(taken):
+                await self.orders.leave(taken, order)
+            else:
+                self._spawn(taken)
 
     async def expire_parked(self) -> None:
         """End what expires while it waits, for ever."""
@@ -110,7 +117,9 @@ class Worker:
         try:
             if taken.dropped:
                 return
-            if await self.taker.is_current(taken):
+            if order := self.orders.over(taken):
+                await self.orders.leave(taken, order)
+            elif await self.taker.is_current(taken):
                 await self._deliver(taken, way, turn)
             else:
                 await self.finisher.drop(taken)
@@ -124,6 +133,7 @@ class Worker:
             self.taker.finished(taken)
             raise
         finally:
+            self.orders.ended(taken)
             if turn:
                 turn.end()
 
@@ -144,7 +154,7 @@ class Worker:
         entry = taken.entry
         attempt = Attempt(entry, entry.attempts + 1, self.name, time.time())
         if attempt.started >= entry.expires:
-            if taken.begin():
+            if taken.begin() and self.orders.may_end(taken):
                 await self._undeliverable(taken, attempt)
             return
         try:
@@ -160,6 +170,8 @@ class Worker:
             result = await self._at_site(taken, way, turn, attempt)
         except DeliveryFailure as failure:
             await self._failed(taken, attempt, failure, way)
+        except OrderedError as ordered:
+            await self.orders.leave(taken, ordered.order)
         except GoneError:
             await self.finisher.drop(taken)
         except (MissingError, CorruptError) as error:
@@ -173,7 +185,7 @@ class Worker:
     async def _at_site(self, taken: Taken, way: Way, turn: Turn | None, attempt: Attempt) -> Delivered | None:
         """Deliver, or park where it is not its turn (None).
 
-        Raises DeliveryFailure, GoneError, MissingError, CorruptError, PoisonError.
+        Raises DeliveryFailure, OrderedError, GoneError, MissingError, CorruptError, PoisonError.
         """
         await self.finisher.clear.wait()  # nothing goes out while outcomes cannot be stored
         if taken.dropped:
@@ -188,13 +200,19 @@ class Worker:
         if turn is None:
             self.park.push(taken, way, site)
             return None
+        seat, may_begin = turn.seat, turn.begin
+
+        def begin() -> bool:
+            self.orders.set_out(taken)
+            return may_begin()
+
         try:
             async with self.strikes.around(taken.entry), self._memory.use(taken.entry.size):
                 prepared = await self._prepare(taken)
                 attempt.signatures = prepared.signatures
                 attempt.sent = time.time()
                 envelope = Envelope(taken.entry.sender, taken.entry.recipient, taken.entry.smtputf8)
-                return await site.deliver(turn.seat, way, envelope, prepared.message, turn.begin)
+                return await site.deliver(seat, way, envelope, prepared.message, begin)
         except NotNowError as later:
             if not taken.dropped:
                 # who is there a little early waits for its token on the connection
@@ -217,7 +235,7 @@ class Worker:
         if wait <= PATIENCE or self.park.parked < MAX_PARKED // 2:
             self.park.hold(way, site, wait, str(failure))
             self.park.push(taken, way, site)
-        elif taken.begin():
+        elif taken.begin() and self.orders.may_end(taken):
             attempt.number -= 1
             at = min(time.time() + wait, taken.entry.expires)
             later = taken.entry.but(last_reply=str(failure), last_host=failure.said_by)
@@ -230,7 +248,7 @@ class Worker:
             raise temporary("4.7.0", str(error), phase="content", reason="dkim") from error
 
     async def _failed(self, taken: Taken, attempt: Attempt, failure: DeliveryFailure, way: Way | None) -> None:
-        if not taken.begun and not taken.begin():
+        if (not taken.begun and not taken.begin()) or not self.orders.may_end(taken):
             return
         policy = way.policy if way else self.ways.policy(taken.entry.domain)
         retry = await self._learner.learn(failure, way) if way else 0
@@ -239,6 +257,8 @@ class Worker:
             at = min(time.time() + retry, attempt.entry.expires)
         if at is None:
             await self._undeliverable(taken, attempt, failure)
+        elif (order := self.orders.over(taken)) and order.action is Action.STOP:
+            await self._stopped(taken, attempt, order)
         else:
             later = taken.entry.but(attempts=attempt.number, last_reply=str(failure), last_host=failure.said_by)
             await self.finisher.defer(taken, attempt.deferred(failure, at), later, at)
@@ -262,3 +282,16 @@ class Worker:
             later = later.but(last_reply=str(failure), last_host=failure.said_by)
         at = time.time() + self.ways.policy(taken.entry.domain).retry_first
         await self.finisher.defer(taken, attempt.deferred(full, at), later, at)
+
+    async def _stopped(self, taken: Taken, attempt: Attempt, order: Control) -> None:
+        """It was on its way when it was stopped, and it would have to be tried again."""
+        row = attempt.stopped(order)
+        report = await self.reporter.about(taken, row) if order.report and self.reporter.has_room(taken.entry) else None
+        await self.finisher.done(taken, row, report)
+
+    async def orders_changed(self) -> None:
+        """Let go of what is parked under an order, which makes room for others; look again at what was let go of."""
+        for taken in self.park.waiting():
+            if self.orders.over(taken):
+                self.orders.drop(taken)
+        await self.orders.give_back()

@@ -29,6 +29,8 @@ class Context:
     """Seconds from acceptance, for mail sent later from its due time."""
     submit: Submit
     on_reject: OnReject
+    kept_fields: tuple[str, ...] = ()
+    """Fields of the header that controls can match, lower case."""
 
     @classmethod
     def of(cls, config: Config, listener: Listener, submit: Submit, on_reject: OnReject) -> Self:
@@ -42,6 +44,7 @@ class Context:
             expire=config.delivery.expire,
             submit=submit,
             on_reject=on_reject,
+            kept_fields=tuple(config.controls.headers),
         )
 
     def may_relay(self, client: str) -> bool:

@@ -167,7 +167,7 @@ class Dialogue:
         )
         listener = self.context.listener
         pools = self.context.pools if self._trusted and listener.options else ()
-        return Message(trace, listener.max_message, pools)
+        return Message(trace, listener.max_message, pools, self.context.kept_fields)
 
     def refuse(self, phase: str, reply: Reply, argument: str = "") -> Reply:
         """Log and report a refusal; gives the reply to send, which is 421 after too many errors."""

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from common.codes import LOOP, TOO_BIG, Reply, printable
 from common.content import Compressor
+from common.controls.control import kept_value
 from smtpd_ingress.headers import HeaderReader
 from smtpd_ingress.options import PREFIX, Options, read_options
 from smtpd_ingress.rejection import RefusedError
@@ -56,12 +57,17 @@ class Message:
     Options in the header are removed; they count only where there are ``pools``, the names that one may choose from.
     """
 
-    def __init__(self, trace: Trace, max_size: int, pools: Collection[str] = ()) -> None:
+    def __init__(
+        self, trace: Trace, max_size: int, pools: Collection[str] = (), kept_fields: Collection[str] = ()
+    ) -> None:
         self._trace, self._max_size, self._pools = trace, max_size, pools
         self._header: HeaderReader | None = HeaderReader()
         self._content = Compressor()
         self._taken = 0
         self.submission = trace.submission
+        self._kept_fields = kept_fields
+        self.kept: dict[str, str] = {}
+        """The first field of each name in ``kept_fields`` (lower case): name to value."""
         self.message_id = ""
         self.options = Options()
         self.refusal: Reply | None = None
@@ -105,6 +111,7 @@ class Message:
             self._refuse(error.reply)
             return
         first = {field.name: field for field in reversed(fields)}
+        self.kept = {name: kept_value(first[name].value) for name in self._kept_fields if name in first}
         added = self._trace.received
         if identifier := first.get("message-id"):
             self.message_id = printable(identifier.value[:_MAX_LINE])

@@ -45,6 +45,7 @@ class Transaction:
                 due=due,
                 tags=message.options.tags,
                 meta=message.options.meta,
+                headers=message.kept,
                 message_id=message.message_id,
                 interface=interface,
                 client_address=client,

@@ -1,1 +1,1 @@
-"""Controls: standing orders that hold back or end mail."""
+"""Controls: standing orders that hold mail back (pause) or end it (stop), in force in every worker."""

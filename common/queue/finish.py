@@ -61,6 +61,8 @@ class Finisher:
         self._timer: asyncio.TimerHandle | None = None
         self._running: set[asyncio.Task[None]] = set()
         self._blocked = 0
+        self.may_be_held: Callable[[Entry], bool] = lambda entry: False
+        """Whether there may be a held copy of an entry in our hands (``controls``), which goes with it."""
         self.clear = asyncio.Event()
         """Not set while an outcome could not be stored: begin nothing new."""
         self.clear.set()
@@ -174,6 +176,8 @@ class Finisher:
             if outcome.report is not None:
                 await self._report(outcome.report)
             await self._remove(taken.copies)
+            if self.may_be_held(taken.entry):
+                await self._until_done(lambda: self.broker.purge(self.stream, as_kind(HELD, taken.subject)))
             self.taker.finished(taken)
             if outcome.later is None:
                 await self._release(taken.entry)

@@ -14,13 +14,14 @@ def scheduled(ready: str, body: bytes, identifier: str, at: float) -> Message:
 
     One per delivery: a second one replaces the first.
     """
-    headers = {
-        "Nats-Schedule": f"{_AT}{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%S.%fZ}",
-        "Nats-Schedule-Target": ready,
-        # the fired entry replaces an older copy of itself
-        "Nats-Schedule-Rollup": "sub",
-    }
+    headers = schedule_headers(ready, f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%S.%fZ}")
     return with_id(as_kind(SCHEDULED, ready), body, identifier, **headers)
+
+
+def schedule_headers(ready: str, at: str) -> dict[str, str]:
+    """What makes a message a schedule; ``at`` as RFC 3339 writes it."""
+    # the fired entry replaces an older copy of itself
+    return {"Nats-Schedule": f"{_AT}{at}", "Nats-Schedule-Target": ready, "Nats-Schedule-Rollup": "sub"}
 
 
 def due(headers: Mapping[str, str]) -> str:

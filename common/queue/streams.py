@@ -16,6 +16,8 @@ DUPLICATE_WINDOW = 120
 LEASE = 10
 #: A strike counts for so many seconds (``strikes``).
 STRIKE = 3600
+#: How far an order's work is or was is known for so many seconds; one that lasts longer is gone through again.
+MOVES = 90 * 86_400
 
 _SECOND = 1_000_000_000
 _NAME_IN_USE = 10058
@@ -47,6 +49,8 @@ def _definitions(pools: list[str], max_store: int, replicas: int) -> list[dict[s
         {**common, **bucket, "name": "KV_intents", "subjects": ["$KV.intents.>"]},
         {**common, **bucket, "name": "KV_policies", "subjects": ["$KV.policies.>"]},
         {**common, **bucket, "name": "KV_holds", "subjects": ["$KV.holds.>"], "allow_msg_ttl": True},
+        {**common, **bucket, "name": "KV_controls", "subjects": ["$KV.controls.>"]},
+        {**common, **bucket, "name": "KV_moves", "subjects": ["$KV.moves.>"], "max_age": MOVES * _SECOND},
         {**common, **bucket, **_in_memory(LEASE), "name": "KV_leases", "subjects": ["$KV.leases.>"]},
         {**common, **bucket, **_in_memory(STRIKE), "name": "KV_strikes", "subjects": ["$KV.strikes.>"]},
     ]

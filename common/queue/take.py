@@ -154,6 +154,12 @@ class Taker:
         taken.entry = Entry.unpack(stored.body)
         return await self.content(taken)
 
+    async def give_back(self, copy: Copy) -> None:
+        """Have the broker hand out again what was dropped, if its consumer is still ours to read."""
+        if self.is_read(copy):
+            with contextlib.suppress(BrokerFailure):
+                await self.broker.publish(copy.reply, b"-NAK")
+
     def shed(self, taken: Taken) -> None:
         """Let go of content in the entry; ``content`` fetches it again."""
         if isinstance(taken.entry.content, bytes):

@@ -28,12 +28,13 @@ def load(file: Path) -> ModuleType:
     return module
 
 
-MODULES = {
-    name: load(TESTS / "fault" / f"test_crash_{name}.py") for name in ("ingress", "worker", "broker", "recorder")
-}
+NAMES = ("ingress", "worker", "mover", "broker", "recorder")
+MODULES = {name: load(TESTS / "fault" / f"test_crash_{name}.py") for name in NAMES}
+#: Tests of rows, and the module of each.
+ROWS = {"test_taking_mail": "ingress", "test_delivering": "worker", "test_moving": "mover", "test_broker": "broker"}
 CASES = {
     f"{test}[{row.name}]": row
-    for test, module in (("test_taking_mail", "ingress"), ("test_delivering", "worker"), ("test_broker", "broker"))
+    for test, module in ROWS.items()
     for row in MODULES[module].ROWS
 }
 

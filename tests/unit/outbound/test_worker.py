@@ -18,6 +18,7 @@ from common import subjects
 from common.broker import Broker
 from common.config import Config, Delivery
 from common.content import store
+from common.controls.watch import Watcher
 from common.event import unpack
 from common.ids import report_id
 from common.key_store import KeyStore
@@ -33,6 +34,7 @@ from outbound import park as park_module
 from outbound import worker as worker_module
 from outbound.failure import DeliveryFailure, permanent, temporary
 from outbound.learn import Learner
+from outbound.orders import Orders
 from outbound.park import Parked
 from outbound.prepare import Preparer
 from outbound.reporter import Reporter
@@ -132,12 +134,13 @@ class Working:
     outlet: Outlet
     world: World
     task: asyncio.Task[None]
-    watch: asyncio.Task[None]
+    watch: list[asyncio.Task[None]]
     holds: Holds
 
     async def close(self) -> None:
         self.task.cancel()
-        self.watch.cancel()
+        for task in self.watch:
+            task.cancel()
         self.world.found.set()
         for site in self.world.sites.values():
             site.gate.set()
@@ -148,7 +151,9 @@ class Working:
 async def start(
     broker: Broker, folder: Path, slot: str = "w0", max_store: int = 10**9, **delivery: Any
 ) -> Working:
-    outlet, world = await open_outlet(broker, slot), World()
+    watcher = Watcher(broker, "default", slot, f"{slot}-1")
+    await watcher.start()
+    outlet, world = await open_outlet(broker, slot, f"{slot}-1"), World()
     keys = KeyStore("file://{data_dir}/{domain}.{selector}.pem", str(folder))
     preparer = Preparer(outlet.taker, keys, signature_required=False)
     parts: tuple[Any, Any] = world, world
@@ -158,8 +163,11 @@ async def start(
     policies, holds = Policies(reading.of_config(Config(delivery=Delivery(**delivery)), None)), Holds()
     ways = Ways(from_rules(policies), holds, parts[0], "default")
     learner = Learner(policies, holds, broker, outlet.finisher, slot)
-    worker = Worker(slot, ways, outlet.taker, outlet.finisher, preparer, reporter, parts[1], strikes, learner)
-    watch = asyncio.create_task(room.watch())
+    outlet.finisher.may_be_held = watcher.may_be_held
+    orders = Orders(watcher, outlet.taker)
+    worker = Worker(slot, ways, outlet.taker, outlet.finisher, preparer, reporter, parts[1], strikes, learner, orders)
+    watcher.on_change = worker.orders_changed
+    watch = [asyncio.create_task(work) for work in (room.watch(), watcher.keep())]
     policies.on_change = holds.on_change = worker.park.look_again
     return Working(worker, outlet, world, asyncio.create_task(worker.run()), watch, holds)
 

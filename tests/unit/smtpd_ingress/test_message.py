@@ -139,3 +139,11 @@ def test_message_id_is_fit_for_logs_and_entries() -> None:
 def test_whatever_is_fed_pieces_make_no_difference(data: bytes, size: int) -> None:
     data += b"\r\n"
     assert take(data, size=size)[0] == take(data)[0]
+
+
+def test_fields_that_controls_match_are_kept() -> None:
+    message = Message(trace(), 10**6, kept_fields=("list-id", "precedence", "x-job"))
+    message.feed(b"List-ID:  News\r\n <a.example>\r\nlist-id: second\r\nX-Job: " + b"j" * 500)
+    message.feed(b"\r\n\r\nPrecedence: bulk\r\n")
+    message.finish()
+    assert message.kept == {"list-id": "News <a.example>", "x-job": "j" * 200}

@@ -1,0 +1,62 @@
+"""Retry now: what waits for another try goes at once; what is held as poison or unreadable, by choice."""
+
+import time
+from collections.abc import AsyncIterator
+
+from common.broker import Broker, BrokerError, Stored, with_id
+from common.controls.control import Match
+from common.entry import Entry
+from common.event import Event, Type, pack
+from common.queue.moving import order_of, put_all, readable, to_ready
+from common.queue.progress import delivery_of
+from common.subjects import HELD, SCHEDULED, Kind, events, queue_stream
+
+PAGE, PAGE_BYTES = 1000, 4 * 2**20
+
+
+async def retry(
+    broker: Broker, pools: list[str], match: Match, *, held: bool = False, later: bool = False, why: str = ""
+) -> AsyncIterator[int]:
+    """Make ready what matches: mail that waits for its next try, with ``later`` mail sent later too.
+
+    ``held``: instead what was set aside, but for what is under an order; ``why`` stands in its rows. Gives the
+    number after each page. Raises what the broker raises.
+    """
+    kind: Kind = HELD if held else SCHEDULED
+    for pool in pools if not match.pool else [match.pool]:
+        first = 1
+        query = {"batch": PAGE, "max_bytes": PAGE_BYTES, "next_by_subj": match.filter(kind, pool)}
+        while page := await broker.page(queue_stream(pool), {"seq": first, **query}):
+            chosen = [stored for stored in page if _is_meant(match, stored, held, later)]
+            try:
+                await put_all(broker, [to_ready(stored) for stored in chosen])
+            except BrokerError as error:
+                if error.code not in BrokerError.WRONG_SEQUENCE:
+                    raise
+                continue  # one of them has fired meanwhile
+            if held and chosen:
+                rows = [_row(pool, stored, why) for stored in chosen]
+                await broker.store([with_id(events(pool), pack(rows), f"retry.{rows[0].id}")])
+            yield len(chosen)
+            first = page[-1].sequence + 1
+
+
+def _is_meant(match: Match, stored: Stored, held: bool, later: bool) -> bool:
+    entry = readable(stored.body)
+    if not (match.is_exact or (entry and match.covers(entry))):
+        return False
+    if held:
+        return not order_of(stored)
+    return later or not _is_sent_later(entry)
+
+
+def _is_sent_later(entry: Entry | None) -> bool:
+    return entry is not None and entry.due > time.time() and not entry.last_reply
+
+
+def _row(pool: str, stored: Stored, why: str) -> Event:
+    delivery = delivery_of(stored)
+    return Event(
+        time=time.time(), type=Type.RESUMED, reason="retry", text=why, pool=pool, delivery=delivery,
+        submission=delivery.rpartition("-")[0],
+    )  # fmt: skip

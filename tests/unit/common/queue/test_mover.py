@@ -1,0 +1,231 @@
+"""What is under an order leaves the queue and comes back; nothing else moves, nothing is lost or told twice."""
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+from control_support import done, end, give, moving, told
+from queue_support import kinds, submit
+from support import make_entry, until
+
+from common.broker import Broker
+from common.controls import store
+from common.controls.control import Match
+from common.entry import Entry
+from common.ids import new_id
+from common.queue import listing, mover
+from common.queue.finish import Finisher
+from common.queue.moving import ORDER
+from common.queue.schedule import scheduled
+from common.queue.take import Taker
+from common.subjects import entry as entry_subject
+
+SPRING = {"tags": ("spring", "web")}
+
+
+def campaign(count: int, **changes: Any) -> list[Entry]:
+    return [make_entry(f"r{i}@d{i % 3}.example", **SPRING, **changes) for i in range(count)]
+
+
+async def submit_all(broker: Broker, entries: list[Entry]) -> None:
+    await asyncio.gather(*(submit(broker, entry) for entry in entries))
+
+
+async def schedule(broker: Broker, entry: Entry, at: float) -> None:
+    await broker.put(scheduled(entry_subject("q", entry), entry.pack(), new_id(), at))
+
+
+async def entries(broker: Broker) -> dict[str, listing.Listed]:
+    return {listed.id: listed async for listed in listing.entries(broker, "default")}
+
+
+@pytest.fixture(autouse=True)
+def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mover, "STEP", 4)
+
+
+async def test_paused_and_resumed(broker: Broker) -> None:
+    await submit_all(broker, [*campaign(10), make_entry("other@d0.example")])
+    before = {id_: listed.entry for id_, listed in (await entries(broker)).items()}
+    async with moving(broker):
+        order = await give(broker)
+        assert (await done(broker, order)).moved == 10
+        assert await kinds(broker) == ["h"] * 10 + ["q"]
+        held = [listed for listed in (await entries(broker)).values() if listed.kind == "h"]
+        assert {listed.reason for listed in held} == {f"paused by ann@desk: wrong price (order {order.id})"}
+        assert {listed.stored.headers[ORDER] for listed in held} == {order.id}
+        await end(broker, order)
+    assert await kinds(broker) == ["q"] * 11
+    after = {id_: listed.entry for id_, listed in (await entries(broker)).items()}
+    assert after.keys() == before.keys()
+    for id_, entry in after.items():
+        assert entry
+        was = before[id_]
+        assert was
+        assert entry.but(expires=was.expires) == was
+        assert (entry.expires > was.expires) == (entry.campaign == "spring")
+    assert await told(broker) == {"deferred": 10, "resumed": 10, "admin": 2}
+
+
+async def test_stopped_in_every_state(broker: Broker) -> None:
+    """Ready, waiting for a retry, sent later, held by a pause, held as poison; nothing of others."""
+    soon = time.time() + 3600
+    await submit_all(broker, [*campaign(6), *campaign(2, due=soon), make_entry("other@d0.example")])
+    for entry in campaign(3, attempts=2, last_reply="450 later"):
+        await schedule(broker, entry, soon)
+    poison = campaign(1)[0]
+    await Finisher(broker, "default", Taker(broker, "default")).hold(
+        entry_subject("h", poison), 10**6, poison.pack(), "poison", "poison"
+    )
+    async with moving(broker):
+        pause = await give(broker, match=Match(tag="web"))
+        await done(broker, pause)
+        assert await kinds(broker) == ["h"] * 12 + ["q"]
+        stop = await give(broker, "stop")
+        assert (await done(broker, stop)).moved == 12
+    assert await kinds(broker) == ["q"]
+    assert await told(broker) == {"deferred": 11, "held": 1, "stopped": 12, "admin": 2}
+
+
+async def test_retries_and_mail_sent_later_keep_their_time(broker: Broker) -> None:
+    soon = time.time() + 3600
+    [later] = campaign(1, due=soon)
+    [retry] = campaign(1, attempts=2, last_reply="450 later")
+    [overdue] = campaign(1, attempts=1, last_reply="450 later")
+    await submit(broker, later)
+    await schedule(broker, retry, soon)
+    await schedule(broker, overdue, time.time() + 1.5)
+    before = await entries(broker)
+    async with moving(broker):
+        order = await give(broker)
+        await done(broker, order)
+        assert await kinds(broker) == ["h"] * 3
+        await asyncio.sleep(max(0, before[overdue.id].entry.accepted + 1.6 - time.time()))  # type: ignore[union-attr]
+        await end(broker, order)
+    after = await entries(broker)
+    assert {id_: listed.kind for id_, listed in after.items()} == {later.id: "s", retry.id: "s", overdue.id: "q"}
+    assert after[later.id].due == before[later.id].due
+    assert after[retry.id].due == before[retry.id].due
+    entry, was = after[later.id].entry, before[later.id].entry
+    assert entry
+    assert was
+    assert entry.expires == was.expires  # it counts from its due time, which has not come
+
+
+async def test_what_comes_later_is_taken_when_a_worker_met_it(broker: Broker) -> None:
+    async with moving(broker):
+        order = await give(broker)
+        await done(broker, order)
+        await submit_all(broker, campaign(3))
+        await broker.publish(f"postjet.met.{order.id}", b"")
+        await until(lambda: held_only(broker))
+
+
+async def held_only(broker: Broker) -> bool:
+    return set(await kinds(broker)) == {"h"}
+
+
+async def test_two_orders_about_the_same_mail(broker: Broker) -> None:
+    """Who is let go by one is still held by the other, and told of once."""
+    await submit_all(broker, campaign(5))
+    async with moving(broker):
+        first = await give(broker)
+        await done(broker, first)
+        second = await give(broker, match=Match(tag="web"))
+        await done(broker, second)
+        await end(broker, first)
+        assert await kinds(broker) == ["h"] * 5
+        assert {one.stored.headers[ORDER] for one in (await entries(broker)).values()} == {second.id}
+        await end(broker, second)
+    assert await kinds(broker) == ["q"] * 5
+    assert await told(broker) == {"deferred": 5, "resumed": 5, "admin": 4}
+
+
+async def test_an_order_ends_by_itself(broker: Broker) -> None:
+    await submit_all(broker, campaign(5))
+    async with moving(broker):
+        order = await give(broker, until=time.time() + 1)
+        await done(broker, order)
+        assert await kinds(broker) == ["h"] * 5
+        await until(lambda: nothing_held(broker))
+
+
+async def nothing_held(broker: Broker) -> bool:
+    return "h" not in await kinds(broker)
+
+
+async def test_schedules_that_fire_meanwhile_are_stopped_and_told_once(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are told of while they are scheduled, and are ready when they are to be removed."""
+    for entry in campaign(6, attempts=1, last_reply="450 later"):
+        await schedule(broker, entry, time.time() + 2)
+    remove = mover.Mover._remove
+
+    async def late(self: mover.Mover, job: Any, range_: Any, *args: Any, **options: Any) -> None:
+        if range_[1] == "s":
+            await until(lambda: all_fired(broker))
+        await remove(self, job, range_, *args, **options)
+
+    monkeypatch.setattr(mover.Mover, "_remove", late)
+    async with moving(broker):
+        order = await give(broker, "stop")
+        await done(broker, order)
+    assert await kinds(broker) == []
+    assert await told(broker) == {"stopped": 6, "admin": 1}
+
+
+async def all_fired(broker: Broker) -> bool:
+    return "s" not in await kinds(broker)
+
+
+STEPS = {
+    "pause": ("_save", "_tell", "_hold", "_remove"),
+    "stop": ("_save", "_tell", "_stop", "_remove"),
+    "resume": ("_save", "_tell", "_bring_back"),
+}
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize(("action", "step"), [(action, step) for action, steps in STEPS.items() for step in steps])
+async def test_a_mover_that_dies_at_any_step(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch, action: str, step: str, when: str
+) -> None:
+    """The next one goes on where it died; nothing is lost, nothing is told twice."""
+    await submit_all(broker, campaign(10))
+    order = await give(broker, "stop" if action == "stop" else "pause")
+    if action == "resume":
+        async with moving(broker):
+            await done(broker, order)
+        await store.end(broker, order, "bob@desk")
+    original, calls, dead = getattr(mover.Mover, step), 0, asyncio.Event()
+
+    async def dying(self: Any, *args: Any, **options: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        result = None if calls == 2 and when == "before" else await original(self, *args, **options)
+        if calls == 2:
+            dead.set()
+            await asyncio.Event().wait()
+        return result
+
+    with monkeypatch.context() as patch:
+        patch.setattr(mover.Mover, step, dying)
+        async with moving(broker):
+            await asyncio.wait_for(dead.wait(), 20)
+    async with moving(broker):
+        if action == "resume":
+            await until(lambda: is_over(broker))
+        else:
+            await done(broker, order)
+    assert await kinds(broker) == {"pause": ["h"] * 10, "stop": [], "resume": ["q"] * 10}[action]
+    counts = await told(broker)
+    del counts["admin"]
+    assert counts == {
+        "pause": {"deferred": 10}, "stop": {"stopped": 10}, "resume": {"deferred": 10, "resumed": 10},
+    }[action]  # fmt: skip
+
+
+async def is_over(broker: Broker) -> bool:
+    return not await store.read(broker)
