@@ -8,7 +8,6 @@ import structlog
 
 from common.broker import BrokerFailure
 from common.content import CorruptError
-from common.controls.control import Action, Control
 from common.keys import BadKeyError
 from common.limits.rates import HORIZON
 from common.queue.bodies import MissingError
@@ -17,6 +16,7 @@ from common.queue.strikes import PoisonError, Strikes
 from common.queue.take import GoneError, Taker
 from common.queue.taken import Taken
 from outbound.budget import Budget
+from outbound.ending import Endings
 from outbound.failure import DeliveryFailure, temporary
 from outbound.learn import Learner, described
 from outbound.orders import OrderedError, Orders
@@ -24,7 +24,6 @@ from outbound.park import MAX_PARKED, Park, Turn
 from outbound.prepare import Prepared, Preparer, UnsignedError
 from outbound.record import Attempt
 from outbound.reporter import Reporter
-from outbound.retry import next_attempt
 from outbound.seat import NotNowError
 from outbound.site import Delivered, Site
 from outbound.sites import Sites
@@ -59,11 +58,12 @@ class Worker:
         learner: Learner,
         orders: Orders,
     ) -> None:
-        self.name, self.ways, self._learner, self.orders = name, ways, learner, orders
-        self.taker, self.finisher, self.preparer, self.reporter = taker, finisher, preparer, reporter
+        self.name, self.ways, self.orders = name, ways, orders
+        self.taker, self.finisher, self.preparer = taker, finisher, preparer
         self.sites, self.strikes = sites, strikes
         self._tasks: set[asyncio.Task[None]] = set()
         self._memory = Budget(MAX_LARGE_BYTES, LARGE)
+        self.endings = Endings(finisher, reporter, ways, learner, orders, self._memory)
         self.park = Park(sites, taker.shed, self._spawn)
         self._room = asyncio.Event()
 
@@ -154,8 +154,7 @@ class Worker:
         entry = taken.entry
         attempt = Attempt(entry, entry.attempts + 1, self.name, time.time())
         if attempt.started >= entry.expires:
-            if taken.begin() and self.orders.may_end(taken):
-                await self._undeliverable(taken, attempt)
+            await self.endings.expired(taken, attempt)
             return
         try:
             if way is None:
@@ -169,7 +168,7 @@ class Worker:
             attempt.goes(way)
             result = await self._at_site(taken, way, turn, attempt)
         except DeliveryFailure as failure:
-            await self._failed(taken, attempt, failure, way)
+            await self.endings.failed(taken, attempt, failure, way)
         except OrderedError as ordered:
             await self.orders.leave(taken, ordered.order)
         except GoneError:
@@ -235,59 +234,14 @@ class Worker:
         if wait <= PATIENCE or self.park.parked < MAX_PARKED // 2:
             self.park.hold(way, site, wait, str(failure))
             self.park.push(taken, way, site)
-        elif taken.begin() and self.orders.may_end(taken):
-            attempt.number -= 1
-            at = min(time.time() + wait, taken.entry.expires)
-            later = taken.entry.but(last_reply=str(failure), last_host=failure.said_by)
-            await self.finisher.defer(taken, attempt.deferred(failure, at), later, at)
+        else:
+            await self.endings.postponed(taken, attempt, failure, wait)
 
     async def _prepare(self, taken: Taken) -> Prepared:
         try:
             return await self.preparer.prepare(taken)
         except (BadKeyError, UnsignedError) as error:
             raise temporary("4.7.0", str(error), phase="content", reason="dkim") from error
-
-    async def _failed(self, taken: Taken, attempt: Attempt, failure: DeliveryFailure, way: Way | None) -> None:
-        if (not taken.begun and not taken.begin()) or not self.orders.may_end(taken):
-            return
-        policy = way.policy if way else self.ways.policy(taken.entry.domain)
-        retry = await self._learner.learn(failure, way) if way else 0
-        at = None if failure.permanent else next_attempt(attempt.entry, attempt.number, time.time(), policy)
-        if at and retry:
-            at = min(time.time() + retry, attempt.entry.expires)
-        if at is None:
-            await self._undeliverable(taken, attempt, failure)
-        elif (order := self.orders.over(taken)) and order.action is Action.STOP:
-            await self._stopped(taken, attempt, order)
-        else:
-            later = taken.entry.but(attempts=attempt.number, last_reply=str(failure), last_host=failure.said_by)
-            await self.finisher.defer(taken, attempt.deferred(failure, at), later, at)
-
-    async def _undeliverable(self, taken: Taken, attempt: Attempt, failure: DeliveryFailure | None = None) -> None:
-        """It has failed, or expired, which its sender is told. Until there is room for that it stays and waits."""
-        async with self._memory.use(taken.entry.size):
-            if not self.reporter.has_room(taken.entry):
-                await self._wait_for_room(taken, attempt, failure)
-                return
-            row = attempt.bounced(failure) if failure else attempt.expired()
-            report = await self.reporter.about(taken, row)
-        await self.finisher.done(taken, row, report)
-
-    async def _wait_for_room(self, taken: Taken, attempt: Attempt, failure: DeliveryFailure | None) -> None:
-        """A store filled up with reports would take no outcome any more, and so never become empty again."""
-        why = f"no room for the report that it {f'failed: {failure}' if failure else 'expired'}"
-        full = temporary("4.3.1", why, phase="report", reason="full", code=452)
-        later = taken.entry.but(last_reply=taken.entry.last_reply or str(full))
-        if failure:
-            later = later.but(last_reply=str(failure), last_host=failure.said_by)
-        at = time.time() + self.ways.policy(taken.entry.domain).retry_first
-        await self.finisher.defer(taken, attempt.deferred(full, at), later, at)
-
-    async def _stopped(self, taken: Taken, attempt: Attempt, order: Control) -> None:
-        """It was on its way when it was stopped, and it would have to be tried again."""
-        row = attempt.stopped(order)
-        report = await self.reporter.about(taken, row) if order.report and self.reporter.has_room(taken.entry) else None
-        await self.finisher.done(taken, row, report)
 
     async def orders_changed(self) -> None:
         """Let go of what is parked under an order, which makes room for others; look again at what was let go of."""

@@ -1,0 +1,91 @@
+"""How an attempt ends that did not deliver: tried again, given up, stopped, or put off until it makes sense."""
+
+import time
+
+from common.controls.control import Action, Control
+from common.queue.finish import Finisher
+from common.queue.taken import Taken
+from outbound.budget import Budget
+from outbound.failure import DeliveryFailure, temporary
+from outbound.learn import Learner
+from outbound.orders import Orders
+from outbound.record import Attempt
+from outbound.reporter import Reporter
+from outbound.retry import next_attempt
+from outbound.ways import Way, Ways
+
+
+class Endings:
+    """Ends attempts. ``memory`` bounds the bytes of large messages, which reports hold too."""
+
+    def __init__(
+        self,
+        finisher: Finisher,
+        reporter: Reporter,
+        ways: Ways,
+        learner: Learner,
+        orders: Orders,
+        memory: Budget,
+    ) -> None:
+        self._finisher, self._reporter, self._ways = finisher, reporter, ways
+        self._learner, self._orders, self._memory = learner, orders, memory
+
+    async def failed(self, taken: Taken, attempt: Attempt, failure: DeliveryFailure, way: Way | None) -> None:
+        """An attempt failed; ``way`` is None where it found none."""
+        if not self._may_end(taken):
+            return
+        policy = way.policy if way else self._ways.policy(taken.entry.domain)
+        retry = await self._learner.learn(failure, way) if way else 0
+        at = None if failure.permanent else next_attempt(attempt.entry, attempt.number, time.time(), policy)
+        if at and retry:
+            at = min(time.time() + retry, attempt.entry.expires)
+        if at is None:
+            await self._undeliverable(taken, attempt, failure)
+        elif (order := self._orders.over(taken)) and order.action is Action.STOP:
+            await self._stopped(taken, attempt, order)
+        else:
+            later = taken.entry.but(attempts=attempt.number, last_reply=str(failure), last_host=failure.said_by)
+            await self._finisher.defer(taken, attempt.deferred(failure, at), later, at)
+
+    async def expired(self, taken: Taken, attempt: Attempt) -> None:
+        """It is too old to be tried."""
+        if self._may_end(taken):
+            await self._undeliverable(taken, attempt)
+
+    async def postponed(self, taken: Taken, attempt: Attempt, failure: DeliveryFailure, wait: float) -> None:
+        """It is not tried for so many seconds, which is no attempt and makes no later delay longer."""
+        if self._may_end(taken):
+            attempt.number -= 1
+            at = min(time.time() + wait, taken.entry.expires)
+            later = taken.entry.but(last_reply=str(failure), last_host=failure.said_by)
+            await self._finisher.defer(taken, attempt.deferred(failure, at), later, at)
+
+    def _may_end(self, taken: Taken) -> bool:
+        """Whether the entry is still ours, and no order's."""
+        return (taken.begun or taken.begin()) and self._orders.may_end(taken)
+
+    async def _undeliverable(self, taken: Taken, attempt: Attempt, failure: DeliveryFailure | None = None) -> None:
+        """It has failed, or expired, which its sender is told. Until there is room for that it stays and waits."""
+        async with self._memory.use(taken.entry.size):
+            if not self._reporter.has_room(taken.entry):
+                await self._wait_for_room(taken, attempt, failure)
+                return
+            row = attempt.bounced(failure) if failure else attempt.expired()
+            report = await self._reporter.about(taken, row)
+        await self._finisher.done(taken, row, report)
+
+    async def _wait_for_room(self, taken: Taken, attempt: Attempt, failure: DeliveryFailure | None) -> None:
+        """A store filled up with reports would take no outcome any more, and so never become empty again."""
+        why = f"no room for the report that it {f'failed: {failure}' if failure else 'expired'}"
+        full = temporary("4.3.1", why, phase="report", reason="full", code=452)
+        later = taken.entry.but(last_reply=taken.entry.last_reply or str(full))
+        if failure:
+            later = later.but(last_reply=str(failure), last_host=failure.said_by)
+        at = time.time() + self._ways.policy(taken.entry.domain).retry_first
+        await self._finisher.defer(taken, attempt.deferred(full, at), later, at)
+
+    async def _stopped(self, taken: Taken, attempt: Attempt, order: Control) -> None:
+        """It was on its way when it was stopped, and it would have to be tried again."""
+        row = attempt.stopped(order)
+        has_room = order.report and self._reporter.has_room(taken.entry)
+        await self._finisher.done(taken, row, await self._reporter.about(taken, row) if has_room else None)
