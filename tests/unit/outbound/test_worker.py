@@ -241,10 +241,10 @@ async def test_parked_mail_does_not_go_out_while_outcomes_cannot_be_stored(broke
     site.gate.set()
     await until(lambda: _is_left(broker, 2))  # the first has gone, so there is room at the site
     await until(lambda: working.worker.park.parked == 1)
-    assert site.asked == ["r0@a.example"]
+    assert len(site.asked) == 1
     working.outlet.finisher.clear.set()
     await until(lambda: finished(broker))
-    assert site.asked == [f"r{i}@a.example" for i in range(3)]
+    assert sorted(site.asked) == [f"r{i}@a.example" for i in range(3)]  # who is looked up first comes later
 
 
 async def test_a_broker_away_stops_the_worker_and_lets_it_go_on(nats: Nats, broker: Broker, working: Working) -> None:
