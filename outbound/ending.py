@@ -36,9 +36,10 @@ class Endings:
             return
         policy = way.policy if way else self._ways.policy(taken.entry.domain)
         retry = await self._learner.learn(failure, way) if way else 0
-        at = None if failure.permanent else next_attempt(attempt.entry, attempt.number, time.time(), policy)
+        expires = self._ways.expires(taken.entry, policy)
+        at = None if failure.permanent else next_attempt(expires, attempt.number, time.time(), policy)
         if at and retry:
-            at = min(time.time() + retry, attempt.entry.expires)
+            at = min(time.time() + retry, expires)
         if at is None:
             await self._undeliverable(taken, attempt, failure)
         elif (order := self._orders.over(taken)) and order.action is Action.STOP:
@@ -52,11 +53,11 @@ class Endings:
         if self._may_end(taken):
             await self._undeliverable(taken, attempt)
 
-    async def postponed(self, taken: Taken, attempt: Attempt, failure: DeliveryFailure, wait: float) -> None:
+    async def postponed(self, taken: Taken, attempt: Attempt, failure: DeliveryFailure, wait: float, way: Way) -> None:
         """It is not tried for so many seconds, which is no attempt and makes no later delay longer."""
         if self._may_end(taken):
             attempt.number -= 1
-            at = min(time.time() + wait, taken.entry.expires)
+            at = min(time.time() + wait, self._ways.expires(taken.entry, way.policy))
             later = taken.entry.but(last_reply=str(failure), last_host=failure.said_by)
             await self._finisher.defer(taken, attempt.deferred(failure, at), later, at)
 

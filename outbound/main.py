@@ -62,7 +62,7 @@ async def main(role: Role) -> None:
     policies, holds = Policies.load(config, role.config_file), Holds()
     await policies.look(broker)
     await holds.look(broker)
-    ways = Ways(from_rules(policies), holds, router, pool, own.source_addresses)
+    ways = Ways(from_rules(policies), holds, router, pool, own.source_addresses, config.delivery.expire)
     name = f"{role.name}-{role.slot}"
     learner = Learner(policies, holds, broker, finisher, name)
     preparer = Preparer(taker, keys, signature_required=config.dkim.required)

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from common.entry import Entry
+from common.policies.policy import Policy
 from common.queue.bands import Bands
 from common.queue.taken import Taken
 from outbound.seat import Seat
@@ -26,6 +28,7 @@ class Parked(NamedTuple):
     taken: Taken
     way: Way
     since: float
+    expires: float
 
 
 @dataclass(eq=False, slots=True)
@@ -84,8 +87,14 @@ class Turn:
 class Park:
     """``go`` is called with whose turn it is."""
 
-    def __init__(self, sites: Sites, shed: Callable[[Taken], None], go: Callable[[Taken, Way, Turn], None]) -> None:
-        self._sites, self._shed, self._go = sites, shed, go
+    def __init__(
+        self,
+        sites: Sites,
+        shed: Callable[[Taken], None],
+        go: Callable[[Taken, Way, Turn], None],
+        expires: Callable[[Entry, Policy], float],
+    ) -> None:
+        self._sites, self._shed, self._go, self._expires = sites, shed, go, expires
         self._lines: dict[tuple[str, object, str], Line] = {}
         self._of_site: dict[Site, OrderedDict[Line, None]] = {}
         self._is_over = False
@@ -110,7 +119,8 @@ class Park:
             self._shed(taken)
         line = self._line(way, site)
         line.since = line.since or time.time()
-        line.waiting.push(taken.entry.priority, Parked(taken, way, time.monotonic()))
+        expires = self._expires(taken.entry, way.policy)
+        line.waiting.push(taken.entry.priority, Parked(taken, way, time.monotonic(), expires))
         self._count(taken, 1)
 
     def hold(self, way: Way, site: Site, wait: float, why: str) -> None:
@@ -149,9 +159,9 @@ class Park:
         """Who waits beyond its expiry (now: seconds since 1970); they do not wait any more."""
         found = []
         for line in list(self._lines.values()):
-            late = [parked.taken for parked in line.waiting if parked.taken.entry.expires <= now]
+            late = [parked.taken for parked in line.waiting if parked.expires <= now]
             if late:
-                line.waiting.keep(lambda parked: parked.taken.entry.expires > now)
+                line.waiting.keep(lambda parked: parked.expires > now)
                 found += late
                 for taken in late:
                     self._count(taken, -1)
@@ -192,7 +202,7 @@ class Park:
 
     def _let_go(self, line: Line, seat: Seat) -> None:
         while line.waiting:
-            taken, way, since = line.waiting.pop()
+            taken, way, since, _ = line.waiting.pop()
             self._count(taken, -1)
             if time.monotonic() - since > FRESH:
                 self._shed(taken)

@@ -2,17 +2,16 @@
 
 import random
 
-from common.entry import Entry
 from common.policies.policy import Policy
 
 
-def next_attempt(entry: Entry, attempts: int, now: float, policy: Policy) -> float | None:
+def next_attempt(expires: float, attempts: int, now: float, policy: Policy) -> float | None:
     """When to try again after ``attempts`` tries that counted, seconds since 1970; None: give up.
 
     The delays are those of ``retry``; without any they grow from ``retry_first`` by ``retry_factor`` to
     ``retry_max``. No try is scheduled past expiry: the last one meets the entry at that moment and ends it.
     """
-    if now >= entry.expires or (policy.max_attempts and attempts >= policy.max_attempts):
+    if now >= expires or (policy.max_attempts and attempts >= policy.max_attempts):
         return None
     tried = max(attempts - 1, 0)
     if policy.retry:
@@ -20,4 +19,4 @@ def next_attempt(entry: Entry, attempts: int, now: float, policy: Policy) -> flo
     else:
         delay = min(policy.retry_first * policy.retry_factor ** min(tried, 64), policy.retry_max)
     delay *= 1 + policy.retry_jitter * random.uniform(-1, 1)
-    return min(now + delay, entry.expires)
+    return min(now + delay, expires)

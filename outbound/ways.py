@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from common.entry import Entry
 from common.policies.holds import Hold, Holds
 from common.policies.policies import Policies
 from common.policies.policy import Policy
@@ -13,6 +14,7 @@ from outbound.routing import Route, Router
 
 #: What holds for a domain's mail over a route (None: it has none yet), a pool and a source address ("": any).
 PolicyOf = Callable[[str, Route | None, str, str], Policy]
+DEFAULT = Policy()
 #: Ways kept ready.
 MAX_CACHE = 10_000
 
@@ -50,12 +52,22 @@ class Way:
 
 
 class Ways:
-    """The ways of a pool's mail. ``sources``: the addresses of ours that it comes from, in turn."""
+    """The ways of a pool's mail. ``sources``: the addresses of ours that it comes from, in turn.
+
+    ``expire``: the seconds that mail was given when it was accepted, ``[delivery] expire``.
+    """
 
     def __init__(
-        self, policy_of: PolicyOf, holds: Holds, router: Router, pool: str, sources: Sequence[str] = ()
+        self,
+        policy_of: PolicyOf,
+        holds: Holds,
+        router: Router,
+        pool: str,
+        sources: Sequence[str] = (),
+        expire: float = DEFAULT.expire,
     ) -> None:
         self._policy_of, self._holds, self._router, self._pool = policy_of, holds, router, pool
+        self._expire = expire
         self._sources = tuple(sources)
         self._mixed = len({":" in source for source in sources}) == 2
         self._turn = 0
@@ -64,6 +76,10 @@ class Ways:
     def policy(self, domain: str) -> Policy:
         """What holds for a domain's mail that has no way yet."""
         return self._policy_of(domain, None, self._pool, "")
+
+    def expires(self, entry: Entry, policy: Policy) -> float:
+        """When mail under a policy is given up, seconds since 1970."""
+        return entry.expires + policy.expire - self._expire
 
     async def find(self, domain: str) -> Way:
         """The way of the next mail to a domain. Raises DeliveryFailure."""

@@ -64,7 +64,7 @@ class Worker:
         self._tasks: set[asyncio.Task[None]] = set()
         self._memory = Budget(MAX_LARGE_BYTES, LARGE)
         self.endings = Endings(finisher, reporter, ways, learner, orders, self._memory)
-        self.park = Park(sites, taker.shed, self._spawn)
+        self.park = Park(sites, taker.shed, self._spawn, ways.expires)
         self._room = asyncio.Event()
 
     async def run(self) -> None:
@@ -153,7 +153,8 @@ class Worker:
     async def _deliver(self, taken: Taken, way: Way | None, turn: Turn | None) -> None:
         entry = taken.entry
         attempt = Attempt(entry, entry.attempts + 1, self.name, time.time())
-        if attempt.started >= entry.expires:
+        policy = way.policy if way else self.ways.policy(entry.domain)
+        if attempt.started >= self.ways.expires(entry, policy):
             await self.endings.expired(taken, attempt)
             return
         try:
@@ -166,6 +167,9 @@ class Worker:
                     turn.end()  # it may be another site's now
                     turn = None
             attempt.goes(way)
+            if way.policy is not policy and attempt.started >= self.ways.expires(entry, way.policy):
+                await self.endings.expired(taken, attempt)
+                return
             result = await self._at_site(taken, way, turn, attempt)
         except DeliveryFailure as failure:
             await self.endings.failed(taken, attempt, failure, way)
@@ -235,7 +239,7 @@ class Worker:
             self.park.hold(way, site, wait, str(failure))
             self.park.push(taken, way, site)
         else:
-            await self.endings.postponed(taken, attempt, failure, wait)
+            await self.endings.postponed(taken, attempt, failure, wait, way)
 
     async def _prepare(self, taken: Taken) -> Prepared:
         try:

@@ -16,7 +16,7 @@ from support import Nats, make_entry, until
 
 from common import subjects
 from common.broker import Broker
-from common.config import Config, Delivery
+from common.config import Config
 from common.content import store
 from common.controls.watch import Watcher
 from common.event import unpack
@@ -149,7 +149,12 @@ class Working:
 
 
 async def start(
-    broker: Broker, folder: Path, slot: str = "w0", max_store: int = 10**9, **delivery: Any
+    broker: Broker,
+    folder: Path,
+    slot: str = "w0",
+    max_store: int = 10**9,
+    policies: list[dict[str, Any]] | None = None,
+    **delivery: Any,
 ) -> Working:
     watcher = Watcher(broker, "default", slot, f"{slot}-1")
     await watcher.start()
@@ -160,15 +165,16 @@ async def start(
     strikes = Strikes(broker, "default", slot)
     room = ReportRoom(broker, max_store)
     reporter = Reporter(outlet.taker, room, "mta.example", 86400)
-    policies, holds = Policies(reading.of_config(Config(delivery=Delivery(**delivery)), None)), Holds()
-    ways = Ways(from_rules(policies), holds, parts[0], "default")
-    learner = Learner(policies, holds, broker, outlet.finisher, slot)
+    config = Config.model_validate({"delivery": delivery, "policies": policies or []})
+    rules, holds = Policies(reading.of_config(config, None)), Holds()
+    ways = Ways(from_rules(rules), holds, parts[0], "default", (), config.delivery.expire)
+    learner = Learner(rules, holds, broker, outlet.finisher, slot)
     outlet.finisher.may_be_held = watcher.may_be_held
     orders = Orders(watcher, outlet.taker)
     worker = Worker(slot, ways, outlet.taker, outlet.finisher, preparer, reporter, parts[1], strikes, learner, orders)
     watcher.on_change = worker.orders_changed
     watch = [asyncio.create_task(work) for work in (room.watch(), watcher.keep())]
-    policies.on_change = holds.on_change = worker.park.look_again
+    rules.on_change = holds.on_change = worker.park.look_again
     return Working(worker, outlet, world, asyncio.create_task(worker.run()), watch, holds)
 
 
@@ -508,6 +514,22 @@ async def test_who_expires_while_it_waits_is_ended(
     ]
     assert working.worker.park.parked == 1
     ending.cancel()
+
+
+async def test_a_policy_may_give_up_sooner(broker: Broker, tmp_path: Path) -> None:
+    rule = {"domain": "b.example", "expire": "1h"}
+    working = await start(broker, tmp_path, policies=[rule])
+    for name in ("a", "b"):
+        working.world.sites[f"{name}.example"].gate.set()
+        age = 2 * 3600
+        now = time.time()
+        await submit(
+            broker, make_entry(f"x@{name}.example", sender="", accepted=now - age, expires=now - age + 432_000)
+        )
+    await until(lambda: finished(broker))
+    told = {row["recipient"]: row["type"] async for row in _rows(broker) if row["type"] != "accepted"}
+    assert told == {"x@a.example": "delivered", "x@b.example": "expired"}
+    await working.close()
 
 
 async def test_a_suspension_holds_and_lets_go(broker: Broker, working: Working) -> None:
