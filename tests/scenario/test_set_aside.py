@@ -40,8 +40,8 @@ async def test_an_unreadable_entry(world: World) -> None:
     before = await postjet("queue", "--held", config=world.config_file)
     assert before.stdout == "Nothing is held\n"
     async with broker(world) as connection:
-        await connection.put(Message("q.default.1.b.-.01k80104jjg883qldg58.1", b"nonsense"))
-        await connection.put(Message("s.default.2.b.-.01k80104jjg883qldg59.1", b"waits"))
+        await connection.put(Message("q.default.1.1.b.-.01k80104jjg883qldg58.1", b"nonsense"))
+        await connection.put(Message("s.default.2.2.b.-.01k80104jjg883qldg59.1", b"waits"))
 
     async def held() -> bool:
         return "01k80104jjg883qldg58-1!" in (await postjet("queue", "--held", config=world.config_file)).stdout
@@ -55,5 +55,5 @@ async def test_an_unreadable_entry(world: World) -> None:
     assert (told["queue_name"], told["queue_id"]) == ("hold", "01k80104jjg883qldg58-1")
     assert told["reason"].startswith("not a queue entry")
     async with broker(world) as connection:
-        await connection.purge("MQ_default", "*.default.*.b.-.01k80104jjg883qldg58.1")
-        await connection.purge("MQ_default", "*.default.*.b.-.01k80104jjg883qldg59.1")
+        await connection.purge("MQ_default", "*.default.*.*.b.-.01k80104jjg883qldg58.1")
+        await connection.purge("MQ_default", "*.default.*.*.b.-.01k80104jjg883qldg59.1")

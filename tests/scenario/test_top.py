@@ -27,7 +27,15 @@ async def look(world: World) -> dict[str, Any]:
 
 def start(world: World, *arguments: str, stdout: int) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "master", "--config", str(world.config_file), "top", *arguments]
-    return subprocess.Popen(command, stdout=stdout, stderr=subprocess.PIPE, text=True, env=environment(TERM="xterm"))
+    return subprocess.Popen(
+        command, stdout=stdout, stderr=subprocess.PIPE, text=True, env=environment(TERM="xterm"),
+        preexec_fn=_hears_ctrl_c,
+    )  # fmt: skip
+
+
+def _hears_ctrl_c() -> None:
+    """Who is started in the background, as these tests may be, ignores it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def end(process: subprocess.Popen[str]) -> None:
