@@ -101,7 +101,7 @@ def test_trace_of_more_than_asked_for_gives_the_newest(told: Store) -> None:
     assert story.trace(told, SENDER, limit=2) == [EVENTS[4], EVENTS[3]]
 
 
-@pytest.mark.parametrize("what", ["", "nonsense", ID[:-1], f"{ID}-"])
+@pytest.mark.parametrize("what", ["", "nonsense", ID[:-1], f"{ID}-"], ids=["empty", "word", "short", "long"])
 def test_trace_of_nonsense(store: Store, what: str) -> None:
     with pytest.raises(UsageError):
         story.trace(store, what)
