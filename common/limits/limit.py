@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from common.units import Rate
+
 
 class What(StrEnum):
     """What is counted."""
@@ -28,3 +30,9 @@ class Limit:
     """Seconds of the window; 0 for what is counted while it lasts."""
     origin: str = ""
     """Where it was written: ``<file>:<line>``, ``KV <name>`` or ``[delivery]``."""
+
+    def __str__(self) -> str:
+        """As people read it: ``domain:a.example 20/s (postjet.toml:7)``."""
+        number = str(Rate(self.amount, self.per) if self.per else self.amount)
+        unit = "" if self.what is What.MESSAGES else " connections"
+        return f"{self.key} {number}{unit}" + (f" ({self.origin})" if self.origin else "")
