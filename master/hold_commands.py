@@ -10,15 +10,16 @@ import typer
 
 from common import subjects
 from common.broker import Broker, with_id
+from common.codes import printable
 from common.config_file import load
 from common.entry import DEFAULT_POOL
 from common.errors import NotFoundError
 from common.event import Event, Type, pack
 from common.policies.holds import Hold, lift, stored
-from common.units import Rate, format_duration
+from common.units import Rate
 from events.story import rfc3339
 from master.queue_commands import with_broker
-from master.tables import print_table
+from master.tables import aligned, times
 
 app = typer.Typer(help="What reply rules hold back now: suspended, or held to less, for a time.", rich_markup_mode=None)
 AsJson = Annotated[bool, typer.Option("--json", help="one object per line")]
@@ -38,7 +39,9 @@ def list_(context: typer.Context, as_json: AsJson = False) -> None:
             for hold in holds:
                 print(json.dumps(_as_json(hold)))
         elif holds:
-            print_table([_row(hold, now) for hold in holds])
+            heads = aligned([(one.key, _value(one) or one.action, times(one.since, one.until)) for one in holds])
+            for head, hold in zip(heads, holds, strict=True):
+                print(f"{head}\n    {hold.by}: {printable(hold.why)}")
         else:
             print("No reply rule holds anything back")
 
@@ -68,13 +71,6 @@ def _as_json(hold: Hold) -> dict[str, Any]:
     return {
         "key": hold.key, "action": hold.action, "value": _value(hold) or None, "since": rfc3339(hold.since),
         "until": rfc3339(hold.until), "rule": hold.rule, "origin": hold.origin, "reply": hold.why,
-    }  # fmt: skip
-
-
-def _row(hold: Hold, now: float) -> dict[str, str]:
-    return {
-        "key": hold.key, "held to": _value(hold) or hold.action, "since": format_duration(max(0.0, now - hold.since)),
-        "for another": format_duration(hold.until - now), "rule": f"{hold.rule} ({hold.origin})", "reply": hold.why,
     }  # fmt: skip
 
 

@@ -45,8 +45,7 @@ def _workers(known: Known) -> Iterator[Reason]:
 
 def _holds(known: Known) -> Iterator[Reason]:
     for hold in known.holds:
-        text = f"{described(hold)} by reply rule {hold.rule} ({hold.origin}): {hold.why}"
-        yield Reason("hold", text, hold.since, hold.until)
+        yield Reason("hold", f"{described(hold)} by {hold.by}: {hold.why}", hold.since, hold.until)
 
 
 def _site(known: Known) -> Iterator[Reason]:
@@ -61,10 +60,10 @@ def _limits(known: Known) -> Iterator[Reason]:
     now = time.time()
     for limit, use in known.said.uses.items():
         if use.waiting and use.used >= limit.amount:
-            yield Reason("limit", f"{limit}: all are in use, and {use.waiting} more are asked for")
+            yield Reason("limit", f"{limit}: {use.used} in use, {use.waiting} more asked for")
         elif use.wait and known.queued and known.queued.ready:
             what = "no token" if limit.per else "nothing is granted"
-            yield Reason("limit", f"{limit}: {what} for another {format_duration(use.wait)}", 0, now + use.wait)
+            yield Reason("limit", f"{limit}: {what}", 0, now + use.wait)
 
 
 def _held(known: Known) -> Iterator[Reason]:

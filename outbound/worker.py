@@ -207,13 +207,15 @@ class Worker:
 
     async def _wait(self, taken: Taken, way: Way, site: Site, wait: float, attempt: Attempt) -> None:
         """Wait for a suspension's or outage's end: no attempt, and nothing that makes the next delay longer."""
-        failure, end = site.down_failure, "its site, which is left alone"
+        failure = site.down_failure
+        why = f"its site to be up again: {failure}"
         if way.wait and (hold := way.suspended):
             text = f"{described(hold)} by reply rule {hold.rule}: {hold.why}"
-            failure, end = temporary("4.7.0", text, phase="route", reason="suspended"), "a suspension's end"
+            failure = temporary("4.7.0", text, phase="route", reason="suspended")
+            why = f"the end of a suspension: {text}"
         assert failure
         if wait <= PATIENCE or self.park.parked < MAX_PARKED // 2:
-            self.park.hold(way, site, wait, f"{end}: {failure}")
+            self.park.hold(way, site, wait, why)
             self.park.push(taken, way, site)
         elif taken.begin():
             attempt.number -= 1

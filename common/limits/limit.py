@@ -32,7 +32,13 @@ class Limit:
     """Where it was written: ``<file>:<line>``, ``KV <name>`` or ``[delivery]``."""
 
     def __str__(self) -> str:
-        """As people read it: ``domain:a.example 20/s (postjet.toml:7)``."""
-        number = str(Rate(self.amount, self.per) if self.per else self.amount)
-        unit = "" if self.what is What.MESSAGES else " connections"
-        return f"{self.key} {number}{unit}" + (f" ({self.origin})" if self.origin else "")
+        """As people read it: ``20/s for domain:a.example (postjet.toml:7)``, ``5 connections for provider:big``."""
+        text = f"{self.number} for {self.key}"
+        if self.what is not What.MESSAGES:
+            text = f"{self.number} connection{'' if self.amount == 1 and not self.per else 's'} for {self.key}"
+        return text + (f" ({self.origin})" if self.origin else "")
+
+    @property
+    def number(self) -> str:
+        """``5`` or ``20/s``."""
+        return str(Rate(self.amount, self.per) if self.per else self.amount)

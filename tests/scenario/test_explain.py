@@ -59,9 +59,9 @@ async def test_explain(tmp_path: Path) -> None:
         await until(all_wait, 30)
         policy, rule = (line_of(world.config_file, text) for text in ('"rated.test"', '"complaints"'))
         hold = f"provider:angry suspended by reply rule complaints: mx.angry.test[127.0.1.2]: {REPLY}"
-        assert waits["a@rated.test"] == f"a token of domain:rated.test 1/h ({policy})"
-        assert str(waits["a@down.test"]).startswith("its site, which is left alone: mx.down.test[127.0.9.9]: ")
-        assert waits["a@angry.test"] == f"a suspension's end: 451 4.7.0 {hold}"
+        assert waits["a@rated.test"] == f"a token of 1/h for domain:rated.test ({policy})"
+        assert str(waits["a@down.test"]).startswith("its site to be up again: mx.down.test[127.0.9.9]: ")
+        assert waits["a@angry.test"] == f"the end of a suspension: {hold}"
 
         await asyncio.gather(
             _explain(world, policy, rule), _others(world, sent["rated.test"], policy), _holds(world, rule, hold)
@@ -99,7 +99,7 @@ async def _explain(world: World, policy: str, rule: str) -> None:
     assert rated["values"]["retry"] == {"value": [420.0], "origin": policy}
     assert [(reason["kind"], reason["until"] is not None) for reason in rated["reasons"]] == [("limit", True)]
     assert [(line["parked"], line["waits_for"]) for line in rated["waiting"]] == [
-        (1, f"a token of domain:rated.test 1/h ({policy})")
+        (1, f"a token of 1/h for domain:rated.test ({policy})")
     ]
     for text in ("10 mx.rated.test  127.0.1.1", policy, "domain:rated.test", "retry", "7m", "1 delivery waits in"):
         assert text in page
@@ -118,7 +118,7 @@ async def _others(world: World, rated: str, policy: str) -> None:
     listed, told, top = await asyncio.gather(
         run(world, "queue"), run(world, "trace", rated), run(world, "top", "--once", "--json")
     )
-    waits = f"waits for a token of domain:rated.test 1/h ({policy})"
+    waits = f"waits for a token of 1/h for domain:rated.test ({policy})"
     assert f"({waits})" in listed
     assert told.splitlines()[-1] == f"{rated}-1 to a@rated.test {waits}"
     assert {line["site"]: line["parked"] for line in json.loads(top)["held"]} == {
@@ -132,4 +132,6 @@ async def _holds(world: World, rule: str, hold: str) -> None:
     assert (one["key"], one["action"], one["value"]) == ("provider:angry", "suspend", None)
     assert (one["rule"], one["origin"], one["since"] < one["until"]) == ("complaints", rule, True)
     assert one["reply"] == hold.partition("complaints: ")[2]
-    assert "provider:angry" in table
+    head, reply = table.splitlines()
+    assert head.startswith("provider:angry  suspend  since ")
+    assert reply == f"    reply rule complaints ({rule}): {one['reply']}"

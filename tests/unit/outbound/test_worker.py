@@ -463,7 +463,7 @@ async def test_who_waits_for_a_site_that_is_down_makes_no_attempt(broker: Broker
         await submit(broker, make_entry(f"r{i}@a.example", attempts=3))
     await until(lambda: working.worker.park.parked == 2)
     (waiting,) = working.worker.park.holding()
-    assert waiting.waits_for == "its site, which is left alone: 451 4.4.1 no answer"
+    assert waiting.waits_for == "its site to be up again: 451 4.4.1 no answer"
     site.down, site.down_failure = 0, None
     await until(lambda: finished(broker))  # its time passes
     assert [row["attempt"] async for row in _rows(broker) if row["type"] != "accepted"] == [4, 4]
@@ -540,7 +540,7 @@ async def test_what_has_no_token_waits_without_an_attempt(broker: Broker, workin
         await submit(broker, entry)
     await until(lambda: working.worker.park.parked == 2)
     (waiting,) = working.worker.park.holding()
-    assert (waiting.waits_for, waiting.parked) == ("a token of domain:a.example 1/m", 2)
+    assert (waiting.waits_for, waiting.parked) == ("a token of 1/m for domain:a.example", 2)
     assert working.world.busy == 0
     assert site.asked == []
     site.held = None
