@@ -13,6 +13,7 @@ import typer
 
 from common import log, role
 from common.config_file import load
+from common.entry import DEFAULT_POOL
 from common.errors import PostjetError, UsageError
 from common.policies.policies import Policies
 from common.sockets import check_sources
@@ -20,6 +21,7 @@ from master import (
     config_commands,
     control_commands,
     dkim_commands,
+    hold_commands,
     policy_commands,
     queue_commands,
     story_commands,
@@ -93,10 +95,25 @@ def demo(
         asyncio.run(demonstration.run(Path(folder), stay=stay))
 
 
+@app.command()
+def explain(
+    context: typer.Context,
+    domain: Annotated[str, typer.Argument(metavar="DOMAIN", help="the recipient's; or an address")],
+    pool: Annotated[str, typer.Option(help="that sends it")] = DEFAULT_POOL,
+    as_json: Annotated[bool, typer.Option("--json", help="one object")] = False,
+) -> None:
+    """Tell where a domain's mail goes, every limit and where it is written, and what holds mail back now."""
+    from master import explain_command  # it asks DNS as a worker does, which other commands need not load
+
+    config, file = load(context.obj)
+    explain_command.run(config, file, domain, pool, as_json)
+
+
 app.command()(config_commands.check)
 app.add_typer(config_commands.app, name="config")
 app.add_typer(dkim_commands.app, name="dkim")
 app.add_typer(policy_commands.app, name="policy")
+app.add_typer(hold_commands.app, name="holds")
 for commands in (queue_commands.app, control_commands.app, story_commands.app, top.app):
     app.registered_commands += commands.registered_commands
 

@@ -11,6 +11,7 @@ import typer
 
 from common import content, ids, instance
 from common.broker import Broker, BrokerFailure
+from common.codes import printable
 from common.config import Config
 from common.config_file import load
 from common.content import BodyRef
@@ -23,6 +24,7 @@ from common.queue.summary import By
 from common.role import connected
 from common.subjects import HELD, READY, SCHEDULED, submission
 from common.units import format_size
+from common.workers import Said, ask
 from master import queue_by
 
 app = typer.Typer(rich_markup_mode=None)
@@ -61,12 +63,14 @@ def queue(
             await queue_by.show(_all(broker, config, held), total, by, as_json=as_json)
             return
         count = size = 0
+        said = await ask(broker)
         async for listed in _all(broker, config, held):
             if not count and not as_json:
                 print(f"{'----Queue ID----':<26} {'--Size--':>8} {'---Arrival Time----':<20} -Sender/Recipient---")
             count += 1
             size += listed.entry.size if listed.entry else 0
-            print(json.dumps(_as_json(listed)) if as_json else _as_text(listed))
+            waits_for = _waits_for(listed, said)
+            print(json.dumps(_as_json(listed, waits_for)) if as_json else _as_text(listed, waits_for))
         if not as_json:
             noun = "delivery" if count == 1 else "deliveries"
             empty = "Nothing is held" if held else "Mail queue is empty"
@@ -96,8 +100,10 @@ def show(
         ]
         if not found:
             raise NotFoundError(f"{identifier} is not in the queue; 'postjet trace {identifier}' tells its story")
+        said = await ask(broker)
         for listed in found:
-            print(json.dumps(_as_json(listed)) if as_json else _as_text(listed))
+            waits_for = _waits_for(listed, said)
+            print(json.dumps(_as_json(listed, waits_for)) if as_json else _as_text(listed, waits_for))
         if not as_json:
             print(f"\n{await _message(broker, found[0])}", end="")
 
@@ -126,7 +132,12 @@ async def _message(broker: Broker, listed: Listed) -> str:
     return content.load(stored or b"").decode("utf-8", "replace").replace("\r\n", "\n")
 
 
-def _as_text(listed: Listed) -> str:
+def _waits_for(listed: Listed, said: Said) -> str:
+    entry = listed.entry
+    return said.waits_for(entry.pool, entry.domain) if entry and listed.kind == READY else ""
+
+
+def _as_text(listed: Listed, waits_for: str) -> str:
     entry = listed.entry
     if entry is None:
         return f"{listed.id + '!':<26} {'?':>8} {listed.stored.time[:19]:<20} ({listed.reason})"
@@ -134,6 +145,8 @@ def _as_text(listed: Listed) -> str:
     lines = [f"{listed.id + _MARKS[listed.kind]:<26} {entry.size:>8} {arrival:<20} {entry.sender or 'MAILER-DAEMON'}"]
     if listed.reason:
         lines.append(f"{'':>26} ({listed.reason})")
+    if waits_for:
+        lines.append(f"{'':>26} (waits for {printable(waits_for)})")
     if listed.due:
         due = datetime.fromisoformat(listed.due).astimezone()
         what = "scheduled for" if listed.sent_later else f"attempt {entry.attempts + 1} at"
@@ -142,7 +155,7 @@ def _as_text(listed: Listed) -> str:
     return "\n".join(lines)
 
 
-def _as_json(listed: Listed) -> dict[str, Any]:
+def _as_json(listed: Listed, waits_for: str) -> dict[str, Any]:
     """Postfix's member names (postqueue -j), and ours behind them."""
     entry = listed.entry
     name = "scheduled" if listed.sent_later else _QUEUE_NAMES[listed.kind]
@@ -160,4 +173,5 @@ def _as_json(listed: Listed) -> dict[str, Any]:
         "attempts": entry.attempts,
         "next_attempt": listed.due,
         "order": order_of(listed.stored),
+        "waits_for": waits_for or None,
     }

@@ -13,6 +13,7 @@ from common.event import Event
 from common.units import parse_duration
 from events import aside, story
 from events.store import Store
+from master import waiting
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -35,14 +36,18 @@ def trace(
     as_json: AsJson = False,
 ) -> None:
     """Tell the whole story of a mail: accepted, tried, deferred, delivered or not, and why."""
-    found = story.trace(open_store(context.obj), what)
+    config, _ = load(context.obj)
+    found = story.trace(Store(instance.find(config).clickhouse_url), what)
     if not found:
         raise NotFoundError(f"nothing is known of {what}; events appear about a second after they happen")
     if as_json:
         for event in found:
             print(story.to_json(event))
     else:
-        Console(highlight=False, soft_wrap=True).print(story.timeline(found))
+        console = Console(highlight=False, soft_wrap=True)
+        console.print(story.timeline(found))
+        for line in waiting.of_stories(config, what, found):
+            console.print(story.printable(line))
 
 
 @app.command()

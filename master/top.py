@@ -22,14 +22,18 @@ from common.queue import leases, levels, pools
 from common.queue.levels import Level
 from common.role import connected
 from common.units import format_duration
+from common.workers import Waiting, ask
 from events import rates
 from events.rates import OUTCOMES, Rates
 from events.store import Store
+from events.story import printable
 
 app = typer.Typer(rich_markup_mode=None)
 
 #: Seconds that rates are of, and domains that are listed.
 WINDOW, DOMAINS = 10.0, 20
+#: Lines of what waits in workers.
+LINES = 10
 #: To count a long queue keeps the broker busy; it is done so seldom that it is a fiftieth of its time.
 REST = 50
 
@@ -41,6 +45,8 @@ class View:
     workers: dict[str, int] = field(default_factory=dict)
     waiting: dict[str, dict[str, Level]] = field(default_factory=dict)
     rates: Rates = field(default_factory=Rates)
+    held: list[Waiting] = field(default_factory=list)
+    """What waits in workers for the longest, and for what."""
     missing: list[str] = field(default_factory=list)
 
 
@@ -62,6 +68,7 @@ class Looker:
         try:
             known = await pools.known(self._broker, self._configured)
             self._view.workers = {pool: len(await leases.live(self._broker, f"worker.{pool}")) for pool in known}
+            self._view.held = sorted((await ask(self._broker)).lines, key=lambda line: line.since)[:LINES]
             started = time.monotonic()
             if started >= self._count_again:
                 self._view.waiting = {pool: await levels.of_pool(self._broker, pool) for pool in known}
@@ -120,14 +127,19 @@ def _shown(view: View) -> Group:
     domains = _table("domain", "pool", *outcomes)
     for (pool, domain), found in view.rates.domains.items():
         domains.add_row(Text(domain), Text(pool), *(_rate(found[name]) for name in OUTCOMES))
+    held = _table("parked", "for", "site", "pool", "waits for")
+    for line in view.held:
+        since = format_duration(max(0.0, time.time() - line.since))
+        held.add_row(str(line.parked), since, *map(printable, (line.site, line.pool, line.waits_for)))
     said = [Text(line, style="red") for line in view.missing]
-    return Group(table, Text(), domains if view.rates.domains else Text("no outcome in the last 10 s"), *said)
+    went = domains if view.rates.domains else Text("no outcome in the last 10 s")
+    return Group(table, Text(), went, *((Text(), held) if view.held else ()), *said)
 
 
 def _table(*columns: str) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in columns:
-        words = column in ("pool", "domain")
+        words = column in ("pool", "domain", "site", "waits for")
         table.add_column(column, justify="left" if words else "right", overflow="fold" if words else "ellipsis")
     return table
 
@@ -154,8 +166,13 @@ def _as_json(view: View) -> dict[str, Any]:
         "window": WINDOW,
         "pools": [{"pool": pool, **row} for pool, row in _rows(view).items()],
         "domains": [{"pool": pool, "domain": domain, **row} for (pool, domain), row in view.rates.domains.items()],
+        "held": [
+            {"pool": line.pool, "worker": line.worker, "site": line.site, "parked": line.parked,
+             "waits_for": line.waits_for, "since": round(line.since, 3), "until": round(line.until, 3) or None}
+            for line in view.held
+        ],
         "missing": view.missing,
-    }
+    }  # fmt: skip
 
 
 def _rate(value: float) -> str:

@@ -21,6 +21,7 @@ from common.queue.strikes import Strikes
 from common.queue.sweep import Sweeper
 from common.queue.take import Taker
 from common.role import Role, together
+from outbound.answers import Answers
 from outbound.connection import Login
 from outbound.learn import Learner
 from outbound.orders import Orders
@@ -81,6 +82,7 @@ async def main(role: Role) -> None:
     await taker.start()
     await strikes.start()
     await member.start()
+    await Answers(broker, pool, worker.park, sites, member.limiter.owner).start()
     following = asyncio.create_task(member.keep())
     sweeper = Sweeper(broker, pool, config.nats.sweep_every, config.nats.orphan_age)
     sweeping = leases.while_alone(broker, f"sweeper.{pool}", role.holder, sweeper.run, role.stopping)

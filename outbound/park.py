@@ -2,15 +2,18 @@
 
 import asyncio
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from common.entry import Entry
+from common.limits.limit import Limit
 from common.policies.policy import Policy
 from common.queue.bands import Bands
 from common.queue.taken import Taken
+from common.workers import Waiting
+from outbound.pace import Pace
 from outbound.seat import Seat
 from outbound.site import Site
 from outbound.sites import Sites
@@ -37,8 +40,7 @@ class Line:
 
     key: tuple[str, object, str]
     site: Site
-    ahead: int
-    """How many may wait for tokens on a connection; 0: there are none to wait for."""
+    pace: Pace
     waiting: Bands[Parked] = field(default_factory=Bands)
     tokens: int = 0
     """How many wait for tokens."""
@@ -51,7 +53,24 @@ class Line:
     @property
     def may_go(self) -> bool:
         """Whether another attempt is of use now."""
-        return (not self.ahead or self.tokens < self.ahead) and time.monotonic() >= self.until
+        return not self.enough_wait and time.monotonic() >= self.until
+
+    @property
+    def enough_wait(self) -> bool:
+        """As many as there is use for wait for tokens, each on a connection."""
+        return 0 < self.pace.ahead <= self.tokens
+
+    @property
+    def waits_for(self) -> str:
+        """What holds it back."""
+        if time.monotonic() < self.until:
+            return self.why
+        if self.enough_wait:
+            slowest = min(self.pace.messages + self.pace.connects, key=lambda limit: limit.amount / limit.per)
+            return token_of(slowest)
+        if limit := self.site.waits_for:
+            return f"one of {limit}"
+        return "its turn"
 
 
 class Turn:
@@ -61,7 +80,7 @@ class Turn:
 
     def __init__(self, park: "Park", line: Line | None, taken: Taken, seat: Seat) -> None:
         self._park, self._line, self._taken, self.seat = park, line, taken, seat
-        self._waits = bool(line and line.ahead)
+        self._waits = bool(line and line.pace.ahead)
         if line and self._waits:
             line.tokens += 1
 
@@ -189,15 +208,18 @@ class Park:
                 line.timer.cancel()
             self._forget(line)
 
-    def holding(self) -> dict[str, dict[str, object]]:
-        """What waits and for what: site to limit or reason, since when (seconds since 1970), how many."""
-        found: dict[str, dict[str, object]] = {}
+    def holding(self) -> list[Waiting]:
+        """What waits and for what."""
+        found = []
         for line in self._lines.values():
-            if line.waiting:
-                limit = line.site.waits_for
-                held = line.why if time.monotonic() < line.until else ""
-                why = held or (f"{limit.key} {limit.amount}" if limit else "") or "its turn"
-                found[line.site.key] = {"waits_for": why, "since": line.since, "parked": len(line.waiting)}
+            if domains := Counter(parked.taken.entry.domain for parked in line.waiting if not parked.taken.dropped):
+                left = line.until - time.monotonic()
+                found.append(
+                    Waiting(
+                        site=line.site.key, source=line.key[2], waits_for=line.waits_for, since=line.since,
+                        until=time.time() + left if left > 0 else 0.0, parked=domains.total(), domains=dict(domains),
+                    )
+                )  # fmt: skip
         return found
 
     def _let_go(self, line: Line, seat: Seat) -> None:
@@ -213,7 +235,7 @@ class Park:
     def _line(self, way: Way, site: Site) -> Line:
         key = _key(way)
         if (line := self._lines.get(key)) is None:
-            line = self._lines[key] = Line(key, site, way.pace.ahead)
+            line = self._lines[key] = Line(key, site, way.pace)
             self._of_site.setdefault(site, OrderedDict())[line] = None
             site.lines += 1
         return line
@@ -241,6 +263,11 @@ class Park:
     def _count(self, taken: Taken, change: int) -> None:
         self.parked += change
         self.parked_bytes += change * taken.inline_size
+
+
+def token_of(limit: Limit) -> str:
+    """What is waited for where a rate has none."""
+    return f"a token of {limit}"
 
 
 def _key(way: Way) -> tuple[str, object, str]:

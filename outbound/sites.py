@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from common.limits.limit import Limit
 from outbound.site import Means, Site
@@ -32,6 +32,10 @@ class Sites:
         if len(self._sites) > MAX_SITES and (oldest := next(iter(self._sites.items())))[1].unused:
             del self._sites[oldest[0]]
         return self._sites[which]
+
+    def __iter__(self) -> Iterator[Site]:
+        """All of them."""
+        return iter(self._sites.values())
 
     def levels(self) -> dict[str, int]:
         """How many connections are in which state."""

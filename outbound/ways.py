@@ -111,11 +111,11 @@ class Ways:
     def _make(self, domain: str, route: Route, source: str, rules: Policy) -> Way:
         holds = self._holds.of(keys(domain, route.key, rules.provider, source))
         limits = rules.limits + tuple(limit for hold in holds if (limit := hold.limit))
-        messages = [hold.amount for hold in holds if hold.action == "messages_per_connection"]
-        policy = rules
-        if limits != rules.limits or messages:
-            fewest = min([rules.messages_per_connection, *messages])
-            policy = replace(rules, limits=limits, messages_per_connection=fewest)
+        policy = replace(rules, limits=limits) if limits != rules.limits else rules
+        for hold in holds:
+            if hold.action == "messages_per_connection" and hold.amount < policy.messages_per_connection:
+                origins = {**policy.origins, hold.action: hold.by}
+                policy = replace(policy, messages_per_connection=hold.amount, origins=origins)
         suspended = max((hold for hold in holds if hold.action == "suspend"), key=_end, default=None)
         return Way(route, policy, pace(policy.limits), source, suspended, rules, self._holds.revision)
 

@@ -20,7 +20,7 @@ from outbound.ending import Endings
 from outbound.failure import DeliveryFailure, temporary
 from outbound.learn import Learner, described
 from outbound.orders import OrderedError, Orders
-from outbound.park import MAX_PARKED, Park, Turn
+from outbound.park import MAX_PARKED, Park, Turn, token_of
 from outbound.prepare import Prepared, Preparer, UnsignedError
 from outbound.record import Attempt
 from outbound.reporter import Reporter
@@ -220,9 +220,7 @@ class Worker:
             if not taken.dropped:
                 # who is there a little early waits for its token on the connection
                 wait = later.wait if later.wait <= HORIZON else later.wait - HORIZON / 2
-                limit = later.limit
-                why = f"{limit.key} {limit.amount}/{limit.per:g}s" if limit else ""
-                self.park.hold(way, site, wait, why)
+                self.park.hold(way, site, wait, token_of(later.limit) if later.limit else "its turn")
                 self.park.push(taken, way, site)
             return None
         finally:
@@ -231,12 +229,14 @@ class Worker:
     async def _wait(self, taken: Taken, way: Way, site: Site, wait: float, attempt: Attempt) -> None:
         """Wait for a suspension's or outage's end: no attempt, and nothing that makes the next delay longer."""
         failure = site.down_failure
+        why = f"its site to be up again: {failure}"
         if way.wait and (hold := way.suspended):
             text = f"{described(hold)} by reply rule {hold.rule}: {hold.why}"
             failure = temporary("4.7.0", text, phase="route", reason="suspended")
+            why = f"the end of a suspension: {text}"
         assert failure
         if wait <= PATIENCE or self.park.parked < MAX_PARKED // 2:
-            self.park.hold(way, site, wait, str(failure))
+            self.park.hold(way, site, wait, why)
             self.park.push(taken, way, site)
         else:
             await self.endings.postponed(taken, attempt, failure, wait, way)

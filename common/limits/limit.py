@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from common.units import Rate
+
 
 class What(StrEnum):
     """What is counted."""
@@ -28,3 +30,15 @@ class Limit:
     """Seconds of the window; 0 for what is counted while it lasts."""
     origin: str = ""
     """Where it was written: ``<file>:<line>``, ``KV <name>`` or ``[delivery]``."""
+
+    def __str__(self) -> str:
+        """As people read it: ``20/s for domain:a.example (postjet.toml:7)``, ``5 connections for provider:big``."""
+        text = f"{self.number} for {self.key}"
+        if self.what is not What.MESSAGES:
+            text = f"{self.number} connection{'' if self.amount == 1 and not self.per else 's'} for {self.key}"
+        return text + (f" ({self.origin})" if self.origin else "")
+
+    @property
+    def number(self) -> str:
+        """``5`` or ``20/s``."""
+        return str(Rate(self.amount, self.per) if self.per else self.amount)

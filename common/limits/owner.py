@@ -3,6 +3,7 @@
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from common.limits.limit import Limit
 from common.limits.owners import Owners
@@ -20,6 +21,17 @@ YIELD_EVERY = 0.5
 #: Told worker, verb and arguments: ``granted`` key number; ``yield`` key group: give up one slot; ``spare`` key group:
 #: give up what is idle.
 Tell = Callable[[str, str, object, object], None]
+
+
+class Use(NamedTuple):
+    """How much of a limit is used, as its owner sees it."""
+
+    used: int
+    """Slots that are held; 0 of a rate."""
+    waiting: int
+    """Who stands in line for a slot."""
+    wait: float
+    """Seconds before the next token, or before anything of this key is granted."""
 
 
 class Owner:
@@ -108,6 +120,18 @@ class Owner:
     def used(self, key: str) -> int:
         """How many slots of a key are held, as far as we know."""
         return len(slots.held) if (slots := self._slots.get(key)) else 0
+
+    def use(self, limit: Limit) -> Use | None:
+        """How much of a limit is used now; None where it is not ours."""
+        if self.owners.owner(limit.key) != self.owners.me:
+            return None
+        now = self._now()
+        wait = self.owners.wait(limit.key, now)
+        if limit.per:
+            rate = self._rates.get((limit.key, limit.what, limit.per))
+            return Use(0, 0, max(wait, rate.wait(now) if rate else 0.0))
+        slots = self._slots.get(limit.key)
+        return Use(len(slots.held), slots.waiting, wait) if slots else Use(0, 0, wait)
 
     def _keep(self, slots: dict[str, Slots]) -> None:
         self._slots = slots

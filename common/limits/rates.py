@@ -70,6 +70,10 @@ class Rate:
             self._next = self._undo[1]
             self._undo = (-1.0, 0.0)
 
+    def wait(self, now: float) -> float:
+        """Seconds before a token that was asked for now."""
+        return max(0.0, self._next - (self.burst - 1) * self.interval - now)
+
     def is_full(self, now: float) -> bool:
         """Nothing would be lost by forgetting it."""
         return self._next <= now

@@ -23,6 +23,11 @@ class Slots:
         self._line: dict[Slot, float] = {}  # with the time until which who does not ask again is forgotten
 
     @property
+    def waiting(self) -> int:
+        """How many stand in line."""
+        return len(self._line)
+
+    @property
     def unused(self) -> bool:
         """Nothing would be lost by forgetting it."""
         return not (self.held or self._line)

@@ -49,8 +49,12 @@ class Hold:
     def limit(self) -> Limit | None:
         """What it adds to the limits of a policy."""
         what = {"rate": What.MESSAGES, "connections": What.CONNECTIONS}.get(self.action)
-        origin = f"reply rule {self.rule} ({self.origin})"
-        return Limit(self.key, what, self.amount, self.per, origin) if what else None
+        return Limit(self.key, what, self.amount, self.per, self.by) if what else None
+
+    @property
+    def by(self) -> str:
+        """The rule and where it is written."""
+        return f"reply rule {self.rule} ({self.origin})"
 
     @property
     def subject(self) -> str:

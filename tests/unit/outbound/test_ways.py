@@ -97,6 +97,7 @@ async def test_what_holds_make_of_a_policy(broker: Broker) -> None:
     assert way is not before
     assert mine.way("a.test", ROUTE, "") is way
     assert way.policy.messages_per_connection == 3
+    assert way.policy.origins == {"messages_per_connection": "reply rule rule (here:1)"}
     assert [replace(limit, origin="") for limit in way.policy.limits[1:]] == [
         Limit("site:mx.a.test", What.CONNECTIONS, 2),
         Limit("provider:big", What.MESSAGES, 1, 60),

@@ -476,8 +476,8 @@ async def test_who_waits_for_a_site_that_is_down_makes_no_attempt(broker: Broker
     for i in range(2):
         await submit(broker, make_entry(f"r{i}@a.example", attempts=3))
     await until(lambda: working.worker.park.parked == 2)
-    (waiting,) = working.worker.park.holding().values()
-    assert waiting["waits_for"] == "451 4.4.1 no answer"
+    (waiting,) = working.worker.park.holding()
+    assert waiting.waits_for == "its site to be up again: 451 4.4.1 no answer"
     site.down, site.down_failure = 0, None
     await until(lambda: finished(broker))  # its time passes
     assert [row["attempt"] async for row in _rows(broker) if row["type"] != "accepted"] == [4, 4]
@@ -542,8 +542,8 @@ async def test_a_suspension_holds_and_lets_go(broker: Broker, working: Working) 
     working.world.sites["b.example"].gate.set()
     await until(lambda: working.world.sites["b.example"].asked)
     await until(lambda: working.worker.park.parked == 1)
-    (waiting,) = working.worker.park.holding().values()
-    assert "site:a.example suspended by reply rule busy: 421 Busy" in str(waiting["waits_for"])
+    (waiting,) = working.worker.park.holding()
+    assert "site:a.example suspended by reply rule busy: 421 Busy" in waiting.waits_for
     assert site.asked == []
     await lift(broker, "site:a.example")
     await holds.look(broker)
@@ -569,8 +569,8 @@ async def test_what_has_no_token_waits_without_an_attempt(broker: Broker, workin
     for entry in entries:
         await submit(broker, entry)
     await until(lambda: working.worker.park.parked == 2)
-    (waiting,) = working.worker.park.holding().values()
-    assert (waiting["waits_for"], waiting["parked"]) == ("domain:a.example 1/60s", 2)
+    (waiting,) = working.worker.park.holding()
+    assert (waiting.waits_for, waiting.parked) == ("a token of 1/m for domain:a.example", 2)
     assert working.world.busy == 0
     assert site.asked == []
     site.held = None
@@ -578,7 +578,7 @@ async def test_what_has_no_token_waits_without_an_attempt(broker: Broker, workin
     assert sorted(await rows(broker)) == ["accepted"] * 2 + ["delivered"] * 2
     told = [row async for stored in listing.walk(broker, "EVENTS", "e.>") for row in unpack(stored.body)]
     assert {row["attempt"] for row in told if row["type"] == "delivered"} == {4}
-    assert working.worker.park.holding() == {}
+    assert working.worker.park.holding() == []
     assert not working.worker.park._lines
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from common.limits.limit import Limit, What
-from common.limits.owner import YIELD_EVERY, Owner
+from common.limits.owner import YIELD_EVERY, Owner, Use
 from common.limits.owners import Owners, digest, owner_of
 from common.limits.slots import Slot
 from common.queue.streams import LEASE
@@ -134,3 +134,33 @@ def test_room_is_made_for_who_has_least_whoever_asks(world: World) -> None:
     world.look("y", "z")
     world.owner.slot(limit, Slot("y", 3, "one"))
     assert world.told == [("y", "yield", key, "one")]
+
+
+def test_what_is_in_use_is_told_of_our_own_keys_only(world: World) -> None:
+    assert world.owner.use(SLOTS) == Use(0, 0, 0)
+    for worker, number in (("y", 1), ("y", 2), ("z", 1)):
+        world.ask(worker, number)
+    assert world.owner.use(SLOTS) == Use(2, 1, 0)
+    theirs = next(key for key in (f"site:{i}" for i in range(99)) if world.owners.owner(key) != ME)
+    assert world.owner.use(Limit(theirs, What.CONNECTIONS, 2)) is None
+
+
+def test_when_the_next_token_comes_is_told_and_costs_none(world: World) -> None:
+    assert world.owner.use(RATE) == Use(0, 0, 0)
+    wait = 0.0
+    while wait < 2:
+        wait, _ = world.owner.token(RATE, 0.0)
+    assert world.owner.use(RATE) == Use(0, 0, wait) == world.owner.use(RATE)
+    world.time += wait
+    world.look("y", "z")
+    assert world.owner.use(RATE) == Use(0, 0, 0)
+
+
+def test_what_is_not_granted_yet_is_told(world: World) -> None:
+    other = next(name for name in (f"n{i}" for i in range(99)) if owner_of(SLOTS.key, [ME, "y", "z", name]) == name)
+    world.time += LEASE
+    world.look("y", "z", other)
+    world.look("y", "z")
+    use = world.owner.use(SLOTS)
+    assert use
+    assert 0 < use.wait <= LEASE
