@@ -35,7 +35,7 @@ class Working:
     def __init__(self) -> None:
         self.limiter = Limiter.alone()
         self.sites = Sites(Means(None, self.limiter, "us.test", None))  # type: ignore[arg-type]
-        self.park = Park(self.sites, lambda _: None, lambda *_: None)
+        self.park = Park(self.sites, lambda _: None, lambda *_: None, lambda entry, _: entry.expires)
 
     def answers(self, broker: Broker | None = None) -> Answers:
         return Answers(broker, "default", self.park, self.sites, self.limiter.owner)  # type: ignore[arg-type]
