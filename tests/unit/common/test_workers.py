@@ -42,12 +42,16 @@ async def answering(connection: Broker, **changes: Any) -> None:
     await connection.client.flush()
 
 
-async def test_all_who_live_are_heard(broker: Broker, other: Broker) -> None:
+async def test_all_who_live_are_heard(
+    broker: Broker, other: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "TIMEOUT", 60)
     await answering(other)
     await answering(other, pool="q", worker="q.w1", lines=[LINE | {"waits_for": "a token"}], uses=[])
     for worker in ("p.w0", "q.w1"):
         await leases.renew(broker, f"worker.{worker}", "1")
-    said = await ask(broker, Question("x", "a.test", (ONE, TWO)))
+    async with asyncio.timeout(30):
+        said = await ask(broker, Question("x", "a.test", (ONE, TWO)))
     assert (said.live, said.silent, said.left_off) == ({"p": {"p.w0"}, "q": {"q.w1"}}, set(), 2)
     assert said.uses == {TWO: Use(0, 0, 1.5)}
     assert sorted(line.worker for line in said.lines) == ["p.w0", "q.w1"]

@@ -8,9 +8,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+from queue_support import submit
 from scenario_support import postjet, said_once
+from support import make_entry
 
-from common.config import Config
+from common.broker import Broker
+from common.config import Config, Dns
 from common.limits.limit import Limit, What
 from common.limits.owner import Use
 from common.policies.holds import Hold
@@ -18,6 +22,7 @@ from common.policies.policy import Policy
 from common.policies.rules import SCALARS
 from common.queue.summary import Group
 from common.workers import Said, SiteNow, Waiting
+from master import explain
 from master.demo.dns_server import DnsServer
 from master.explain import Host, Known
 from master.explain_json import as_json
@@ -150,22 +155,52 @@ async def test_without_a_running_instance(tmp_path: Path) -> None:
         config = tmp_path / "postjet.toml"
         config.write_text(
             f'hostname = "us.test"\ndata_dir = "{tmp_path}/var"\n[dns]\nnameservers = ["{dns.address}"]\n'
+            '[pools.bulk]\nsource_addresses = ["127.0.0.2", "127.0.0.3"]\nehlo = "bulk.test"\n'
+            '[pools.six]\nsource_addresses = ["::1"]\n'
+            '[[policies]]\nsource = "127.0.0.3"\nconnections = 4\n'
             '[[policies]]\ndomain = "a.test"\nrate = "5/s"\n[[policies]]\ndomain = "b.test"\nrate = "6/s"\n'
         )
 
-        async def explain(*arguments: str) -> subprocess.CompletedProcess[str]:
+        async def run(*arguments: str) -> subprocess.CompletedProcess[str]:
             return await postjet("explain", *arguments, config=config)
 
-        page_, fails_, wrong, pool = await asyncio.gather(
-            explain("x@A.test"), explain("fails.test", "--json"), explain("a_b..test"), explain("a.test", "--pool", "x")
+        page_, fails_, bulk_, six_, wrong, pool = await asyncio.gather(
+            run("x@A.test"),
+            run("fails.test", "--json"),
+            run("a.test", "--pool", "bulk", "--json"),
+            run("a.test", "--pool", "six", "--json"),
+            run("a_b..test"),
+            run("a.test", "--pool", "x"),
         )
     assert (page_.returncode, page_.stderr) == (0, "")
     assert "MX      10 mx1.test  192.0.2.1\n        20 mx2.test  (no address)\n" in page_.stdout
-    assert f"  5/s      messages     domain:a.test           not known  {config}:5\n" in page_.stdout
+    assert f"  5/s      messages     domain:a.test           not known  {config}:13\n" in page_.stdout
     assert f"nothing runs on {tmp_path}/var" in page_.stdout
     fails = json.loads(fails_.stdout)
     assert (fails["failure"]["reason"], fails["site"], fails["limits"]) == ("dns", None, [])
     [reason] = fails["reasons"]
     assert "mail is deferred, the first time for 5m, and given up after 5d" in reason["text"]
+    bulk, six = json.loads(bulk_.stdout), json.loads(six_.stdout)
+    assert (bulk["sources"], bulk["ehlo"], bulk["failure"]) == (["127.0.0.2", "127.0.0.3"], "bulk.test", None)
+    assert [limit["key"] for limit in bulk["limits"]] == [
+        "site:mx1.test,mx2.test", "domain:a.test", "source:127.0.0.3",
+    ]  # fmt: skip
+    assert (six["failure"]["reason"], six["hosts"][0]["addresses"]) == ("source", [])
     assert "'a_b..test' is no domain" in said_once(wrong, os.EX_USAGE)
     assert "'x' is no pool of the configuration; there are default" in said_once(pool, os.EX_USAGE)
+
+
+async def test_what_is_queued_is_counted_or_told_about(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with DnsServer() as dns:
+        config = Config(hostname="us.test", dns=Dns(nameservers=[dns.address]))
+        for due in (0, 0, time.time() + 3600):
+            await submit(broker, make_entry("x@a.test", due=due))
+        await submit(broker, make_entry("x@b.test"))
+        counted = await explain.find(config, None, "a.test", "default", broker)
+        monkeypatch.setattr(explain, "MAX_READ", 2)
+        told = await explain.find(config, None, "a.test", "default", broker)
+    assert counted.queued
+    assert told.queued
+    assert (counted.queued.ready, counted.queued.deferred, counted.queued.scheduled, counted.exact) == (2, 0, 1, True)
+    assert (told.queued.ready, told.queued.deferred, told.exact) == (2, 1, False)
+    assert "queued  about 2 ready, 1 deferred or scheduled, 0 held" in list(page(told, []))
