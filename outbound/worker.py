@@ -16,6 +16,7 @@ from common.queue.take import GoneError, Taker
 from common.queue.taken import Taken
 from outbound.budget import Budget
 from outbound.failure import DeliveryFailure, temporary
+from outbound.lobby import Lobby
 from outbound.pace import PolicyOf, Way, pace
 from outbound.park import Park, Turn
 from outbound.prepare import Prepared, Preparer, UnsignedError
@@ -30,7 +31,7 @@ from outbound.smtp import Envelope
 
 log = structlog.get_logger()
 
-#: Entries being worked on at the same time: looked up, transferred, finished.
+#: Entries being worked on at the same time: looked up in the queue, transferred, finished.
 MAX_HANDLED = 1000
 #: Bytes of large messages in memory, and from which size a message counts as large.
 MAX_LARGE_BYTES, LARGE = 256 * 2**20, 256 * 2**10
@@ -58,13 +59,16 @@ class Worker:
         self._memory = Budget(MAX_LARGE_BYTES, LARGE)
         self.park = Park(sites, taker.shed, self._spawn)
         self._room = asyncio.Event()
+        self.lobby = Lobby(router, taker.shed, self._room.set)
 
     async def run(self) -> None:
         """Take and deliver, for ever."""
         while True:
             await self.finisher.clear.wait()
-            while len(self._tasks) >= MAX_HANDLED or self.park.is_full():
+            while (crowded := self.lobby.is_full() or self.park.is_full()) or self._handled >= MAX_HANDLED:
                 self._room.clear()
+                if crowded:
+                    self.taker.crowded()
                 with contextlib.suppress(TimeoutError):  # entries that are dropped make room without a word
                     await asyncio.wait_for(self._room.wait(), 1)
             self._spawn(await self.taker.take())
@@ -74,6 +78,10 @@ class Worker:
         self.park.clear()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=timeout)
+
+    @property
+    def _handled(self) -> int:
+        return len(self._tasks) - self.lobby.waiting
 
     def levels(self) -> dict[str, int]:
         """How many entries are where."""
@@ -137,7 +145,7 @@ class Worker:
             return
         try:
             if way is None:
-                way = self._way(entry.domain, await self.router.route(entry.domain))
+                way = self._way(entry.domain, await self.lobby.route(taken))
                 attempt.time_dns = time.time() - attempt.started
             attempt.site = way.route.key
             result = await self._at_site(taken, way, turn, attempt)

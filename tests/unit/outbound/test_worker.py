@@ -21,10 +21,12 @@ from common.ids import report_id
 from common.key_store import KeyStore
 from common.limits.client import Limiter
 from common.limits.limit import Limit, What
-from common.queue import consumers, listing, streams
+from common.queue import consumers, listing, streams, take
 from common.queue.room import ReportRoom
 from common.queue.strikes import LIMIT, Strikes
+from outbound import lobby
 from outbound import park as park_module
+from outbound import worker as worker_module
 from outbound.failure import DeliveryFailure, permanent, temporary
 from outbound.pace import Way, from_delivery
 from outbound.park import Parked
@@ -96,6 +98,8 @@ class World:
         self.found = asyncio.Event()
         self.found.set()
         self.failure: Exception | None = None
+        self.mute: set[str] = set()
+        """Domains for which DNS never answers."""
         self.asked = 0
         self.sites = SiteByKey(self)
         self.on_free: Callable[[Site], None] = lambda _: None
@@ -103,7 +107,7 @@ class World:
     async def route(self, domain: str) -> Route:
         self.asked += 1
         found, failure = self.found, self.failure
-        await found.wait()
+        await (asyncio.Event() if domain in self.mute else found).wait()
         if failure:
             raise failure
         return Route(domain, (), 25)
@@ -130,6 +134,8 @@ class Working:
         self.task.cancel()
         self.watch.cancel()
         self.world.found.set()
+        for task in self.worker._tasks if self.world.mute else ():
+            task.cancel()
         for site in self.world.sites.values():
             site.gate.set()
         await self.worker.drain(5)
@@ -262,6 +268,58 @@ async def test_a_full_park_has_room_again_when_what_it_holds_is_dropped(
         await submit(broker, make_entry(f"r{i}@b.example"))
     await until(lambda: len(other.asked) == 3)
     assert len(hanging.asked) == 1
+
+
+async def _spread(broker: Broker, domains: int, each: int) -> set[str]:
+    """Mails to several domains in turn, and their names."""
+    for i in range(each):
+        await asyncio.gather(*(submit(broker, make_entry(f"r{i}@slow{n}.example")) for n in range(domains)))
+    return {f"slow{n}.example" for n in range(domains)}
+
+
+async def test_many_slow_domains_together_fill_the_park_and_stop_nobody(
+    broker: Broker, working: Working, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(park_module, "MAX_PARKED", 60)
+    monkeypatch.setattr(take, "FEW", 4)
+    monkeypatch.setattr(take, "ALL_WAITING", 30)
+    await _spread(broker, 12, 12)
+    other = working.world.sites["b.example"]
+    other.gate.set()
+    await submit(broker, make_entry("x@b.example"))
+    await until(lambda: other.asked)
+    for site in working.world.sites.values():
+        site.gate.set()
+    await until(lambda: finished(broker))
+    assert [len(site.asked) for site in working.world.sites.values() if site is not other] == [12] * 12
+
+
+async def test_mail_that_waits_for_dns_is_not_being_worked_on(
+    broker: Broker, working: Working, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "MAX_HANDLED", 5)
+    monkeypatch.setattr(lobby, "MAX_WAITING_BYTES", 100)
+    working.world.mute = await _spread(broker, 4, 3)
+    working.world.sites["b.example"].gate.set()
+    await submit(broker, make_entry("x@b.example"))
+    await until(lambda: working.world.sites["b.example"].asked)
+    await until(lambda: working.worker.lobby.waiting == 12)
+    kept = [taken.inline_size for taken in working.worker.lobby._waiting]
+    assert 0 < sum(kept) == working.worker.lobby._bytes <= 100
+
+
+async def test_domains_that_dns_does_not_answer_for_fill_the_lobby_and_stop_nobody(
+    broker: Broker, working: Working, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lobby, "MAX_WAITING", 60)
+    monkeypatch.setattr(take, "FEW", 4)
+    monkeypatch.setattr(take, "ALL_WAITING", 6)
+    working.world.mute = await _spread(broker, 5, 25)
+    others = {f"b{i}.example" for i in range(8)}  # in all lanes
+    for domain in others:
+        working.world.sites[domain].gate.set()
+        await submit(broker, make_entry(f"x@{domain}"))
+    await until(lambda: all(working.world.sites[domain].asked for domain in others))
 
 
 async def test_priority_goes_first_in_the_park(broker: Broker, working: Working) -> None:

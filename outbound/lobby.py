@@ -1,0 +1,52 @@
+"""The lobby: entries that wait for DNS, beside those being worked on, without content where room is short."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from common.queue.taken import Taken
+from outbound.routing import Route, Router
+
+#: Entries that wait, and the bytes of content that stay with them; the others' is let go of.
+MAX_WAITING, MAX_WAITING_BYTES = 4000, 32 * 2**20
+
+
+class Lobby:
+    """Asks for the routes of entries. ``on_change`` is told when one comes or goes.
+
+    Who asks does so in a task of its own, which is cancelled when its entry is not ours any more and others need room.
+    """
+
+    def __init__(self, router: Router, shed: Callable[[Taken], None], on_change: Callable[[], None]) -> None:
+        self._router, self._shed, self._on_change = router, shed, on_change
+        self._waiting: dict[Taken, asyncio.Task[Any]] = {}
+        self._bytes = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+        return len(self._waiting)
+
+    def is_full(self) -> bool:
+        """Whether no more can wait. Those that are not ours any more are sent away."""
+        if len(self._waiting) < MAX_WAITING:
+            return False
+        for task in [task for taken, task in self._waiting.items() if taken.dropped]:
+            task.cancel()
+        return True
+
+    async def route(self, taken: Taken) -> Route:
+        """Where an entry goes. Raises DeliveryFailure."""
+        if self._bytes + taken.inline_size > MAX_WAITING_BYTES:
+            self._shed(taken)
+        size, task = taken.inline_size, asyncio.current_task()
+        assert task
+        self._waiting[taken] = task
+        self._bytes += size
+        self._on_change()
+        try:
+            return await self._router.route(taken.entry.domain)
+        finally:
+            del self._waiting[taken]
+            self._bytes -= size
+            self._on_change()
