@@ -1,24 +1,21 @@
 """The lobby: entries that wait for DNS, beside those being worked on, without content where room is short."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from common.queue.taken import Taken
-from outbound.routing import Route, Router
 
 #: Entries that wait, and the bytes of content that stay with them; the others' is let go of.
 MAX_WAITING, MAX_WAITING_BYTES = 4000, 32 * 2**20
 
 
 class Lobby:
-    """Asks for the routes of entries. ``on_change`` is told when one comes or goes.
+    """``on_change`` is told when an entry comes or goes."""
 
-    Who asks does so in a task of its own, which is cancelled when its entry is not ours any more and others need room.
-    """
-
-    def __init__(self, router: Router, shed: Callable[[Taken], None], on_change: Callable[[], None]) -> None:
-        self._router, self._shed, self._on_change = router, shed, on_change
+    def __init__(self, shed: Callable[[Taken], None], on_change: Callable[[], None]) -> None:
+        self._shed, self._on_change = shed, on_change
         self._waiting: dict[Taken, asyncio.Task[Any]] = {}
         self._bytes = 0
 
@@ -35,8 +32,9 @@ class Lobby:
             task.cancel()
         return True
 
-    async def route(self, taken: Taken) -> Route:
-        """Where an entry goes. Raises DeliveryFailure."""
+    @contextmanager
+    def waits(self, taken: Taken) -> Iterator[None]:
+        """The task that runs inside is an entry's own: it is cancelled when the entry is not ours any more."""
         if self._bytes + taken.inline_size > MAX_WAITING_BYTES:
             self._shed(taken)
         size, task = taken.inline_size, asyncio.current_task()
@@ -45,7 +43,7 @@ class Lobby:
         self._bytes += size
         self._on_change()
         try:
-            return await self._router.route(taken.entry.domain)
+            yield
         finally:
             del self._waiting[taken]
             self._bytes -= size

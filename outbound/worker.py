@@ -31,8 +31,8 @@ from outbound.smtp import Envelope
 
 log = structlog.get_logger()
 
-#: Entries being worked on at the same time: looked up in the queue, transferred, finished.
-MAX_HANDLED = 1000
+#: Entries being worked on at the same time: looked up in the queue, transferred (``park.MAX_SEATED``), finished.
+MAX_HANDLED = 2000
 #: Bytes of large messages in memory, and from which size a message counts as large.
 MAX_LARGE_BYTES, LARGE = 256 * 2**20, 256 * 2**10
 
@@ -59,7 +59,7 @@ class Worker:
         self._memory = Budget(MAX_LARGE_BYTES, LARGE)
         self.park = Park(sites, taker.shed, self._spawn)
         self._room = asyncio.Event()
-        self.lobby = Lobby(router, taker.shed, self._room.set)
+        self.lobby = Lobby(taker.shed, self._room.set)
 
     async def run(self) -> None:
         """Take and deliver, for ever."""
@@ -145,7 +145,8 @@ class Worker:
             return
         try:
             if way is None:
-                way = self._way(entry.domain, await self.lobby.route(taken))
+                with self.lobby.waits(taken):
+                    way = self._way(entry.domain, await self.router.route(entry.domain))
                 attempt.time_dns = time.time() - attempt.started
             attempt.site = way.route.key
             result = await self._at_site(taken, way, turn, attempt)

@@ -222,6 +222,7 @@ async def test_parked_mail_does_not_go_out_while_outcomes_cannot_be_stored(broke
     site = working.world.sites["a.example"]
     for i in range(3):
         await submit(broker, make_entry(f"r{i}@a.example"))
+        await until(lambda i=i: working.world.asked == i + 1)  # one that lay there first is looked up, and comes later
     await until(lambda: working.worker.park.parked == 2)
     working.outlet.finisher.clear.clear()
     site.gate.set()
@@ -294,6 +295,45 @@ async def test_many_slow_domains_together_fill_the_park_and_stop_nobody(
         site.gate.set()
     await until(lambda: finished(broker))
     assert [len(site.asked) for site in working.world.sites.values() if site is not other] == [12] * 12
+
+
+async def test_sites_that_hang_leave_room_for_the_others(
+    broker: Broker, working: Working, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(park_module, "MAX_SEATED", 10)
+    monkeypatch.setattr(park_module, "LOOKS", 1)
+    hanging, others = [working.world.sites[name] for name in SLOW[:3]], [working.world.sites[name] for name in SLOW[3:]]
+    for site in hanging:
+        site.limit = 4
+    await _spread(broker, SLOW[:3], 8)
+    await until(lambda: working.worker.park.parked + working.worker.park.seated == 24)
+    assert sum(site.busy for site in hanging) < 10
+    for site in others:
+        site.gate.set()
+    await _spread(broker, SLOW[3:], 2)
+    await until(lambda: all(len(site.asked) == 2 for site in others))
+    for site in hanging:
+        site.gate.set()
+    await until(lambda: finished(broker))
+    await until(lambda: not working.worker._tasks)
+    assert [len(site.asked) for site in hanging] == [8, 8, 8]
+    assert not working.worker.park.seated
+
+
+async def test_who_found_no_room_because_others_hang_goes_when_one_ends(
+    broker: Broker, working: Working, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(park_module, "MAX_SEATED", 3)
+    await _spread(broker, SLOW[:5], 1)
+    await until(lambda: working.worker.park.parked == 2)
+    for _ in range(2):
+        under_way = [site for site in working.world.sites.values() if site.busy]
+        assert len(under_way) == 3
+        under_way[0].gate.set()
+        await until(lambda site=under_way[0]: not site.busy and working.world.busy == 3)
+    for site in working.world.sites.values():
+        site.gate.set()
+    await until(lambda: finished(broker))
 
 
 async def test_mail_that_waits_for_dns_is_not_being_worked_on(
