@@ -35,7 +35,7 @@ ROWS = [
     ),
     Row(
         name="parked",
-        point=after(WORKER, "outbound.worker:Worker._park_at"),
+        point=after(WORKER, "outbound.park:Park.push"),
         recipients=2, gated=True,
         left=Left("qq", 1, "accepted"), events="accepted delivered delivered",
     ),
