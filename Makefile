@@ -45,8 +45,9 @@ faults: export FAULT_COUNT ?= 12
 faults: $(STAMP)  ## everything dies at random moments of 20 rounds of 5,000 mails; disk, broker, database gone (40 minutes)
 	$(VENV)/bin/python -m pytest tests/fault -s
 
-slow: $(STAMP)    ## 100,000 mails to a slow domain in front of 10,000 to others (3 minutes)
-	SLOW_MAILS=100000 $(VENV)/bin/python -m pytest -s tests/scenario/test_slow_domain.py
+slow: $(STAMP)    ## 100,000 mails to a slow domain in front of 10,000 to others, then to dead ones (10 minutes)
+	SLOW_MAILS=100000 DEAD_FACTOR=17 $(VENV)/bin/python -m pytest -s tests/scenario/test_slow_domain.py \
+		tests/scenario/test_dead_domains.py
 
 bench: $(STAMP)   ## the whole path beside Debian's Postfix with and without OpenDKIM (10 minutes; ARGS=--help)
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/python -m bench.relaying $(ARGS)

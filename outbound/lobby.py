@@ -32,9 +32,14 @@ class Lobby:
             task.cancel()
         return True
 
+    def clear(self) -> None:
+        """Let nobody wait any more."""
+        for task in list(self._waiting.values()):
+            task.cancel()
+
     @contextmanager
     def waits(self, taken: Taken) -> Iterator[None]:
-        """The task that runs inside is an entry's own: it is cancelled when the entry is not ours any more."""
+        """The task that runs inside is an entry's own: it is cancelled when that is not ours any more."""
         if self._bytes + taken.inline_size > MAX_WAITING_BYTES:
             self._shed(taken)
         size, task = taken.inline_size, asyncio.current_task()

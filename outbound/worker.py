@@ -76,6 +76,7 @@ class Worker:
     async def drain(self, timeout: float) -> None:
         """Wait (seconds) for what has begun; the broker hands everything else to somebody else."""
         self.park.clear()
+        self.lobby.clear()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=timeout)
 
