@@ -1,4 +1,4 @@
-"""Domains whose servers hang or refuse, or that cannot be found, hold nobody up: what lies behind them goes all the same.
+"""Domains whose servers hang or refuse, or that cannot be found, hold nobody up: mail behind theirs goes all the same.
 
 All of them at once; ``make slow`` takes ``DEAD_FACTOR`` times as many, one kind after the other, and prints figures.
 """
