@@ -21,7 +21,7 @@ from common.subjects import EVENTS_STREAM, bucket, queue_stream
 from master.demo.sink_script import Rule
 from master.demo.world import World
 
-MAILS, CONNECTIONS, SECONDS = 1500, 20, 0.1
+MAILS, CONNECTIONS, SECONDS = 1200, 20, 0.2
 FIRST = "default.0"
 OUT = f"much waits in bucket {bucket('slow.test')}"
 
@@ -65,7 +65,7 @@ async def test_slow_backlog(tmp_path: Path) -> None:
             second = tmp_path / "second.log"
             await until(lambda: "status=sent" in second.read_text(), 30)
             kill(world, "nats-server")
-            await slow.wait_for(slow.mails + 5 * CONNECTIONS, 40)
+            await slow.wait_for(slow.mails + 2 * CONNECTIONS, 40)
         assert slow.mails < MAILS  # all of it in the middle of the backlog
         slow.rules.clear()
         async with broker(world) as connection:
@@ -77,7 +77,6 @@ async def test_slow_backlog(tmp_path: Path) -> None:
                 await until(lambda stream=stream: empty(stream), 60)
         copies = Counter(mail.message_id for mail in slow.received)
         print(f"\n{MAILS} mails, {slow.mails - MAILS} twice, out {said(world, OUT)} times")
-        print(second.read_text()[:600])
         assert len(copies) == MAILS
         # docs/queue-states.md: sent and not recorded, or not acked, of the worker that died; what the second
         # worker was at when the broker died

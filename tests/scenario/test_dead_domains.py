@@ -145,5 +145,5 @@ async def test_dead_domains(tmp_path: Path, kinds: list[Any]) -> None:
         beside = await others(world, domains)
         kinds_named, given_up = ", ".join(kind.__name__ for kind in kinds), said(world, "DNS failed for mute")
         print(f"\n{kinds_named}: others alone {alone:.2f} s, behind them {beside:.2f} s; {given_up} given up by then")
-        assert FACTOR > 1 or given_up <= (MUTE + MUTE // 2) // 2  # what DNS does not answer for still waits
+        assert FACTOR > 1 or given_up <= MUTE // 4  # what DNS does not answer for still waits
         assert not said(world, "Traceback")
