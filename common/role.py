@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import resource
 import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
@@ -69,6 +70,9 @@ async def _run(name: str, main: Main, config: Config, options: dict[str, Any]) -
     loop = asyncio.get_running_loop()
     gc.freeze()  # what was imported lives as long as the process
     gc.set_threshold(*GC)
+    # 1,024 where nobody said more, and each connection and each question to DNS is one
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     for signal_ in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_, stopping.set)
     servers = instance.find(config)

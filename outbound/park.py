@@ -21,6 +21,11 @@ from outbound.ways import Way
 
 #: Entries that wait, and the bytes of content that stay with them; the others' is let go of.
 MAX_PARKED, MAX_PARKED_BYTES = 5000, 32 * 2**20
+#: Attempts under way at the same time. A site has no more of them than are left for the others: however many hang,
+#: there is room for who does not.
+MAX_SEATED = 1000
+#: Sites that are looked at for each attempt that ends, where they wait for their share.
+LOOKS = 4
 #: Who waited longer (seconds) is read again, and so found out when it was purged meanwhile.
 FRESH = 5.0
 
@@ -80,6 +85,7 @@ class Turn:
 
     def __init__(self, park: "Park", line: Line | None, taken: Taken, seat: Seat) -> None:
         self._park, self._line, self._taken, self.seat = park, line, taken, seat
+        park.seated += 1
         self._waits = bool(line and line.pace.ahead)
         if line and self._waits:
             line.tokens += 1
@@ -94,7 +100,9 @@ class Turn:
         self._has_tokens()
         if self.seat:
             seat, self.seat = self.seat, None  # type: ignore[assignment]
+            self._park.seated -= 1
             seat.leave()
+            self._park.wake_cramped()
 
     def _has_tokens(self) -> None:
         if self._line and self._waits:
@@ -117,7 +125,10 @@ class Park:
         self._lines: dict[tuple[str, object, str], Line] = {}
         self._of_site: dict[Site, OrderedDict[Line, None]] = {}
         self._is_over = False
+        self._cramped: OrderedDict[Site, None] = OrderedDict()
         self.parked = self.parked_bytes = 0
+        self.seated = 0
+        """Attempts under way."""
         sites.on_free = self.wake
 
     def turn(self, taken: Taken, way: Way, site: Site) -> Turn | None:
@@ -127,7 +138,7 @@ class Park:
         line = self._line(way, site) if way.pace.ahead else self._lines.get(_key(way))
         if line and not line.may_go:
             return None
-        seat = site.seat()
+        seat = self._seat(site)
         return Turn(self, line, taken, seat) if seat else None
 
     def push(self, taken: Taken, way: Way, site: Site) -> None:
@@ -157,7 +168,7 @@ class Park:
         lines = self._of_site.get(site)
         while lines:
             line = next((line for line in lines if line.waiting and line.may_go), None)
-            if line is None or not (seat := site.seat()):
+            if line is None or not (seat := self._seat(site)):
                 break
             lines.move_to_end(line)
             self._let_go(line, seat)
@@ -186,6 +197,10 @@ class Park:
                     self._count(taken, -1)
                 self._forget(line)
         return found
+    def wake_cramped(self) -> None:
+        """An attempt has ended: let go who waits for its site's share."""
+        for _ in range(min(LOOKS, len(self._cramped))):
+            self.wake(self._cramped.popitem(last=False)[0])
 
     def is_full(self) -> bool:
         """Whether no more can wait."""
@@ -221,6 +236,12 @@ class Park:
                     )
                 )  # fmt: skip
         return found
+
+    def _seat(self, site: Site) -> Seat | None:
+        if site.busy < MAX_SEATED - self.seated:
+            return site.seat()
+        self._cramped[site] = None
+        return None
 
     def _let_go(self, line: Line, seat: Seat) -> None:
         while line.waiting:

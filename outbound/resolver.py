@@ -20,6 +20,8 @@ from common.config import split_host_port
 from common.counting import count
 
 QUESTION_TIMEOUT, TOTAL_TIMEOUT = 5.0, 10.0
+#: With so many questions open there is less patience with each (seconds): who answers at all has answered by then.
+MANY_OPEN, SHORT_TIMEOUT = 1000, 3.0
 #: Seconds that answers are kept at least, that they are at most, and that "no" is.
 MIN_TTL, MAX_TTL, MAX_NEGATIVE_TTL = 10, 3600, 300
 #: RFC 9520 3.2: a failure is remembered for at least 1 and at most 300 seconds.
@@ -68,7 +70,7 @@ class Resolver:
             self._dns.nameservers = [
                 dns.nameserver.Do53Nameserver(*split_host_port(server, 53)) for server in nameservers
             ]
-        self._dns.timeout, self._dns.lifetime = QUESTION_TIMEOUT, TOTAL_TIMEOUT
+        self._dns.timeout = QUESTION_TIMEOUT
         self._dns.use_edns(0, 0, UDP_PAYLOAD)
         self._clock = clock
         self._answers: dict[tuple[str, Type], Answer] = {}
@@ -103,7 +105,8 @@ class Resolver:
         except dns.exception.DNSException as error:  # labels that cannot exist
             return self._answer(Outcome.NO_NAME, MAX_NEGATIVE_TTL, text=str(error))
         try:
-            found = await self._dns.resolve(qname, rdtype, raise_on_no_answer=False)
+            timeout = TOTAL_TIMEOUT if len(self._asking) < MANY_OPEN else SHORT_TIMEOUT
+            found = await self._dns.resolve(qname, rdtype, raise_on_no_answer=False, lifetime=timeout)
         except dns.resolver.NXDOMAIN as error:
             # RFC 2308 5: "no" lives as long as the zone's SOA says
             chain = error.kwargs["responses"][qname].resolve_chaining()

@@ -19,6 +19,7 @@ from outbound.budget import Budget
 from outbound.ending import Endings
 from outbound.failure import DeliveryFailure, temporary
 from outbound.learn import Learner, described
+from outbound.lobby import Lobby
 from outbound.orders import OrderedError, Orders
 from outbound.park import MAX_PARKED, Park, Turn, token_of
 from outbound.prepare import Prepared, Preparer, UnsignedError
@@ -32,8 +33,8 @@ from outbound.ways import Way, Ways
 
 log = structlog.get_logger()
 
-#: Entries being worked on at the same time: looked up, transferred, finished.
-MAX_HANDLED = 1000
+#: Entries being worked on at the same time: looked up in the queue, transferred (``park.MAX_SEATED``), finished.
+MAX_HANDLED = 2000
 #: Who has to wait longer (seconds) waits in the queue, as a schedule, where the park is half full.
 PATIENCE = 10.0
 #: Seconds between looks for who has expired in the park.
@@ -66,13 +67,16 @@ class Worker:
         self.endings = Endings(finisher, reporter, ways, learner, orders, self._memory)
         self.park = Park(sites, taker.shed, self._spawn, ways.expires)
         self._room = asyncio.Event()
+        self.lobby = Lobby(taker.shed, self._room.set)
 
     async def run(self) -> None:
         """Take and deliver, for ever."""
         while True:
             await self.finisher.clear.wait()
-            while len(self._tasks) >= MAX_HANDLED or self.park.is_full():
+            while (crowded := self.lobby.is_full() or self.park.is_full()) or self._handled >= MAX_HANDLED:
                 self._room.clear()
+                if crowded:
+                    self.taker.crowded()
                 with contextlib.suppress(TimeoutError):  # entries that are dropped make room without a word
                     await asyncio.wait_for(self._room.wait(), 1)
             taken = await self.taker.take()
@@ -91,8 +95,13 @@ class Worker:
     async def drain(self, timeout: float) -> None:
         """Wait (seconds) for what has begun; the broker hands everything else to somebody else."""
         self.park.clear()
+        self.lobby.clear()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=timeout)
+
+    @property
+    def _handled(self) -> int:
+        return len(self._tasks) - self.lobby.waiting
 
     def levels(self) -> dict[str, int]:
         """How many entries are where."""
@@ -159,7 +168,8 @@ class Worker:
             return
         try:
             if way is None:
-                way = await self.ways.find(entry.domain)
+                with self.lobby.waits(taken):
+                    way = await self.ways.find(entry.domain)
                 attempt.time_dns = time.time() - attempt.started
             elif (now := self.ways.way(entry.domain, way.route, way.source)) is not way:
                 way = now

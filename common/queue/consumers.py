@@ -21,8 +21,8 @@ log = structlog.get_logger()
 
 ACK_WAIT = 30.0
 MAX_ACK_PENDING = 10_000
-#: Buckets that are out of one band of a lane at most.
-MOST_OUT = 64
+#: Buckets that are out of one band of a lane at most, and of all that one worker reads.
+MOST_OUT, ALL_OUT = 64, 256
 _READERS, _OUT, _SINCE, _HANDED = "postjet_readers", "postjet_out", "postjet_since", "postjet_handed"
 _NOT_THERE_TO_UPDATE = 10149
 

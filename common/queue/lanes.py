@@ -17,7 +17,7 @@ from nats.aio.msg import Msg
 
 from common.broker import Broker, BrokerError, BrokerFailure, Message, UnknownOutcomeError
 from common.queue import leases
-from common.queue.consumers import MOST_OUT, Consumer, Consumers, Key
+from common.queue.consumers import ALL_OUT, MOST_OUT, Consumer, Consumers, Key
 from common.queue.streams import LEASE
 from common.subjects import BANDS, GROUPS
 
@@ -186,7 +186,8 @@ class Lanes:
         """Take buckets out that have outgrown their lane, put back in which nothing has waited for a while."""
         outgrown, self._outgrown = self._outgrown, set()  # whoever has still outgrown its lane says so again
         for key, (lane, *own) in [item for item in self._read.items() if item[1]]:
-            out = [bucket for name, bucket in outgrown if name == lane.name][: MOST_OUT - len(own)]
+            room = min(MOST_OUT - len(own), ALL_OUT - sum(len(others) - 1 for others in self._read.values() if others))
+            out = [bucket for name, bucket in outgrown if name == lane.name][: max(0, room)]
             idle = [consumer for consumer in own if await self._is_idle(consumer)]
             if not (out or idle) or not await self._consumers.may_reshape(key):
                 continue

@@ -29,8 +29,11 @@ log = structlog.get_logger()
 
 PULL, PULL_BYTES, PULL_EXPIRES = 8, 2 * 2**20, 30.0
 IN_PROGRESS_EVERY = 10.0
-#: Entries of one bucket that wait here when it has outgrown its lane; that wait of one that is out of it.
-OUTGROWN, OWN_WAITING = 400, 200
+#: Entries of one bucket that wait here when it has outgrown its lane; that wait of one that is out of it, and of all of
+#: those together.
+OUTGROWN, OWN_WAITING, ALL_WAITING = 400, 200, 2500
+#: When all that wait are too many: buckets of a lane that outgrow it at once, each with so many that wait.
+CROWD, FEW = 16, 20
 #: Seconds that a schedule may take to fire, looks at it meanwhile.
 FIRING_TIME, FIRING_LOOKS = 2.0, 40
 #: Seconds by which the broker's clock may be ahead of ours.
@@ -56,6 +59,7 @@ class Taker:
         """Told when a bucket has outgrown its lane."""
         self._inbox = broker.new_inbox()
         self._readers: dict[str, Reader] = {}
+        self._out = 0  # how many of them read a bucket that is out of its lane
         self._ready: Bands[Taken] = Bands()
         self._held: dict[str, Taken] = {}
         self._arrived = asyncio.Event()
@@ -73,6 +77,7 @@ class Taker:
         if reader is None or reader.consumer != consumer:
             self._drop(consumer.name)
             reader = self._readers[consumer.name] = Reader(consumer, on_room=self._has_room)
+            self._count_out()
         reader.asked = 0
         await self._pull(reader)
 
@@ -80,6 +85,7 @@ class Taker:
         """Stop reading a consumer; what has not begun goes back to the broker, at once where it is ours to give."""
         gone = self._drop(name)
         reader = self._readers.pop(name, None)
+        self._count_out()
         if reader and reader.watchdog:
             reader.watchdog.cancel()
         for copy in (copy for taken in gone for copy in taken.copies) if give_back else ():
@@ -192,18 +198,32 @@ class Taker:
                 for taken in list(self._held.values()):
                     await self.broker.publish(taken.copies[-1].reply, b"+WPI")
 
+    def crowded(self) -> None:
+        """No more can wait here: the buckets of which most waits have outgrown their lanes."""
+        for reader in self._readers.values():
+            for bucket, waiting in reader.waiting.most_common(CROWD) if reader.consumer.bucket is None else ():
+                if waiting >= FEW:
+                    self.on_outgrown(reader.consumer, bucket)
+
     # --- pulling ---
 
     async def _refill(self, reader: Reader) -> None:
-        wanted = reader.consumer.bucket is None or reader.waiting.total() < OWN_WAITING
+        wanted = reader.consumer.bucket is None or reader.waiting.total() < self._share()
         is_low = reader.asked + reader.buffered <= PULL // 2
         if wanted and is_low and self._readers.get(reader.consumer.name) is reader:
             await self._pull(reader)
 
     def _has_room(self, reader: Reader) -> None:
         """What waits of a bucket that is out of its lane has become less."""
-        if reader.consumer.bucket is not None and reader.waiting.total() == OWN_WAITING // 2:
+        if reader.consumer.bucket is not None and reader.waiting.total() <= self._share() // 2:
             self._spawn(self._refill(reader))
+
+    def _count_out(self) -> None:
+        self._out = sum(reader.consumer.bucket is not None for reader in self._readers.values())
+
+    def _share(self) -> int:
+        """How much may wait of a bucket that is out of its lane."""
+        return min(OWN_WAITING, ALL_WAITING // max(1, self._out))
 
     async def _pull(self, reader: Reader) -> None:
         name = reader.consumer.name

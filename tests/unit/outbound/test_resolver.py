@@ -70,6 +70,24 @@ async def test_silence_is_temporary(dns: DnsServer, monkeypatch: pytest.MonkeyPa
     assert (await Resolver([dns.address]).lookup("a.test", "MX")).outcome is Outcome.TEMPORARY
 
 
+async def test_there_is_less_patience_with_many_questions_open(
+    dns: DnsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MANY_OPEN", 3)
+    monkeypatch.setattr(module, "SHORT_TIMEOUT", 0.05)
+    answer = asyncio.Event()
+    dns.misbehave("slow.test", wait=answer)
+    dns.misbehave("late.test", wait=answer)
+    dns.misbehave("mute.test", silent=True)
+    resolver = Resolver([dns.address])
+    early = [asyncio.create_task(resolver.lookup(name, "A")) for name in ("slow.test", "late.test")]
+    await dns.wait_until(lambda: dns.questions.total() == 2)
+    assert (await resolver.lookup("mute.test", "MX")).outcome is Outcome.TEMPORARY
+    assert not any(task.done() for task in early)
+    answer.set()
+    assert {(await task).outcome for task in early} == {Outcome.NO_NAME}
+
+
 async def test_the_next_nameserver_is_asked(dns: DnsServer) -> None:
     dns.zone.add("a.test", "A", "192.0.2.1")
     async with DnsServer() as other:

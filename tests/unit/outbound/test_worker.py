@@ -27,9 +27,10 @@ from common.limits.limit import Limit, What
 from common.policies import reading
 from common.policies.holds import Hold, Holds, lift
 from common.policies.policies import Policies
-from common.queue import consumers, listing, streams
+from common.queue import consumers, listing, streams, take
 from common.queue.room import ReportRoom
 from common.queue.strikes import LIMIT, Strikes
+from outbound import lobby
 from outbound import park as park_module
 from outbound import worker as worker_module
 from outbound.failure import DeliveryFailure, permanent, temporary
@@ -106,6 +107,8 @@ class World:
         self.found = asyncio.Event()
         self.found.set()
         self.failure: Exception | None = None
+        self.mute: set[str] = set()
+        """Domains for which DNS never answers."""
         self.asked = 0
         self.sites = SiteByKey(self)
         self.on_free: Callable[[Site], None] = lambda _: None
@@ -113,7 +116,7 @@ class World:
     async def route(self, domain: str) -> Route:
         self.asked += 1
         found, failure = self.found, self.failure
-        await found.wait()
+        await (asyncio.Event() if domain in self.mute else found).wait()
         if failure:
             raise failure
         return Route(domain, (), 25)
@@ -142,6 +145,8 @@ class Working:
         for task in self.watch:
             task.cancel()
         self.world.found.set()
+        for task in self.worker._tasks if self.world.mute else ():
+            task.cancel()
         for site in self.world.sites.values():
             site.gate.set()
         await self.worker.drain(5)
@@ -242,6 +247,7 @@ async def test_parked_mail_does_not_go_out_while_outcomes_cannot_be_stored(broke
     site = working.world.sites["a.example"]
     for i in range(3):
         await submit(broker, make_entry(f"r{i}@a.example"))
+        await until(lambda i=i: working.world.asked == i + 1)  # one that lay there first is looked up, and comes later
     await until(lambda: working.worker.park.parked == 2)
     working.outlet.finisher.clear.clear()
     site.gate.set()
@@ -288,6 +294,101 @@ async def test_a_full_park_has_room_again_when_what_it_holds_is_dropped(
         await submit(broker, make_entry(f"r{i}@b.example"))
     await until(lambda: len(other.asked) == 3)
     assert len(hanging.asked) == 1
+
+
+SLOW = [f"slow{n}.example" for n in range(12)]
+
+
+async def _spread(broker: Broker, domains: list[str], each: int) -> None:
+    """Mails to several domains in turn."""
+    for i in range(each):
+        await asyncio.gather(*(submit(broker, make_entry(f"r{i}@{domain}")) for domain in domains))
+
+
+async def test_many_slow_domains_together_fill_the_park_and_stop_nobody(
+    broker: Broker, working: Working, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(park_module, "MAX_PARKED", 60)
+    monkeypatch.setattr(take, "FEW", 4)
+    monkeypatch.setattr(take, "ALL_WAITING", 30)
+    await _spread(broker, SLOW, 12)
+    other = working.world.sites["b.example"]
+    other.gate.set()
+    await submit(broker, make_entry("x@b.example"))
+    await until(lambda: other.asked)
+    for site in working.world.sites.values():
+        site.gate.set()
+    await until(lambda: finished(broker))
+    assert [len(site.asked) for site in working.world.sites.values() if site is not other] == [12] * 12
+
+
+async def test_sites_that_hang_leave_room_for_the_others(
+    broker: Broker, working: Working, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(park_module, "MAX_SEATED", 10)
+    monkeypatch.setattr(park_module, "LOOKS", 1)
+    hanging, others = [working.world.sites[name] for name in SLOW[:3]], [working.world.sites[name] for name in SLOW[3:]]
+    for site in hanging:
+        site.limit = 4
+    await _spread(broker, SLOW[:3], 8)
+    await until(lambda: working.worker.park.parked + working.worker.park.seated == 24)
+    assert sum(site.busy for site in hanging) < 10
+    for site in others:
+        site.gate.set()
+    await _spread(broker, SLOW[3:], 2)
+    await until(lambda: all(len(site.asked) == 2 for site in others))
+    for site in hanging:
+        site.gate.set()
+    await until(lambda: finished(broker))
+    await until(lambda: not working.worker._tasks)
+    assert [len(site.asked) for site in hanging] == [8, 8, 8]
+    assert not working.worker.park.seated
+
+
+async def test_who_found_no_room_because_others_hang_goes_when_one_ends(
+    broker: Broker, working: Working, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(park_module, "MAX_SEATED", 3)
+    await _spread(broker, SLOW[:5], 1)
+    await until(lambda: working.worker.park.parked == 2)
+    for _ in range(2):
+        under_way = [site for site in working.world.sites.values() if site.busy]
+        assert len(under_way) == 3
+        under_way[0].gate.set()
+        await until(lambda site=under_way[0]: not site.busy and working.world.busy == 3)
+    for site in working.world.sites.values():
+        site.gate.set()
+    await until(lambda: finished(broker))
+
+
+async def test_mail_that_waits_for_dns_is_not_being_worked_on(
+    broker: Broker, working: Working, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "MAX_HANDLED", 5)
+    monkeypatch.setattr(lobby, "MAX_WAITING_BYTES", 100)
+    working.world.mute.update(SLOW)
+    await _spread(broker, SLOW, 1)
+    working.world.sites["b.example"].gate.set()
+    await submit(broker, make_entry("x@b.example"))
+    await until(lambda: working.world.sites["b.example"].asked)
+    await until(lambda: working.worker.lobby.waiting == 12)
+    kept = [taken.inline_size for taken in working.worker.lobby._waiting]
+    assert 0 < sum(kept) == working.worker.lobby._bytes <= 100
+
+
+async def test_domains_that_dns_does_not_answer_for_fill_the_lobby_and_stop_nobody(
+    broker: Broker, working: Working, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lobby, "MAX_WAITING", 60)
+    monkeypatch.setattr(take, "FEW", 4)
+    monkeypatch.setattr(take, "ALL_WAITING", 6)
+    working.world.mute.update(SLOW)
+    await _spread(broker, SLOW, 12)
+    others = {f"b{i}.example" for i in range(8)}  # in all lanes
+    for domain in others:
+        working.world.sites[domain].gate.set()
+        await submit(broker, make_entry(f"x@{domain}"))
+    await until(lambda: all(working.world.sites[domain].asked for domain in others))
 
 
 async def test_priority_goes_first_in_the_park(broker: Broker, working: Working) -> None:

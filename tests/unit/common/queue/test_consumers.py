@@ -245,6 +245,25 @@ async def test_a_broker_that_fails_meanwhile(broker: Broker, monkeypatch: pytest
     await outlet.close()
 
 
+async def test_no_more_are_taken_out_than_a_worker_may_have(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lanes, "ALL_OUT", 1)
+    await backlog(broker, 60)
+    outlet, key, taken = await open_outlet(broker), await key_of_slow(broker), list[Taken]()
+    taking = asyncio.create_task(take_all(outlet, taken))
+    await until(lambda: _has_own(broker, key))
+    second = beside(SLOW, await lanes.lane_count(broker, "default"))
+    await backlog(broker, 2 * take.OUTGROWN, second)
+    await until(lambda: sum(one.entry.domain == second and one.waits for one in taken) == 2 * take.OUTGROWN)
+    outlet.taker.crowded()
+    assert outlet.lanes._outgrown
+    await until(lambda: not outlet.lanes._outgrown)
+    assert [name for name in await names(broker) if "-" in name] == [own_name(key, BUCKET)]
+    taking.cancel()
+    await outlet.close()
+
+
 def test_most_that_may_be_out_keeps_the_filters_few() -> None:
     out = set(range(0, 64 * consumers.MOST_OUT, 64))
     assert len(subjects.lane_filters("default", 0, 4, "b", out)) < 2000
