@@ -1,6 +1,8 @@
 """Fixtures that every kind of test uses."""
 
 import logging
+import os
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -13,6 +15,8 @@ from common.broker import Broker
 from common.queue import streams
 from master.sockets import free_port
 
+# the same in every process that runs a part of the tests
+os.environ.setdefault("FAULT_SEED", str(time.time_ns() % 10**6))
 pytest.register_assert_rewrite("crash_support")  # it compares for several tests
 structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.INFO))
 # a busy machine is no reason for an example to fail

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from fault_support import saying
-from limits_support import arrived, host, limits, longest_gap, most_within
+from limits_support import arrived, host, longest_gap, most_within
 from scenario_support import send
 from support import until
 
@@ -19,25 +19,21 @@ MAILS, OTHERS = 800, 100
 
 @pytest.mark.timeout(120)
 async def test_slow_rate(tmp_path: Path) -> None:
-    rules = [
-        {"domain": "slow.test", "key": "domain:slow.test", "what": "connections", "amount": CONNECTIONS},
-        {"domain": "slow.test", "key": "domain:slow.test", "what": "messages", "amount": RATE, "per": 1.0},
-    ]
-    world = World(tmp_path, sinks=1)
-    with limits(tmp_path, *rules):
-        async with world, host(world, "127.0.1.1", "mx.slow", "slow.test") as slow:
-            world.add_domain("other.test")
-            await send(world, "r@slow.test", mails=MAILS, sessions=20)
-            await until(saying(world, f"much waits in bucket {bucket('slow.test')}"))
-            await arrived(slow, 1, 20)
-            started = time.monotonic()
-            await send(world, "r@other.test", mails=OTHERS, sessions=20)
-            await world.sinks[0].wait_for(OTHERS, 30)
-            beside = time.monotonic() - started
-            assert len(slow.mails) < MAILS
-            await asyncio.sleep(3)
-            ended = time.monotonic()
-            times = [when for when in slow.mails if started <= when <= ended]
+    rule = {"domain": "slow.test", "connections": CONNECTIONS, "rate": f"{RATE}/s"}
+    world = World(tmp_path, sinks=1, settings={"policies": [rule]})
+    async with world, host(world, "127.0.1.1", "mx.slow", "slow.test") as slow:
+        world.add_domain("other.test")
+        await send(world, "r@slow.test", mails=MAILS, sessions=20)
+        await until(saying(world, f"much waits in bucket {bucket('slow.test')}"))
+        await arrived(slow, 1, 20)
+        started = time.monotonic()
+        await send(world, "r@other.test", mails=OTHERS, sessions=20)
+        await world.sinks[0].wait_for(OTHERS, 30)
+        beside = time.monotonic() - started
+        assert len(slow.mails) < MAILS
+        await asyncio.sleep(3)
+        ended = time.monotonic()
+        times = [when for when in slow.mails if started <= when <= ended]
     print(
         f"\nothers {beside:.2f} s; the slow domain {len(times) / (ended - started):.1f}/s, most in a second "
         f"{most_within(times, 1.0)}, longest gap {longest_gap(times):.2f} s, most open {slow.max_open}"
