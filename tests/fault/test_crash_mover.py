@@ -16,7 +16,7 @@ from master.demo.sink_script import Rule
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-MOVER = "common.queue.mover:Mover"
+CARRIER = "common.queue.carrier:Carrier"
 SPRING = {"sender": "", "tags": ("spring",)}
 
 
@@ -58,41 +58,41 @@ async def resumed(broker: Broker) -> None:
 ROWS = [
     Row(
         name="under a pause and not told",
-        point=before(WORKER, f"{MOVER}._tell"),
+        point=before(WORKER, f"{CARRIER}._tell"),
         sends=paused, stays="h", left=Left("q", 0, "accepted admin"), arrives=0, events="accepted admin deferred",
     ),
     Row(
         name="told and not held",
-        point=before(WORKER, f"{MOVER}._hold"),
+        point=before(WORKER, f"{CARRIER}._hold"),
         sends=paused, stays="h", left=Left("q", 0, "accepted admin deferred"), arrives=0,
         events="accepted admin deferred",
     ),
     Row(
         name="held by an order and not removed",
-        point=before(WORKER, f"{MOVER}._remove"),
+        point=before(WORKER, f"{CARRIER}._remove"),
         sends=paused, stays="h", left=Left("hq", 0, "accepted admin deferred"), arrives=0,
         events="accepted admin deferred",
     ),
     Row(
         name="stopped and not removed",
-        point=before(WORKER, f"{MOVER}._stop"),
+        point=before(WORKER, f"{CARRIER}._stop"),
         sends=stopped, left=Left("q", 0, "accepted admin stopped"), arrives=0, events="accepted admin stopped",
     ),
     Row(
         name="stopped and content not released",
-        point=after(WORKER, f"{MOVER}._remove"),
+        point=after(WORKER, f"{CARRIER}._remove"),
         sends=stopped_with_shared_content, left=Left("", 1, "accepted admin stopped stopped"), arrives=0,
         events="accepted admin stopped stopped", swept=1,
     ),
     Row(
         name="let go and not brought back",
-        point=before(WORKER, f"{MOVER}._bring_back"),
+        point=before(WORKER, f"{CARRIER}._bring_back"),
         sends=resumed, left=Left("h", 0, "accepted admin deferred resumed"),
         events="accepted admin admin deferred delivered resumed",
     ),
     Row(
         name="brought back",
-        point=after(WORKER, f"{MOVER}._bring_back"),
+        point=after(WORKER, f"{CARRIER}._bring_back"),
         sends=resumed, left=Left("q", 0, "accepted admin deferred resumed"),
         events="accepted admin admin deferred delivered resumed",
     ),
