@@ -145,8 +145,8 @@ class Carrier:
         """One purge up to the last where the filter selects nothing else, else one by one."""
         stream = queue_stream(stretch.pool)
         if job.purges(stretch.kind):
-            what = {"filter": job.order.match.filter(stretch.kind, stretch.pool), "seq": job.gone[-1] + 1}
-            await self.broker.api(f"STREAM.PURGE.{stream}", what)
+            filter_ = job.order.match.filter(stretch.kind, stretch.pool)
+            await self.broker.purge(stream, filter_, before=job.gone[-1] + 1)
         else:
             await _gently(self.broker.remove(stream, sequence) for sequence in job.gone)
 

@@ -125,6 +125,32 @@ async def test_killed_with_mail_on_its_way(crashes: Crashes, action: str, left_o
     await forget_orders(crashes.connection)
 
 
+async def test_killed_with_parked_mail_under_an_order(crashes: Crashes) -> None:
+    """Nothing of it goes out when another worker is handed it again."""
+    await crashes.begin(Rule(phase="rcpt", do="hang"))
+    with crashes.parent_stopped():
+        await submit(crashes.connection, make_entry(f"first@{DOMAIN}", sender=""))
+        await until(lambda: is_hanging(crashes), PATIENCE)
+        for _ in range(3):
+            await submit(crashes.connection, mail())
+        await until(lambda: all_handed_out(crashes.connection), PATIENCE)
+        crashes.arm(before(WORKER, f"{CARRIER}._tell"))
+        await give(crashes.connection)
+        await crashes.struck()
+        assert await crashes.left() == Left("qqqq", 0, "accepted accepted accepted accepted")
+    crashes.sink.rules.clear()
+    await crashes.sink.wait_for(1, PATIENCE)
+    await until(lambda: is_done(crashes.connection), PATIENCE)
+    await crashes.end(f"{'accepted ' * 4}admin {'deferred ' * 3}delivered", arrives=1, held="hhh")
+    await forget_orders(crashes.connection)
+
+
+async def all_handed_out(broker: Broker) -> bool:
+    """Nothing waits any more: a worker has all, and can send one at a time."""
+    consumers = (await broker.api("CONSUMER.LIST.MQ_default"))["consumers"]
+    return sum(one["num_pending"] for one in consumers) == 0
+
+
 async def is_done(broker: Broker) -> bool:
     [order] = await store.read(broker)
     return (await progress.read(broker, order)).done

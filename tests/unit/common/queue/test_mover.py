@@ -9,12 +9,12 @@ from control_support import done, end, give, moving, told
 from queue_support import kinds, submit
 from support import make_entry, until
 
-from common.broker import Broker
+from common.broker import Broker, Message
 from common.controls import store
 from common.controls.control import Match
 from common.entry import Entry
 from common.ids import new_id
-from common.queue import listing, mover, pages
+from common.queue import listing, mover, pages, progress, streams
 from common.queue.carrier import Carrier
 from common.queue.finish import Finisher
 from common.queue.moving import ORDER
@@ -129,6 +129,23 @@ async def held_only(broker: Broker) -> bool:
     return set(await kinds(broker)) == {"h"}
 
 
+async def test_pools_that_are_not_configured_any_more(broker: Broker) -> None:
+    await streams.ensure(broker, ["default", "bulk"], 10**9)
+    await submit_all(broker, campaign(2))
+    for entry in campaign(3, pool="bulk"):
+        await broker.put(Message(entry_subject("q", entry), entry.pack()))
+    async with moving(broker):
+        order = await give(broker)
+        assert (await done(broker, order)).moved == 5
+        assert await subjects_of(broker, "bulk") == ["h"] * 3
+        await end(broker, order)
+    assert await subjects_of(broker, "bulk") == ["q"] * 3
+
+
+async def subjects_of(broker: Broker, pool: str) -> list[str]:
+    return [subject[0] for subject in await broker.subjects(f"MQ_{pool}", ">")]
+
+
 async def test_two_orders_about_the_same_mail(broker: Broker) -> None:
     """Who is let go by one is still held by the other, and told of once."""
     await submit_all(broker, campaign(5))
@@ -220,8 +237,9 @@ async def test_a_mover_that_dies_at_any_step(
     async with moving(broker):
         if action == "resume":
             await until(lambda: is_over(broker))
+            assert (await progress.read(broker, order)).returned == 10
         else:
-            await done(broker, order)
+            assert (await done(broker, order)).moved == 10
     assert await kinds(broker) == {"pause": ["h"] * 10, "stop": [], "resume": ["q"] * 10}[action]
     counts = await told(broker)
     del counts["admin"]
