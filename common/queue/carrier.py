@@ -95,7 +95,7 @@ class Carrier:
             await self._remove(job, stretch)
         bodies = Bodies(self.broker, stretch.pool)
         await _gently(bodies.release(submission) for submission in job.contents)
-        job.gone, job.contents = [], set()
+        job.gone, job.contents, job.progress.stretch = [], set(), None
         if not stretch.pages:
             return
         count = sum(told for _, told in stretch.pages)
@@ -103,7 +103,6 @@ class Carrier:
             job.progress.returned += count
         else:
             job.progress.moved += count
-        job.progress.stretch = None
         await self.save(job)
 
     # --- how ---
