@@ -173,9 +173,10 @@ class Broker(Connection):
             if error.code not in BrokerError.NO_MESSAGE | BrokerError.NOT_FOUND:
                 raise
 
-    async def purge(self, stream: str, filter_: str) -> int:
-        """Remove every message on the subjects; how many."""
-        return int((await self.api(f"STREAM.PURGE.{stream}", {"filter": filter_}))["purged"])
+    async def purge(self, stream: str, filter_: str, before: int = 0) -> int:
+        """Remove every message on the subjects, or those that lie before a sequence; how many."""
+        what = {"filter": filter_, **({"seq": before} if before else {})}
+        return int((await self.api(f"STREAM.PURGE.{stream}", what))["purged"])
 
     async def subjects(self, stream: str, filter_: str) -> dict[str, int]:
         """The subjects of a stream that match, with their message counts, in one consistent look."""

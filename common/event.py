@@ -100,16 +100,19 @@ class Event:
     """How many happenings the row stands for: rejections are gathered."""
 
 
-_FIELDS = tuple((f.name, {} if f.name == "meta" else f.default) for f in fields(Event))
-_values = attrgetter(*(f.name for f in fields(Event)))
+_DEFAULTS: dict[str, Any] = {f.name: {} if f.name == "meta" else f.default for f in fields(Event)}
+_values = attrgetter(*_DEFAULTS)
 
 
 def pack(rows: Sequence[Event]) -> bytes:
     """Rows as one message of ``EVENTS``."""
-    columns = zip(_FIELDS, zip(*map(_values, rows), strict=True), strict=False)  # no rows, no columns
-    return pack_columns(
-        len(rows), {name: values for (name, default), values in columns if values.count(default) < len(rows)}
-    )
+    columns = dict(zip(_DEFAULTS, zip(*map(_values, rows), strict=True), strict=False))  # no rows, no columns
+    return pack_columns(len(rows), without_defaults(len(rows), columns))
+
+
+def without_defaults(rows: int, columns: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
+    """Columns of so many values, but for those in which every row has the default."""
+    return {name: values for name, values in columns.items() if values.count(_DEFAULTS[name]) < rows}
 
 
 def pack_columns(rows: int, columns: Mapping[str, Sequence[Any]]) -> bytes:

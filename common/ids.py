@@ -7,6 +7,7 @@ import hashlib
 import os
 import re
 import time
+from collections.abc import Iterable
 
 _ALPHABET = "0123456789abcdefghijklmnopqrstuv"
 _TIME_CHARS, _RANDOM_CHARS = 10, 10
@@ -38,6 +39,12 @@ def report_id(delivery: str) -> str:
 def derived_id(now: float, text: str) -> str:
     """An id with a time (seconds since 1970) that is always the same for a text."""
     return base32(int(now * 1000), _TIME_CHARS) + _hash(text)
+
+
+def derived_ids(now: float, texts: Iterable[str]) -> list[str]:
+    """``derived_id`` of many texts with the same time."""
+    stem = base32(int(now * 1000), _TIME_CHARS)
+    return [stem + _hash(text) for text in texts]
 
 
 def _hash(text: str) -> str:

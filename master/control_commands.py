@@ -19,7 +19,7 @@ from common.controls import confirm, store
 from common.controls.control import Action, Control, Match
 from common.errors import NotFoundError, UsageError
 from common.ids import new_id
-from common.queue import listing, progress
+from common.queue import listing, pools, progress
 from common.queue.retry import retry as retry_now
 from common.subjects import HELD, READY, SCHEDULED
 from common.units import format_duration, parse_duration
@@ -103,7 +103,8 @@ def retry(
     async def work(broker: Broker) -> None:
         count, show = 0, _Line(as_json)
         why = f"retry by {order.by}: {order.reason}"
-        async for moved in retry_now(broker, list(config.pools), match, held=held, later=later, why=why):
+        known = await pools.known(broker, config.pools)
+        async for moved in retry_now(broker, known, match, held=held, later=later, why=why):
             count += moved
             show(f"{count} deliveries so far")
         await broker.store([progress.told(order, "retry", order.by, count)])

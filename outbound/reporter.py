@@ -9,7 +9,7 @@ from common.broker import Stored
 from common.content import BodyRef, CorruptError
 from common.entry import Entry
 from common.event import Event
-from common.queue.bodies import MissingError
+from common.queue.bodies import Bodies, MissingError
 from common.queue.reports import report_on
 from common.queue.room import ReportRoom
 from common.queue.take import GoneError, Taker
@@ -49,7 +49,13 @@ class Reporter:
         return report_on(entry, message, report.message_id(entry, self._hostname), now, now + self._expire)
 
     async def about_stopped(self, stored: Stored, entry: Entry, row: Event) -> Entry | None:
-        """``about`` for an entry that no worker took. Raises BrokerFailure."""
+        """``about`` for an entry that no worker took, of any pool; None too where there is no room.
+
+        A stop makes room, so it does not wait for it. Raises BrokerFailure.
+        """
+        if not self.has_room(entry):
+            log.warning("%s: stopped, and its sender is not told: no room for reports", entry.id)
+            return None
         return await self.about(Taken(stored.subject, entry, [], maybe_tried=False), row)
 
     def _is_told(self, sender: str) -> bool:
@@ -60,5 +66,5 @@ class Reporter:
         """The stored form of the original, or enough of it. Raises GoneError and what bodies raise."""
         entry = taken.entry
         if isinstance(entry.content, BodyRef):
-            return await self._taker.bodies.beginning(entry.submission, entry.content)
+            return await Bodies(self._taker.broker, entry.pool).beginning(entry.submission, entry.content)
         return await self._taker.content(taken)

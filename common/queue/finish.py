@@ -59,7 +59,7 @@ class Finisher:
         self.stream = queue_stream(pool)
         self._gathered: list[_Outcome] = []
         self._timer: asyncio.TimerHandle | None = None
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: set[asyncio.Task[object]] = set()
         self._blocked = 0
         self.may_be_held: Callable[[Entry], bool] = lambda entry: False
         """Whether there may be a held copy of an entry in our hands (``controls``), which goes with it."""
@@ -152,7 +152,7 @@ class Finisher:
         if outcomes:
             self._spawn(self._finish(outcomes))
 
-    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, coroutine: Coroutine[Any, Any, object]) -> None:
         task = asyncio.create_task(coroutine)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
@@ -169,15 +169,16 @@ class Finisher:
         took(metrics.QUEUE_FINISH_SECONDS, time.monotonic() - started, self.pool)
 
     async def _end(self, outcome: _Outcome) -> None:
-        taken = outcome.taken
+        taken, scheduled_at = outcome.taken, 0
         try:
             if outcome.later is not None:
-                await self._schedule(taken, outcome.later, outcome.at)
+                scheduled_at = await self._schedule(taken, outcome.later, outcome.at)
             if outcome.report is not None:
                 await self._report(outcome.report)
             await self._remove(taken.copies)
-            if self.may_be_held(taken.entry):
-                await self._until_done(lambda: self.broker.purge(self.stream, as_kind(HELD, taken.subject)))
+            if self.may_be_held(taken.entry):  # a copy of what is scheduled now is no copy of this
+                held = as_kind(HELD, taken.subject)
+                await self._until_done(lambda: self.broker.purge(self.stream, held, before=scheduled_at))
             self.taker.finished(taken)
             if outcome.later is None:
                 await self._release(taken.entry)
@@ -198,33 +199,38 @@ class Finisher:
         await self._surely(reports.accepted(report))
         log.info("%s: sender non-delivery notification: %s", report.meta[reports.ABOUT], report.submission)
 
-    async def _schedule(self, taken: Taken, later: Entry, at: float) -> None:
-        """From here on the broker hands it out again, when it is due."""
+    async def _schedule(self, taken: Taken, later: Entry, at: float) -> int:
+        """From here on the broker hands it out again, when it is due; the sequence of that, 0 where it has gone."""
         taken.deferring = True
         if later.content is None:
             try:
                 await self._until_done(lambda: self.taker.content(taken))
             except GoneError:
-                return
+                return 0
             later = later.but(content=taken.entry.content)
         if isinstance(later.content, bytes) and len(later.content) > SCHEDULED_INLINE_LIMIT:
             content = later.content
             later = later.but(content=await self._until_done(lambda: self.bodies.put(later.submission, content)))
         identifier = f"{later.id}.{later.attempts}.{at:.3f}"
-        await self._surely(scheduled(taken.subject, later.pack(), identifier, at))
+        sequence = await self._surely(scheduled(taken.subject, later.pack(), identifier, at))
         self.taker.finished(taken)
+        return sequence
 
-    async def _surely(self, message: Message) -> None:
-        """Store a message however often that takes; its Nats-Msg-Id, or a guard, keeps a repeat from counting twice."""
+    async def _surely(self, message: Message) -> int:
+        """Store a message however often that takes; its Nats-Msg-Id, or a guard, keeps a repeat from counting twice.
 
-        async def put() -> None:
+        Its sequence; 0 where the guard said that it is there.
+        """
+
+        async def put() -> int:
             try:
-                await self.broker.put(message)
+                return await self.broker.put(message)
             except BrokerError as error:
                 if error.code not in BrokerError.WRONG_SEQUENCE:  # else guarded, and there already
                     raise
+            return 0
 
-        await self._until_done(put)
+        return await self._until_done(put)
 
     async def _until_done(self, action: Callable[[], Awaitable[T]]) -> T:
         """Repeat what the broker does not do; until it has, nothing new is begun. Said once for all that wait."""

@@ -4,6 +4,8 @@ What is scheduled or held goes in one step: the new message takes the old one aw
 removed when all copies are stored.
 """
 
+import asyncio
+from collections.abc import Generator, Iterable
 from datetime import datetime
 
 from common.broker import Broker, Message, Stored
@@ -33,7 +35,7 @@ def order_of(stored: Stored) -> str:
     return stored.headers.get(ORDER, "")
 
 
-def to_held(stored: Stored, entry: Entry | None, order: Control) -> Message:
+def to_held(stored: Stored, entry: Entry | None, order: Control, reason: str) -> Message:
     """An entry as the order holds it. Its content stays where it is.
 
     Time paused counts from the order, for mail that came or comes due later from then.
@@ -42,13 +44,18 @@ def to_held(stored: Stored, entry: Entry | None, order: Control) -> Message:
     headers = {
         "Nats-Schedule": f"@at {NEVER}",
         "Nats-Schedule-Target": as_kind(READY, stored.subject),
-        HOLD_REASON: " ".join(str(order).split())[:500].encode("ascii", "replace").decode(),
+        HOLD_REASON: reason,
         ORDER: order.id,
         PAUSED: stored.headers.get(PAUSED) or f"{since:.3f}",
     }
     if at := stored.headers.get(DUE) or _due(stored):
         headers[DUE] = at
     return Message(as_kind(HELD, stored.subject), stored.body, headers | _instead_of(stored, HELD))
+
+
+def hold_reason(order: Control) -> str:
+    """What an order's held entries say of themselves."""
+    return " ".join(str(order).split())[:500].encode("ascii", "replace").decode()
 
 
 def back(stored: Stored, now: float) -> Message:
@@ -69,17 +76,33 @@ def to_ready(stored: Stored, body: bytes | None = None) -> Message:
     return Message(as_kind(READY, stored.subject), stored.body if body is None else body, headers)
 
 
-async def put_all(broker: Broker, messages: list[Message]) -> None:
+async def put_all(broker: Broker, messages: Iterable[Message]) -> None:
     """Store them, in atomic batches of what one may hold. Raises what ``Broker.put_batch`` raises."""
+    batches = _batches(messages)
+
+    async def put() -> None:
+        try:
+            for batch in batches:
+                await _put(broker, batch)
+        finally:
+            batches.close()  # where one of us fails the other makes no more
+
+    # one makes a batch while the broker stores that of the other; nothing is on its way any more when it raises
+    ended = await asyncio.gather(put(), put(), return_exceptions=True)
+    for error in filter(None, ended):
+        raise error
+
+
+def _batches(messages: Iterable[Message]) -> Generator[list[Message], None, None]:
     batch: list[Message] = []
     size = 0
     for message in messages:
         if batch and (len(batch) == BATCH or size + len(message.body) > BATCH_BYTES):
-            await _put(broker, batch)
+            yield batch
             batch, size = [], 0
         batch.append(message)
         size += len(message.body)
-    await _put(broker, batch)
+    yield batch
 
 
 async def _put(broker: Broker, batch: list[Message]) -> None:

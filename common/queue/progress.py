@@ -1,17 +1,32 @@
 """How far the work on an order is, ``$KV.moves.<order>``; and the rows that tell of it."""
 
 import json
+import math
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple
 
 from common.broker import Broker, Message, Stored, with_id
 from common.controls.control import Action, Control
 from common.entry import Entry
 from common.event import Event, Status, Type, pack
-from common.ids import derived_id
+from common.ids import derived_id, derived_ids
 from common.subjects import Kind, events
 
 _STREAM = "KV_moves"
+
+
+@dataclass(slots=True)
+class Stretch:
+    """Pages that follow one another, and what they leave behind is removed at one go."""
+
+    pool: str
+    kind: Kind
+    first: int
+    """Sequence of the first entry."""
+    pages: list[tuple[int, int]] = field(default_factory=list)
+    """Last sequence of each page, and how many deliveries were told of."""
 
 
 @dataclass(slots=True)
@@ -27,8 +42,17 @@ class Progress:
     """What was there when the order came is moved."""
     over: bool = False
     """The order has ended, and what it held is on its way again."""
-    range: tuple[str, Kind, int, int] | None = None
-    """Pool, kind, first and last sequence of the page being moved."""
+    stretch: Stretch | None = None
+    """What is being moved."""
+
+
+class Found(NamedTuple):
+    """An entry that an order is about."""
+
+    stored: Stored
+    entry: Entry | None
+    """None: it cannot be read."""
+    delivery: str
 
 
 async def read(broker: Broker, order: Control) -> Progress:
@@ -37,7 +61,7 @@ async def read(broker: Broker, order: Control) -> Progress:
     if stored is None:
         return Progress()
     values = json.loads(stored.body)
-    return Progress(**values | {"range": tuple(values["range"]) if values["range"] else None})
+    return Progress(**values | {"stretch": Stretch(**values["stretch"]) if values["stretch"] else None})
 
 
 def stored(order: Control, progress: Progress) -> Message:
@@ -51,34 +75,46 @@ def _subject(order: Control) -> str:
 
 def delivery_of(stored: Stored) -> str:
     """A delivery's id, also where the entry cannot be read."""
-    *_, submission, number = stored.subject.split(".")
+    _, submission, number = stored.subject.rsplit(".", 2)
     return f"{submission}-{number}"
 
 
-def row(order: Control, pool: str, stored: Stored, entry: Entry | None) -> Event:
-    """What an order does with an entry; its id is always the same."""
+def rows(order: Control, pool: str, found: Sequence[Found]) -> dict[str, list[Any]]:
+    """What an order does with entries, as columns of ``EVENTS``; the ids of the rows are always the same."""
+    type_, status, reason, text = _what(order)
+    count, now = len(found), time.time()
+    entries = [one.entry or _UNKNOWN for one in found]
+    deliveries = [one.delivery for one in found]
+    same = {"time": now, "type": type_, "status": status, "reason": reason, "text": text, "pool": pool}
+    same["enhanced_code"] = "5.7.0" if type_ is Type.STOPPED else ""
+    return {
+        **{name: [value] * count for name, value in same.items()},
+        **{name: [getattr(entry, name) for entry in entries] for name in _KNOWN},
+        "id": derived_ids(order.since, [f"{order.id}.{type_}.{delivery}" for delivery in deliveries]),
+        "submission": [delivery.rpartition("-")[0] for delivery in deliveries],
+        "delivery": deliveries,
+        "attempt": [entry.attempts for entry in entries],
+        "time_total": [max(0.0, now - entry.waits_since) for entry in entries],
+    }
+
+
+def _what(order: Control) -> tuple[Type, Status, str, str]:
+    """Type, status, reason and text of its rows."""
     if order.released:
-        type_, status, reason = Type.RESUMED, Status.NONE, "resumed"
         text = f"resumed by {order.ended_by}" if order.ended_by else "its time is over"
-        text = f"{text}; {order}"
-    elif order.action is Action.PAUSE:
-        type_, status, reason, text = Type.DEFERRED, Status.DEFERRED, "paused", str(order)
-    else:
-        type_, status, reason, text = Type.STOPPED, Status.UNDELIVERABLE, "stopped", str(order)
-    delivery, now = delivery_of(stored), time.time()
-    event = Event(
-        time=now, type=type_, status=status, reason=reason, text=text, pool=pool,
-        id=derived_id(order.since, f"{order.id}.{type_}.{delivery}"),
-        submission=delivery.rpartition("-")[0], delivery=delivery,
-    )  # fmt: skip
-    if entry:
-        event.sender, event.recipient, event.domain = entry.sender, entry.recipient, entry.domain
-        event.campaign, event.tags, event.meta = entry.campaign, entry.tags, entry.meta
-        event.message_id, event.size, event.priority = entry.message_id, entry.size, entry.priority
-        event.interface, event.client_address, event.attempt = entry.interface, entry.client_address, entry.attempts
-        event.enhanced_code = "5.7.0" if type_ is Type.STOPPED else ""
-        event.time_total = max(0.0, now - entry.waits_since)
-    return event
+        return Type.RESUMED, Status.NONE, "resumed", f"{text}; {order}"
+    if order.action is Action.PAUSE:
+        return Type.DEFERRED, Status.DEFERRED, "paused", str(order)
+    return Type.STOPPED, Status.UNDELIVERABLE, "stopped", str(order)
+
+
+#: What rows tell of an entry under the same name; and one of which nothing is known.
+_KNOWN = ("sender", "recipient", "domain", "campaign", "tags", "meta", "message_id", "size", "priority", "interface",
+          "client_address")  # fmt: skip
+_UNKNOWN = Entry(
+    submission="", number=0, sender="", recipient="", domain="", accepted=math.inf, expires=0, size=0, content=None,
+    priority=0,
+)  # fmt: skip
 
 
 def told(order: Control, what: str, by: str, count: int) -> Message:

@@ -16,7 +16,7 @@ from master.demo.sink_script import Rule
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-MOVER = "common.queue.mover:Mover"
+CARRIER = "common.queue.carrier:Carrier"
 SPRING = {"sender": "", "tags": ("spring",)}
 
 
@@ -58,41 +58,41 @@ async def resumed(broker: Broker) -> None:
 ROWS = [
     Row(
         name="under a pause and not told",
-        point=before(WORKER, f"{MOVER}._tell"),
+        point=before(WORKER, f"{CARRIER}._tell"),
         sends=paused, stays="h", left=Left("q", 0, "accepted admin"), arrives=0, events="accepted admin deferred",
     ),
     Row(
         name="told and not held",
-        point=before(WORKER, f"{MOVER}._hold"),
+        point=before(WORKER, f"{CARRIER}._hold"),
         sends=paused, stays="h", left=Left("q", 0, "accepted admin deferred"), arrives=0,
         events="accepted admin deferred",
     ),
     Row(
         name="held by an order and not removed",
-        point=before(WORKER, f"{MOVER}._remove"),
+        point=before(WORKER, f"{CARRIER}._remove"),
         sends=paused, stays="h", left=Left("hq", 0, "accepted admin deferred"), arrives=0,
         events="accepted admin deferred",
     ),
     Row(
         name="stopped and not removed",
-        point=before(WORKER, f"{MOVER}._stop"),
+        point=before(WORKER, f"{CARRIER}._stop"),
         sends=stopped, left=Left("q", 0, "accepted admin stopped"), arrives=0, events="accepted admin stopped",
     ),
     Row(
         name="stopped and content not released",
-        point=after(WORKER, f"{MOVER}._remove"),
+        point=after(WORKER, f"{CARRIER}._remove"),
         sends=stopped_with_shared_content, left=Left("", 1, "accepted admin stopped stopped"), arrives=0,
         events="accepted admin stopped stopped", swept=1,
     ),
     Row(
         name="let go and not brought back",
-        point=before(WORKER, f"{MOVER}._bring_back"),
+        point=before(WORKER, f"{CARRIER}._bring_back"),
         sends=resumed, left=Left("h", 0, "accepted admin deferred resumed"),
         events="accepted admin admin deferred delivered resumed",
     ),
     Row(
         name="brought back",
-        point=after(WORKER, f"{MOVER}._bring_back"),
+        point=after(WORKER, f"{CARRIER}._bring_back"),
         sends=resumed, left=Left("q", 0, "accepted admin deferred resumed"),
         events="accepted admin admin deferred delivered resumed",
     ),
@@ -123,6 +123,32 @@ async def test_killed_with_mail_on_its_way(crashes: Crashes, action: str, left_o
     await until(lambda: is_done(crashes.connection), PATIENCE)
     await crashes.end(types, arrives=0, held=left_over)
     await forget_orders(crashes.connection)
+
+
+async def test_killed_with_parked_mail_under_an_order(crashes: Crashes) -> None:
+    """Nothing of it goes out when another worker is handed it again."""
+    await crashes.begin(Rule(phase="rcpt", do="hang"))
+    with crashes.parent_stopped():
+        await submit(crashes.connection, make_entry(f"first@{DOMAIN}", sender=""))
+        await until(lambda: is_hanging(crashes), PATIENCE)
+        for _ in range(3):
+            await submit(crashes.connection, mail())
+        await until(lambda: all_handed_out(crashes.connection), PATIENCE)
+        crashes.arm(before(WORKER, f"{CARRIER}._tell"))
+        await give(crashes.connection)
+        await crashes.struck()
+        assert await crashes.left() == Left("qqqq", 0, "accepted accepted accepted accepted")
+    crashes.sink.rules.clear()
+    await crashes.sink.wait_for(1, PATIENCE)
+    await until(lambda: is_done(crashes.connection), PATIENCE)
+    await crashes.end(f"{'accepted ' * 4}admin {'deferred ' * 3}delivered", arrives=1, held="hhh")
+    await forget_orders(crashes.connection)
+
+
+async def all_handed_out(broker: Broker) -> bool:
+    """Nothing waits any more: a worker has all, and can send one at a time."""
+    consumers = (await broker.api("CONSUMER.LIST.MQ_default"))["consumers"]
+    return sum(one["num_pending"] for one in consumers) == 0
 
 
 async def is_done(broker: Broker) -> bool:

@@ -1,24 +1,29 @@
 """Who is told what could not be delivered, and with how much of it."""
 
+import asyncio
 import email
 import os
 import time
 from collections.abc import AsyncIterator
 from email.message import Message
+from typing import Any
 
 import pytest
-from queue_support import Outlet, batch, left, open_outlet, submit
-from support import make_entry
+from control_support import done, end, give, moving
+from queue_support import Outlet, batch, kinds, left, open_outlet, submit
+from support import make_entry, until
 
-from common.broker import Broker
+from common.broker import Broker, Stored
 from common.content import load, store
 from common.entry import Entry
 from common.event import Event, Status, Type
-from common.queue import bodies
+from common.queue import bodies, listing, streams
+from common.queue.carrier import Report
 from common.queue.room import ReportRoom
+from common.queue.take import Taker
 from common.queue.taken import Taken
 from outbound import report
-from outbound.reporter import Reporter
+from outbound.reporter import OWN_SIZE, Reporter
 
 HEADER = b"From: <s@sender.example>\r\nSubject: News\r\n"
 SMALL, LARGE = HEADER + b"\r\nhello\r\n", HEADER + b"\r\n" + os.urandom(300_000).hex().encode() + b"\r\n"
@@ -118,3 +123,84 @@ async def test_what_was_purged_while_it_was_parked_is_not_reported(broker: Broke
 
 def test_small_is_what_postfix_takes_for_it() -> None:
     assert report.LIMIT == 50_000
+
+
+async def reports(broker: Broker) -> list[str]:
+    """The deliveries that the reports in the queue are about."""
+    found = [one.entry async for one in listing.entries(broker, "default")]
+    return sorted(entry.meta["report_of"] for entry in found if entry and entry.interface == "report")
+
+
+def reporter(broker: Broker, room: ReportRoom) -> Reporter:
+    return Reporter(Taker(broker, "default"), room, "mta.example", 100.0)
+
+
+async def stop(broker: Broker, report: Report) -> None:
+    async with moving(broker, report):
+        order = await give(broker, "stop", report=True)
+        await done(broker, order)
+        await end(broker, order)
+
+
+@pytest.fixture
+async def spring(broker: Broker) -> list[str]:
+    """Deliveries of a campaign, and one more from the null sender, of whom nobody is told."""
+    entries = [make_entry(tags=("spring",)) for _ in range(5)]
+    for entry in (*entries, make_entry(tags=("spring",), sender="")):
+        await submit(broker, entry)
+    return sorted(entry.id for entry in entries)
+
+
+async def test_senders_are_told_what_is_stopped(broker: Broker, spring: list[str]) -> None:
+    await stop(broker, reporter(broker, ReportRoom(broker, 10**9)).about_stopped)
+    assert await reports(broker) == spring
+    assert len(await kinds(broker)) == len(spring)
+
+
+async def test_a_mover_that_dies_among_reports(broker: Broker, spring: list[str]) -> None:
+    """Everybody is told once."""
+    about = reporter(broker, ReportRoom(broker, 10**9)).about_stopped
+    begun, dead = 0, asyncio.Event()
+
+    async def dying(*args: Any) -> Entry | None:
+        nonlocal begun
+        begun += 1
+        if begun == 3:
+            dead.set()
+            await asyncio.Event().wait()
+        return await about(*args)
+
+    async with moving(broker, dying):
+        order = await give(broker, "stop", report=True)
+        await asyncio.wait_for(dead.wait(), 20)
+        await until(lambda: have_come(broker, len(spring) - 1))
+    async with moving(broker, about):
+        await done(broker, order)
+    assert await reports(broker) == spring
+
+
+async def have_come(broker: Broker, count: int) -> bool:
+    return len(await reports(broker)) == count
+
+
+async def test_without_room_it_is_stopped_and_nobody_is_told(broker: Broker, spring: list[str]) -> None:
+    room = ReportRoom(broker, 10**9)
+    room.took(10**9, 0)
+    await stop(broker, reporter(broker, room).about_stopped)
+    assert await kinds(broker) == []
+
+
+async def test_reports_take_the_room_there_is_and_no_more(broker: Broker, spring: list[str]) -> None:
+    room = ReportRoom(broker, 10**9)
+    room.took(9 * 10**8 - 2 * OWN_SIZE, 0)
+    await stop(broker, reporter(broker, room).about_stopped)
+    assert 0 < len(await reports(broker)) < len(spring)
+
+
+async def test_shared_content_of_another_pool_comes_along(broker: Broker) -> None:
+    await streams.ensure(broker, ["default", "bulk"], 10**9)
+    ref = await bodies.Bodies(broker, "bulk").put("s" * 20, store(SMALL))
+    entry = make_entry(submission="s" * 20, pool="bulk", content=ref)
+    stored = Stored("q.bulk.1.1.b.-.x.1", 1, entry.pack(), {}, "")
+    row = Event(time=time.time(), type=Type.STOPPED, status=Status.UNDELIVERABLE, reason="stopped")
+    assert returned(await reporter(broker, ReportRoom(broker, 10**9)).about_stopped(stored, entry, row))

@@ -7,13 +7,17 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from control_support import make_order
 from queue_support import CONTENT, Outlet, batch, kinds, left, open_outlet, row, rows, submit
 from support import Nats, make_entry, until
 
 from common.broker import Broker
+from common.controls.control import Control
+from common.entry import Entry
 from common.event import Type, unpack
 from common.queue import finish, listing, streams
 from common.queue.finish import Finisher
+from common.queue.moving import to_held
 
 
 @pytest.fixture
@@ -167,3 +171,31 @@ async def test_an_old_copy_that_is_dropped_takes_its_content_along(broker: Broke
         await outlet.finisher.drop(await outlet.take())
         assert len(await left(broker, "BODY")) == remaining
     assert await rows(broker) == ["accepted"]
+
+
+async def test_a_held_copy_of_what_it_scheduled_stays(
+    broker: Broker, outlet: Outlet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mover that does not know of us, for our lease has lapsed, may hold the schedule before we have ended."""
+    await submit(broker, make_entry())
+    taken, order = await outlet.take(), make_order()
+    outlet.finisher.may_be_held = lambda entry: True
+    await hold(broker, "q.>", order)
+    remove = outlet.finisher._remove
+
+    async def later(*args: Any) -> None:
+        await remove(*args)
+        await hold(broker, "s.>", order)
+
+    monkeypatch.setattr(outlet.finisher, "_remove", later)
+    again = taken.entry.but(attempts=1)
+    await outlet.finisher.defer(taken, row(taken.entry, Type.DEFERRED), again, time.time() + 3600)
+    [listed] = [one async for one in listing.entries(broker, "default")]
+    assert listed.kind == "h"
+    assert listed.entry
+    assert listed.entry.attempts == 1
+
+
+async def hold(broker: Broker, filter_: str, order: Control) -> None:
+    for stored in [one async for one in listing.walk(broker, "MQ_default", filter_)]:
+        await broker.put(to_held(stored, Entry.unpack(stored.body), order, "paused"))

@@ -9,14 +9,16 @@ from control_support import done, end, give, moving, told
 from queue_support import kinds, submit
 from support import make_entry, until
 
-from common.broker import Broker
+from common.broker import Broker, Message
 from common.controls import store
 from common.controls.control import Match
 from common.entry import Entry
 from common.ids import new_id
-from common.queue import listing, mover
+from common.queue import listing, mover, pages, progress, streams
+from common.queue.carrier import Carrier
 from common.queue.finish import Finisher
 from common.queue.moving import ORDER
+from common.queue.progress import Stretch
 from common.queue.schedule import scheduled
 from common.queue.take import Taker
 from common.subjects import entry as entry_subject
@@ -42,7 +44,8 @@ async def entries(broker: Broker) -> dict[str, listing.Listed]:
 
 @pytest.fixture(autouse=True)
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mover, "STEP", 4)
+    monkeypatch.setattr(pages, "STEP", 4)
+    monkeypatch.setattr(mover, "PAGES", 2)
 
 
 async def test_paused_and_resumed(broker: Broker) -> None:
@@ -126,6 +129,23 @@ async def held_only(broker: Broker) -> bool:
     return set(await kinds(broker)) == {"h"}
 
 
+async def test_pools_that_are_not_configured_any_more(broker: Broker) -> None:
+    await streams.ensure(broker, ["default", "bulk"], 10**9)
+    await submit_all(broker, campaign(2))
+    for entry in campaign(3, pool="bulk"):
+        await broker.put(Message(entry_subject("q", entry), entry.pack()))
+    async with moving(broker):
+        order = await give(broker)
+        assert (await done(broker, order)).moved == 5
+        assert await subjects_of(broker, "bulk") == ["h"] * 3
+        await end(broker, order)
+    assert await subjects_of(broker, "bulk") == ["q"] * 3
+
+
+async def subjects_of(broker: Broker, pool: str) -> list[str]:
+    return [subject[0] for subject in await broker.subjects(f"MQ_{pool}", ">")]
+
+
 async def test_two_orders_about_the_same_mail(broker: Broker) -> None:
     """Who is let go by one is still held by the other, and told of once."""
     await submit_all(broker, campaign(5))
@@ -161,14 +181,14 @@ async def test_schedules_that_fire_meanwhile_are_stopped_and_told_once(
     """They are told of while they are scheduled, and are ready when they are to be removed."""
     for entry in campaign(6, attempts=1, last_reply="450 later"):
         await schedule(broker, entry, time.time() + 2)
-    remove = mover.Mover._remove
+    remove = Carrier._remove
 
-    async def late(self: mover.Mover, job: Any, range_: Any, *args: Any, **options: Any) -> None:
-        if range_[1] == "s":
+    async def late(self: Carrier, job: Any, stretch: Stretch) -> None:
+        if stretch.kind == "s":
             await until(lambda: all_fired(broker))
-        await remove(self, job, range_, *args, **options)
+        await remove(self, job, stretch)
 
-    monkeypatch.setattr(mover.Mover, "_remove", late)
+    monkeypatch.setattr(Carrier, "_remove", late)
     async with moving(broker):
         order = await give(broker, "stop")
         await done(broker, order)
@@ -181,9 +201,9 @@ async def all_fired(broker: Broker) -> bool:
 
 
 STEPS = {
-    "pause": ("_save", "_tell", "_hold", "_remove"),
-    "stop": ("_save", "_tell", "_stop", "_remove"),
-    "resume": ("_save", "_tell", "_bring_back"),
+    "pause": ("save", "_tell", "_hold", "_remove", "clear"),
+    "stop": ("save", "_tell", "_stop", "_remove", "clear"),
+    "resume": ("save", "_tell", "_bring_back", "clear"),
 }
 
 
@@ -199,7 +219,7 @@ async def test_a_mover_that_dies_at_any_step(
         async with moving(broker):
             await done(broker, order)
         await store.end(broker, order, "bob@desk")
-    original, calls, dead = getattr(mover.Mover, step), 0, asyncio.Event()
+    original, calls, dead = getattr(Carrier, step), 0, asyncio.Event()
 
     async def dying(self: Any, *args: Any, **options: Any) -> Any:
         nonlocal calls
@@ -211,14 +231,15 @@ async def test_a_mover_that_dies_at_any_step(
         return result
 
     with monkeypatch.context() as patch:
-        patch.setattr(mover.Mover, step, dying)
+        patch.setattr(Carrier, step, dying)
         async with moving(broker):
             await asyncio.wait_for(dead.wait(), 20)
     async with moving(broker):
         if action == "resume":
             await until(lambda: is_over(broker))
+            assert (await progress.read(broker, order)).returned == 10
         else:
-            await done(broker, order)
+            assert (await done(broker, order)).moved == 10
     assert await kinds(broker) == {"pause": ["h"] * 10, "stop": [], "resume": ["q"] * 10}[action]
     counts = await told(broker)
     del counts["admin"]
