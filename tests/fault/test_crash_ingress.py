@@ -4,7 +4,7 @@ import pytest
 from crash_support import INGRESS, LARGE, Crashes, Left, Row, after, before
 
 REFUSED = before(INGRESS, "common.queue.intake:Intake._purge_surely")
-REJECTED = before(INGRESS, "common.broker:Broker.put", "rejected.")
+REJECTED = before(INGRESS, "common.broker:Broker.put", "rejected")
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
