@@ -164,8 +164,11 @@ class Carrier:
             await self.store(with_id(events(stretch.pool), body, identifier))
             return
         middle = (first + last) // 2
-        await self._tell(job, stretch, [one for one in found if one.stored.sequence <= middle], first, middle)
-        await self._tell(job, stretch, [one for one in found if one.stored.sequence > middle], middle + 1, last)
+        left = [one for one in found if one.stored.sequence <= middle]
+        right = [one for one in found if one.stored.sequence > middle]
+        await asyncio.gather(  # one is made while the broker stores the other
+            self._tell(job, stretch, left, first, middle), self._tell(job, stretch, right, middle + 1, last)
+        )
 
     async def save(self, job: Job) -> None:
         """Store how far it is."""

@@ -28,8 +28,7 @@ async def ordered(broker: Broker, action: str) -> None:
     """An order that is in force and has found nothing yet."""
     order = await give(broker, action)
     await confirm.wait(broker, order.revision)
-    while not (await progress.read(broker, order)).done:
-        pass
+    await until(lambda: is_done(broker), PATIENCE)
 
 
 async def paused(broker: Broker) -> None:
@@ -49,8 +48,7 @@ async def stopped_with_shared_content(broker: Broker) -> None:
 
 async def resumed(broker: Broker) -> None:
     await paused(broker)
-    while await kinds(broker) != ["h"]:
-        pass
+    await until(lambda: is_held(broker), PATIENCE)
     [order] = await store.read(broker)
     await store.end(broker, order, "bob@desk")
 
@@ -149,6 +147,10 @@ async def all_handed_out(broker: Broker) -> bool:
     """Nothing waits any more: a worker has all, and can send one at a time."""
     consumers = (await broker.api("CONSUMER.LIST.MQ_default"))["consumers"]
     return sum(one["num_pending"] for one in consumers) == 0
+
+
+async def is_held(broker: Broker) -> bool:
+    return await kinds(broker) == ["h"]
 
 
 async def is_done(broker: Broker) -> bool:

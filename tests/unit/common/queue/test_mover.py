@@ -14,7 +14,7 @@ from common.controls import store
 from common.controls.control import Match
 from common.entry import Entry
 from common.ids import new_id
-from common.queue import listing, mover, pages, progress, streams
+from common.queue import carrier, listing, mover, pages, progress, streams
 from common.queue.carrier import Carrier
 from common.queue.finish import Finisher
 from common.queue.moving import ORDER
@@ -250,3 +250,15 @@ async def test_a_mover_that_dies_at_any_step(
 
 async def is_over(broker: Broker) -> bool:
     return not await store.read(broker)
+
+
+async def test_many_rows_are_told_in_several_messages(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages, "STEP", 100)
+    monkeypatch.setattr(carrier, "ROWS", 7)
+    await submit_all(broker, campaign(50))
+    accepted = (await broker.api("STREAM.INFO.EVENTS"))["state"]["messages"]
+    async with moving(broker):
+        order = await give(broker)
+        assert (await done(broker, order)).moved == 50
+    assert await told(broker) == {"deferred": 50, "admin": 1}
+    assert (await broker.api("STREAM.INFO.EVENTS"))["state"]["messages"] > accepted + 50 // 7
