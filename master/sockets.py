@@ -1,5 +1,7 @@
 """The sockets of listeners and api, bound by the parent: a taken port is told at once, and survives a child."""
 
+import contextlib
+import random
 import socket
 
 from common import sockets
@@ -20,7 +22,12 @@ def bind_api(api: Api) -> socket.socket:
 
 
 def free_port() -> int:
-    """A port on loopback that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
+    """A port on loopback that nobody listens on now.
+
+    Not one of those that the system gives to outgoing connections (32768 and up), which might take it while whoever
+    listens there is started again.
+    """
+    while True:
+        port = random.randrange(10_240, 32_768)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port

