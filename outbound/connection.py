@@ -71,7 +71,7 @@ class Connection:
     ) -> Self:
         """Connect and greet as ``ehlo``, from an address of ours or the system's choice.
 
-        Raises DeliveryFailure, and what ``gate`` raises.
+        Raises DeliveryFailure, and what ``gate`` raises the first time.
         """
         with _about(target, source):
             await gate()
@@ -81,7 +81,10 @@ class Connection:
                 # RFC 7435 3: encryption where it works, else in clear; not with a password to send
                 if failure.reason != "tls" or login.username or policy.tls == "required":
                     raise
-            await gate()
+                try:
+                    await gate()
+                except Exception:
+                    raise failure from None
             return await cls._open(target, ehlo, policy, login, source, tls=False)
 
     @classmethod

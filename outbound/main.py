@@ -83,23 +83,30 @@ async def main(role: Role) -> None:
     await strikes.start()
     await member.start()
     await Answers(broker, pool, worker.park, sites, member.limiter.owner).start()
-    following = asyncio.create_task(member.keep())
     sweeper = Sweeper(broker, pool, config.nats.sweep_every, config.nats.orphan_age)
     sweeping = leases.while_alone(broker, f"sweeper.{pool}", role.holder, sweeper.run, role.stopping)
     moving = leases.while_alone(broker, "mover", f"{pool}-{role.holder}", mover.run, role.stopping)
-    signs_of_life = [asyncio.create_task(work) for work in (taker.in_progress(), controls.keep())]
+    # they go on until all is finished
+    signs_of_life = [asyncio.create_task(work) for work in (taker.in_progress(), controls.keep(), member.keep())]
     try:
         await together(
             role.stopping, lanes.keep(), worker.run(), worker.expire_parked(), room.watch(), sweeping, moving,
-            policies.watch(broker), holds.keep(broker), _sample(pool, worker, sites),
+            policies.watch(broker), holds.keep(broker), _sample(pool, worker, sites), _first_of(signs_of_life),
         )  # fmt: skip
     finally:
         await taker.leave_all()
         await lanes.leave(_finish(worker, finisher))
         await strikes.stop()
         await sites.close()
-        for task in (*signs_of_life, following):
+        for task in signs_of_life:
             task.cancel()
+
+
+async def _first_of(tasks: list[asyncio.Task[None]]) -> None:
+    """Raises what the first of them raises that ends: without it the worker would stand still unnoticed."""
+    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in done:
+        task.result()
 
 
 async def _sample(pool: str, worker: Worker, sites: Sites) -> None:

@@ -166,12 +166,16 @@ class Park:
     def wake(self, site: Site) -> None:
         """Let go who waits for a site, as far as there are seats; the ways over it take turns."""
         lines = self._of_site.get(site)
+        seat: Seat | None = None
         while lines:
             line = next((line for line in lines if line.waiting and line.may_go), None)
-            if line is None or not (seat := self._seat(site)):
+            if line is None or not (seat := seat or self._seat(site)):
                 break
             lines.move_to_end(line)
-            self._let_go(line, seat)
+            if self._let_go(line, seat):
+                seat = None
+        if seat:
+            seat.leave()  # nobody of those that waited is still ours
         for line in list(lines or ()):
             self._forget(line)
 
@@ -181,9 +185,10 @@ class Park:
 
     def look_again(self) -> None:
         """Something changed: whatever holds a line back may be over."""
-        for line in list(self._lines.values()):
+        for line in self._lines.values():
             line.until = 0.0
-            self.wake(line.site)
+        for site in list(self._of_site):
+            self.wake(site)
 
     def expired(self, now: float) -> list[Taken]:
         """Who waits beyond its expiry (now: seconds since 1970); they do not wait any more."""
@@ -207,10 +212,11 @@ class Park:
         if self.parked < MAX_PARKED:
             return False
         self.parked = self.parked_bytes = 0
-        for line in self._lines.values():  # without those that are not ours any more
+        for line in list(self._lines.values()):  # without those that are not ours any more
             line.waiting.keep(lambda parked: not parked.taken.dropped)
             for parked in line.waiting:
                 self._count(parked.taken, 1)
+            self._forget(line)
         return self.parked >= MAX_PARKED
 
     def clear(self) -> None:
@@ -243,15 +249,17 @@ class Park:
         self._cramped[site] = None
         return None
 
-    def _let_go(self, line: Line, seat: Seat) -> None:
+    def _let_go(self, line: Line, seat: Seat) -> bool:
+        """Whether somebody has taken the seat."""
         while line.waiting:
             taken, way, since, _ = line.waiting.pop()
             self._count(taken, -1)
             if time.monotonic() - since > FRESH:
                 self._shed(taken)
             if not taken.dropped:
-                return self._go(taken, way, Turn(self, line, taken, seat))
-        return seat.leave()
+                self._go(taken, way, Turn(self, line, taken, seat))
+                return True
+        return False
 
     def _line(self, way: Way, site: Site) -> Line:
         key = _key(way)

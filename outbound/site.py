@@ -69,6 +69,7 @@ class Site:
         self._yields = 0
         self._down: DeliveryFailure | None = None
         self._silent: dict[str, float] = {}  # address and until when it is taken to be dead
+        self._clear: set[str] = set()  # addresses whose TLS failed, and that are to be spoken to in clear the next time
         self._sending = 0
         self.busy = 0
         """Seats in use."""
@@ -262,21 +263,30 @@ class Site:
         self._silent = {address: until for address, until in self._silent.items() if until > now}
         # RFC 5321 4.5.4.1: addresses known not to answer are remembered; they come after the others
         targets.sort(key=lambda target: target.address in self._silent)
-        failures = []
+        failures: list[DeliveryFailure] = []
 
         async def gate() -> None:
             if way.pace.connects:
                 await self._take_tokens(way.pace.connects)
 
         for target in targets:
+            means, policy = self._means, way.policy
+            if target.address in self._clear and policy.tls == "opportunistic":
+                policy = replace(policy, tls="none")
+            self._clear.discard(target.address)
             try:
-                means = self._means
-                connection = await Connection.open(target, means.ehlo, way.policy, means.login, gate, self.source)
+                connection = await Connection.open(target, means.ehlo, policy, means.login, gate, self.source)
+            except NotNowError:
+                if not failures:
+                    raise
+                break  # what the hosts before said counts; this one comes first the next time
             except DeliveryFailure as failure:
                 failures.append(failure)
                 count(metrics.OUTBOUND_CONNECTIONS, "failed", "none")
                 if failure.phase != "connect":
                     seat.dirty = True
+                if failure.reason == "tls":
+                    self._clear.add(target.address)
                 elif failure.reason != "source":
                     self._silent[target.address] = time.monotonic() + way.policy.site_down
             else:

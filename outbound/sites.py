@@ -8,6 +8,8 @@ from common.limits.limit import Limit
 from outbound.site import Means, Site
 
 MAX_SITES = 10_000
+#: Sites that are looked at for each that is asked for, where there are too many.
+LOOKS = 4
 
 
 class Sites:
@@ -29,8 +31,12 @@ class Sites:
         if which not in self._sites:
             self._sites[which] = Site(self._means, key, limits, source, self._free)
         self._sites.move_to_end(which)
-        if len(self._sites) > MAX_SITES and (oldest := next(iter(self._sites.items())))[1].unused:
-            del self._sites[oldest[0]]
+        for _ in range(min(LOOKS, len(self._sites) - MAX_SITES)):
+            oldest, site = next(iter(self._sites.items()))
+            if site.unused:
+                del self._sites[oldest]
+            else:
+                self._sites.move_to_end(oldest)
         return self._sites[which]
 
     def __iter__(self) -> Iterator[Site]:

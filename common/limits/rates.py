@@ -33,10 +33,13 @@ class Rate:
     since: float
     _next: float = field(init=False)
     """When the next token would be due were there no bursts (the algorithm's theoretical arrival time)."""
+    _spent: float = field(init=False)
+    """``_next`` less one token, as the last one that was taken left it."""
     _undo: tuple[float, float] = field(init=False, default=(-1.0, 0.0))
     """The last token's time and what ``_next`` was before it."""
 
     def __post_init__(self) -> None:
+        self._spent = self.since
         self._next = self.since + self.burst * self.interval
 
     @property
@@ -52,16 +55,16 @@ class Rate:
     def change(self, amount: int, now: float) -> None:
         """Another amount from now on; it starts empty, behind the last token."""
         if amount != self.amount:
-            last = self._next - self.interval
             self.amount = amount
-            self._next = max(last, now) + self.burst * self.interval
+            self._next = max(self._spent, now) + self.burst * self.interval
 
     def take(self, now: float, earliest: float = 0.0) -> float:
         """The time of a token, not before ``earliest``; one beyond the horizon is told and not taken."""
         at = max(now, earliest, self._next - (self.burst - 1) * self.interval)
         if at <= now + HORIZON:
             self._undo = (at, self._next)
-            self._next = max(at, self._next) + self.interval
+            self._spent = max(at, self._next)
+            self._next = self._spent + self.interval
         return at
 
     def give_back(self, at: float) -> None:

@@ -68,6 +68,8 @@ class Holds:
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._holds: dict[str, Hold] = {}
+        self._placed: dict[str, tuple[Hold, float]] = {}
+        """Our own, and since when a look has to find them in KV (monotonic clock)."""
         self._by_key: dict[str, list[Hold]] = {}
         self._wake = asyncio.Event()
         self.revision = 0
@@ -92,10 +94,12 @@ class Holds:
         known = self._holds.get(hold.subject)
         if known and known.until >= hold.until - 1 and (known.amount, known.per) == (hold.amount, hold.per):
             return False
+        self._placed[hold.subject] = hold, float("inf")
         self._use(self._holds | {hold.subject: hold})
         seconds = max(1, round(hold.until - self._clock()))
         body = json.dumps(asdict(hold)).encode()
         await broker.put(Message(hold.subject, body, {"Nats-TTL": f"{seconds}s"}))
+        self._placed[hold.subject] = hold, time.monotonic()
         return known is None
 
     async def keep(self, broker: Broker) -> None:
@@ -111,10 +115,12 @@ class Holds:
 
     async def look(self, broker: Broker) -> None:
         """Take over what is in KV. Raises BrokerFailure."""
-        now, found = self._clock(), dict[str, Hold]()
-        for hold in await stored(broker):
-            if hold.until > now:
-                found[hold.subject] = hold
+        began = time.monotonic()
+        there = {hold.subject: hold for hold in await stored(broker)}
+        now = self._clock()
+        self._placed = {key: one for key, one in self._placed.items() if one[1] >= began and one[0].until > now}
+        there |= {key: hold for key, (hold, _) in self._placed.items()}
+        found = {key: hold for key, hold in there.items() if hold.until > now}
         if found != self._holds:
             self._use(found)
 
@@ -135,7 +141,7 @@ async def stored(broker: Broker) -> list[Hold]:
     async for message in walk(broker, STREAM, f"{_PREFIX}>"):
         try:
             found.append(Hold(**json.loads(message.body)))
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             log.error("holds: %s cannot be read: %s", message.subject, error)
     return found
 

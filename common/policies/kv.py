@@ -39,7 +39,7 @@ def rules(entries: Entries, known: Rules) -> Rules:
     for name, body in sorted(entries.items()):
         try:
             found.append(read(name, json.loads(body), known))
-        except (ConfigError, ValueError) as error:
+        except (ConfigError, ValueError, RecursionError) as error:
             log.error("policies: left out: KV %s: %s", name, str(error).removeprefix(f"KV {name}: "))
     return Rules(policies=tuple(found))
 

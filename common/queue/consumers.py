@@ -124,7 +124,10 @@ class Consumers:
     async def may_reshape(self, key: Key) -> bool:
         """Whether nobody else reads it, who would be handed again what he has begun."""
         info = await self._info(name_of(key))
-        return info is not None and _readers(info) == {self.incarnation}
+        if info is None or self.incarnation not in (readers := _readers(info)):
+            return False
+        others = readers - {self.incarnation}
+        return not others or not others & await self._alive()
 
     async def strike_off(self, key: Key) -> bool:
         """We hold nothing of it any more: whoever reads it is now alone. False: nobody has come yet."""

@@ -367,3 +367,18 @@ async def test_a_connection_is_told_by_its_source(world: World) -> None:
     assert (await world.deliver()).source_address == world.sinks[0].received[0].peer == "127.0.0.1"
     world.sinks[0].rules.append(Rule(phase="rcpt", reply="550 5.7.1 Blocked"))
     assert (await world.fail()).source_address == "127.0.0.1"
+
+
+async def test_a_host_that_does_not_let_us_in_counts_although_the_next_has_to_wait_for_its_turn(world: World) -> None:
+    world.sinks[0].rules.append(Rule(phase="banner", reply="421 4.3.2 Down"))
+    limiter, skew = world.sites._means.limiter, 0.0
+    now = limiter._now
+    limiter._now = limiter.owner._now = lambda: now() + skew
+    rule = {"domain": "a.test", "connection_rate": "1/m"}
+    config = Config.model_validate({"hostname": "us.test", "policies": [rule]})
+    world.ways = Ways(from_rules(Policies(reading.of_config(config, None))), Holds(), world.router, "default")
+    skew += 200  # the next token is there
+    assert "421 4.3.2 Down" in str(await world.fail())
+    skew += 200
+    (await world.site())._down = None  # its time has passed
+    assert (await world.deliver()).mx_host == "mx2.test"

@@ -144,3 +144,13 @@ def test_only_the_last_can_be_given_back() -> None:
     assert first == second < third
     rate.give_back(first)
     assert rate.take(0.0) > third
+
+
+def test_amounts_that_are_asked_for_in_turns_cost_no_tokens() -> None:
+    """While a change goes round, some workers ask for the old amount and some for the new one."""
+    rate = Rate(2000, 3600, -1e6)
+    for _ in range(20):
+        for amount in (1000, 2000):
+            rate.change(amount, 0.0)
+            rate.take(0.0)
+    assert rate.take(0.0) < 3600

@@ -221,6 +221,7 @@ async def test_a_lane_that_somebody_else_reads_too_is_left_as_it_is(broker: Brok
     info["config"]["metadata"]["postjet_readers"] += " another"
     definition = {"stream_name": "MQ_default", "config": info["config"]}
     await broker.api(f"CONSUMER.CREATE.MQ_default.{name_of(key)}", definition)
+    await leases.renew(broker, "leaving.default.wx", "another")
     assert not await outlet.lanes._consumers.may_reshape(key)
     await outlet.close()
 
@@ -267,3 +268,31 @@ async def test_no_more_are_taken_out_than_a_worker_may_have(
 def test_most_that_may_be_out_keeps_the_filters_few() -> None:
     out = set(range(0, 64 * consumers.MOST_OUT, 64))
     assert len(subjects.lane_filters("default", 0, 4, "b", out)) < 2000
+
+
+async def test_a_bucket_is_taken_out_after_another_worker_has_ended(nats: Nats, broker: Broker) -> None:
+    key, names = await key_of_slow(broker), ["w0", "w1"]
+    slot = lanes.owner_of(key[0], names)
+    ending = await open_outlet(broker, slot, "a")
+    await until(lambda: ending.lanes._read)
+    async with connected(nats) as other:
+        staying = await open_outlet(other, next(name for name in names if name != slot), "b")
+        await until(lambda: staying.lanes._workers == names)
+        ending.task.cancel()  # from here on as outbound.main does when told to stop
+        await ending.taker.leave_all()
+
+        async def work() -> None:
+            await until(lambda: key in staying.lanes._read)
+
+        await ending.lanes.leave(work())
+        await until(lambda: _lives_alone(broker, "b"))
+        await backlog(broker, 100)
+        taking = asyncio.create_task(take_all(staying, []))
+        await until(lambda: _has_own(broker, key))
+        taking.cancel()
+        await staying.close()
+
+
+async def _lives_alone(broker: Broker, incarnation: str) -> bool:
+    leaving = await leases.live(broker, "leaving.default")
+    return {*(await leases.live(broker, "worker.default")).values(), *leaving.values()} == {incarnation}
