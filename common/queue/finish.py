@@ -33,6 +33,8 @@ T = TypeVar("T")
 
 #: Seconds and outcomes that share one message of rows.
 GATHER, GATHER_MOST = 0.005, 200
+#: Deferrals at a time whose content may move to BODY: until the entry is acked it is in the store twice.
+MOVES = 16
 #: Held entries are schedules that never fire (from 2262 on the date overflows and fires at once).
 NEVER = "2200-01-01T00:00:00Z"
 HOLD_REASON = "Postjet-Reason"
@@ -61,6 +63,7 @@ class Finisher:
         self._timer: asyncio.TimerHandle | None = None
         self._running: set[asyncio.Task[object]] = set()
         self._blocked = 0
+        self._moves = asyncio.Semaphore(MOVES)
         self.may_be_held: Callable[[Entry], bool] = lambda entry: False
         """Whether there may be a held copy of an entry in our hands (``controls``), which goes with it."""
         self.clear = asyncio.Event()
@@ -169,6 +172,13 @@ class Finisher:
         took(metrics.QUEUE_FINISH_SECONDS, time.monotonic() - started, self.pool)
 
     async def _end(self, outcome: _Outcome) -> None:
+        if outcome.later is None or outcome.later.size <= SCHEDULED_INLINE_LIMIT:
+            await self._end_now(outcome)
+        else:
+            async with self._moves:
+                await self._end_now(outcome)
+
+    async def _end_now(self, outcome: _Outcome) -> None:
         taken, scheduled_at = outcome.taken, 0
         try:
             if outcome.later is not None:
