@@ -139,10 +139,11 @@ def _order(action: Action, match: Match, reason: str, for_: str) -> Control:
         until = now + parse_duration(for_) if for_ else 0.0
     except ValueError as error:
         raise UsageError(f"--for: {error}") from None
-    return Control(id=new_id(), action=action, match=match, reason=reason, by=_me(), since=now, until=until)
+    return Control(id=new_id(), action=action, match=match, reason=reason, by=me(), since=now, until=until)
 
 
-def _me() -> str:
+def me() -> str:
+    """Who gives a command, as orders and events name them."""
     return f"{getpass.getuser()}@{socket.gethostname()}"
 
 
@@ -192,7 +193,7 @@ async def _resume(broker: Broker, match: Match, id_: str, wait: bool, as_json: b
         what = f"no order has the id {id_}" if id_ else f"no order is about just {match}"
         raise NotFoundError(f"{what}; 'postjet controls' lists those in force")
     for order in orders:
-        await store.end(broker, order, _me())
+        await store.end(broker, order, me())
     show, count = _Line(as_json), 0
     while wait:
         far = [await progress.read(broker, order) for order in orders]

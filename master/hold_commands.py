@@ -1,23 +1,22 @@
 """``postjet holds``: what reply rules have brought upon sites, providers and source addresses for a time."""
 
-import getpass
 import json
-import socket
 import time
 from typing import Annotated, Any
 
 import typer
 
-from common import subjects
-from common.broker import Broker, with_id
+from common.broker import Broker
 from common.codes import printable
 from common.config_file import load
 from common.entry import DEFAULT_POOL
 from common.errors import NotFoundError
-from common.event import Event, Type, pack
+from common.event import Event, Type
 from common.policies.holds import Hold, lift, stored
+from common.queue import rows
 from common.units import Rate
 from events.story import rfc3339
+from master.control_commands import me
 from master.queue_commands import with_broker
 from master.tables import aligned, times
 
@@ -59,9 +58,8 @@ def lift_(
     async def work(broker: Broker) -> None:
         if not await lift(broker, key):
             raise NotFoundError(f"nothing is held under {key!r}; 'postjet holds' lists what is")
-        by = f"{getpass.getuser()}@{socket.gethostname()}"
-        event = Event(time=time.time(), type=Type.ADMIN, reason="lift", text=f"{key}: holds lifted by {by}")
-        await broker.store([with_id(subjects.events(DEFAULT_POOL), pack([event]), event.id)])
+        event = Event(time=time.time(), type=Type.ADMIN, reason="lift", text=f"{key}: holds lifted by {me()}")
+        await broker.store([rows.message(DEFAULT_POOL, [event])])
         print(f"{key}: nothing is held any more")
 
     with_broker(config, work)

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
-from common.broker import Broker, Message, Stored, with_id
+from common.broker import Broker, Message, Stored
 from common.controls.control import Action, Control
 from common.entry import Entry
-from common.event import Event, Status, Type, pack
+from common.event import Event, Status, Type
 from common.ids import derived_id, derived_ids
-from common.subjects import Kind, events
+from common.queue.rows import message as rows_message
+from common.subjects import Kind
 
 _STREAM = "KV_moves"
 
@@ -125,4 +126,4 @@ def told(order: Control, what: str, by: str, count: int) -> Message:
         pool=order.match.pool, campaign=order.match.campaign,
         text=f"{order.action} {order.match} by {by}: {order.reason}",
     )  # fmt: skip
-    return with_id(events(order.match.pool or "default"), pack([event]), identifier)
+    return rows_message(order.match.pool or "default", [event])

@@ -3,13 +3,14 @@
 import time
 from collections.abc import AsyncIterator
 
-from common.broker import Broker, BrokerError, Stored, with_id
+from common.broker import Broker, BrokerError, Stored
 from common.controls.control import Match
 from common.entry import Entry
-from common.event import Event, Type, pack
+from common.event import Event, Type
+from common.queue import rows
 from common.queue.moving import order_of, put_all, readable, to_ready
 from common.queue.progress import delivery_of
-from common.subjects import HELD, SCHEDULED, Kind, events, queue_stream
+from common.subjects import HELD, SCHEDULED, Kind, queue_stream
 
 PAGE, PAGE_BYTES = 1000, 4 * 2**20
 
@@ -35,8 +36,7 @@ async def retry(
                     raise
                 continue  # one of them has fired meanwhile
             if held and chosen:
-                rows = [_row(pool, stored, why) for stored in chosen]
-                await broker.store([with_id(events(pool), pack(rows), f"retry.{rows[0].id}")])
+                await broker.store([rows.message(pool, [_row(pool, stored, why) for stored in chosen])])
             yield len(chosen)
             first = page[-1].sequence + 1
 
