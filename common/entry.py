@@ -55,6 +55,18 @@ class Entry:
     """The client said BODY=8BITMIME (RFC 6152)."""
     smtputf8: bool = False
     """The client said SMTPUTF8 (RFC 6531)."""
+    notify: str = ""
+    """RFC 3461 4.1: NEVER, or some of SUCCESS, FAILURE, DELAY with commas between; ``""``: not said."""
+    ret: str = ""
+    """RFC 3461 4.3: FULL or HDRS; ``""``: not said."""
+    envid: str = ""
+    """RFC 3461 4.4, in xtext as the client sent it."""
+    orcpt: str = ""
+    """RFC 3461 4.2, in xtext with its address type as the client sent it."""
+    deliver_by: float = 0
+    """RFC 2852, mode N: not delivered by then, a "delayed" report is due; seconds since 1970, 0: not said."""
+    future_release: str = ""
+    """RFC 4865 section 9: what reports name as Future-Release-Request, such as ``for;600``."""
     attempts: int = 0
     """Tries so far that count."""
     last_reply: str = ""
