@@ -151,6 +151,26 @@ class Listener(Section):
         return self
 
 
+class Logins(Section):
+    """Failed logins (AUTH) of one address, IPv6 addresses by /64. Each process of a listener counts for itself."""
+
+    failures: int = Field(10, ge=1, description="so many failed logins within the time below are too many: 421 4.7.0")
+    within: Duration = written("10m", description="how long it takes until as many are forgotten, one by one")
+    refuse: Duration = written("10m", description="how long an address with too many is refused")
+    max_delay: Duration = written(
+        "10s", description="the answer to a failed login comes after 0.5s, twice that for the next, at most so long"
+    )
+    cache: Duration = written(
+        "5m", description="a password that was right is not computed again for so long; a user that changes is"
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.within < 1:
+            raise ValueError("within: 1s is the least")
+        return self
+
+
 def _hostname(text: str) -> str:
     return normal_domain(text) if text else ""
 
@@ -275,6 +295,7 @@ class Config(Section):
     dns: Dns = Dns()
     api: Api = Api()
     listeners: list[Listener] = Field([Listener()], min_length=1)
+    logins: Logins = Logins()
     pools: Annotated[
         dict[Annotated[str, AfterValidator(_pool_name)], Pool],
         AfterValidator(lambda pools: {"default": Pool()} | pools),

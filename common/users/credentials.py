@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import os
 import secrets
+from functools import lru_cache
 from typing import NamedTuple, Self
 
 import argon2
@@ -95,8 +96,10 @@ def is_hash(text: str) -> bool:
     return True
 
 
-#: Verified where there is no such user, so that it takes as long; nobody has the password.
-NO_HASH = _HASHER.hash(secrets.token_hex())
+@lru_cache(maxsize=1)
+def no_hash() -> str:
+    """Verified where there is no such user, so that it takes as long; nobody has the password."""
+    return _HASHER.hash(secrets.token_hex())
 
 
 def generated() -> str:
