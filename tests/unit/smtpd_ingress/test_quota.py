@@ -1,12 +1,13 @@
 """Rates and quotas over several processes, their ends and their deaths, with the real broker."""
 
 import asyncio
+import contextlib
 
 import pytest
-from support import Nats
+from support import Nats, until
 from users_support import user
 
-from common.broker import Broker
+from common.broker import Broker, BrokerFailure
 from common.codes import LOCAL_ERROR, Reply
 from common.users import usage
 from common.users.usage import bounds
@@ -148,6 +149,12 @@ async def test_without_a_broker(broker: Broker, nats: Nats, clock: Clock) -> Non
     assert await sent(quotas, tim) == 10  # of the chunk
     assert await quotas.reserve(tim, 1) == LOCAL_ERROR
     nats.start()
-    await asyncio.wait_for(broker.client.flush(), 10)
+
+    async def is_back() -> bool:
+        with contextlib.suppress(BrokerFailure):
+            return bool(await usage.read(broker, tim.name))
+        return False
+
+    await until(is_back)
     left = await sent(quotas, tim)
     assert left == 1000 - 11
