@@ -79,6 +79,11 @@ def hashed(password: str) -> dict[str, str]:
     return {"password_hash": _HASHER.hash(prepared), "scram": verifier(prepared).pack()}
 
 
+def unusable() -> dict[str, str]:
+    """``hashed`` of no password: nobody can log in with it."""
+    return {"password_hash": no_hash(), "scram": no_verifier("", os.urandom(32)).pack()}
+
+
 def is_right(password_hash: str, password: str) -> bool:
     """Whether a prepared password is the one of an argon2 hash. Takes 30 ms, without the interpreter's lock."""
     try:

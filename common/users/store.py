@@ -27,11 +27,11 @@ def read(stored: Stored) -> User | None:
     if "KV-Operation" in stored.headers:
         return None
     try:
-        return config_file.validated(User, json.loads(stored.body), "", "users")
+        return config_file.validated(User, json.loads(stored.body), "", "entry")
     except (ConfigError, ValueError, RecursionError) as error:
         # the values are kept out of the log: hashes are among them
-        lines = str(error).splitlines() if isinstance(error, ConfigError) else ["no JSON"]
-        log.error("users: %s cannot be read and may not log in: %s", stored.subject, lines[0].partition(" (")[0])
+        lines = str(error).splitlines() if isinstance(error, ConfigError) else ["entry: no JSON"]
+        log.error("users: %s cannot be read and may not log in: %s", stored.subject, lines[0])
         return None
 
 
