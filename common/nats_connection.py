@@ -48,7 +48,7 @@ class _Client(Client):
 
     async def _select_next_server(self) -> None:
         if self._transport:
-            self._transport.close()
+            self._transport.close()  # type: ignore[no-untyped-call]
         await super()._select_next_server()
 
     @staticmethod
