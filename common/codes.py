@@ -41,6 +41,7 @@ class Reply(NamedTuple):
         return f"{self.code}{separator}{self.enhanced}{' ' if self.enhanced else ''}"
 
 
+READY_FOR_TLS = Reply(220, "2.0.0", "Ready to start TLS")
 OK = Reply(250, "2.0.0", "Ok")
 SENDER_OK = Reply(250, "2.1.0", "Ok")
 RECIPIENT_OK = Reply(250, "2.1.5", "Ok")
@@ -72,5 +73,6 @@ RELAYING_DENIED = Reply(550, "5.7.1", "Relaying denied")
 TOO_BIG = Reply(552, "5.3.4", "Message too big")
 NON_ASCII_LOCAL_PART = Reply(553, "5.6.7", "Non-ASCII local part needs SMTPUTF8, which is not offered")
 LOOP = Reply(554, "5.4.6", "Too many hops: mail goes in a circle")
+NOTHING_BEFORE_TLS = Reply(554, "5.5.0", "Commands after STARTTLS came before TLS", close=True)
 NO_RECIPIENTS = Reply(554, "5.5.1", "No valid recipients")
 UNKNOWN_PARAMETER = Reply(555, "5.5.4", "Parameter not recognised")

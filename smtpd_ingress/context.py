@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ssl import SSLContext
 from typing import Self
 
 from common.addresses import Address, parse_mailbox
@@ -29,6 +30,8 @@ class Context:
     """Seconds from acceptance, for mail sent later from its due time."""
     submit: Submit
     on_reject: OnReject
+    tls: Callable[[], SSLContext] | None = None
+    """Gives what the next handshake needs; None: no TLS here."""
     kept_fields: tuple[str, ...] = ()
     """Fields of the header that controls can match, lower case."""
 

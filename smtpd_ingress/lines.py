@@ -35,8 +35,8 @@ class Lines:
             raise TooLongError
         return line
 
-    def take(self) -> bytes:
-        """Everything that is here, as message data."""
-        data = bytes(self._buffer)
-        self._buffer.clear()
+    def take(self, size: int | None = None) -> bytes:
+        """What is here, at most ``size`` bytes of it, as message data."""
+        data = bytes(self._buffer if size is None else self._buffer[:size])
+        del self._buffer[: len(data)]
         return data

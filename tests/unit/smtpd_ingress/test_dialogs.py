@@ -25,8 +25,8 @@ async def test_dialog(file: Path, start_ingress: Callable[..., Any]) -> None:
                 client.write(line[3:].encode() + b"\r\n")
             case "C> ":
                 client.write(line[3:].encode().decode("unicode_escape").encode("latin-1"))
-            case "S: ":
-                reply = await client.line()
+            case "S: " | "S* ":
+                reply = await client.line() if line[1] == ":" else (await client.reply()).rpartition("\n")[2]
                 # Brackets are no wildcards here: addresses of clients are written in them.
                 assert fnmatch.fnmatchcase(reply, line[3:].replace("[", "[[]")), f"{where}: {reply}"
             case "S c":
