@@ -54,7 +54,7 @@ class Guesses:
 
 
 def network(client: str) -> str:
-    """What is counted together: an IPv4 address, or the /64 that one host has of IPv6 (RFC 6177)."""
+    """What is counted together: an IPv4 address, or the /64 that is one network of IPv6 (RFC 4291 2.5.4)."""
     address = ipaddress.ip_address(client)
     if address.version == 4:
         return client

@@ -21,7 +21,7 @@ _HASHER = argon2.PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=
 
 
 class Verifier(NamedTuple):
-    """What SCRAM-SHA-256 needs of a password (RFC 5802 section 3)."""
+    """What SCRAM-SHA-256 needs of a password (RFC 5802 section 3, with SHA-256: RFC 7677)."""
 
     salt: bytes
     iterations: int

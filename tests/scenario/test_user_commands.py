@@ -1,32 +1,35 @@
 """Users made by command while everything runs are what every process knows, and no password is to be found."""
 
 import asyncio
+import functools
 import json
 import os
 import pty
-import subprocess
 import sys
 
 from scenario_support import broker, environment, postjet, query
 from support import until
+from typer.testing import CliRunner
 
+from common.errors import PostjetError
 from common.users.credentials import is_right
 from common.users.usage import bounds
 from common.users.users import Users
+from master.cli import app
 from master.demo.world import World
 from smtpd_ingress.quota import Quotas, Reservation
 
 TYPED, PIPED = "typed in twice", "  given by a pipe "
 
 
-async def run(world: World, *arguments: str, code: int = 0, stdin: str | None = None) -> str:
-    """What a ``postjet user`` command printed, or said where it failed."""
-    command = [sys.executable, "-m", "master", "--config", str(world.config_file), "user", *arguments]
-    done = await asyncio.to_thread(
-        subprocess.run, command, env=environment(), input=stdin or "", capture_output=True, text=True, timeout=60
-    )
-    assert done.returncode == code, done.stderr
-    return done.stderr if code else done.stdout
+async def run(world: World, *arguments: str, code: int = 0, stdin: str = "") -> str:
+    """What a ``postjet user`` command printed, or said where it failed; in this process, for there are many."""
+    invoke = functools.partial(CliRunner().invoke, app, ["--config", str(world.config_file), "user", *arguments])
+    done = await asyncio.to_thread(invoke, input=stdin)
+    failure = done.exception
+    assert failure is None or isinstance(failure, PostjetError), failure
+    assert (failure.exit_code if failure else done.exit_code) == code
+    return str(failure) if failure else done.stdout
 
 
 def type_password(world: World, *arguments: str, typed: tuple[str, str]) -> tuple[int, str]:
@@ -74,16 +77,16 @@ async def test_user_commands(world: World) -> None:
     async with broker(world) as connection:
         users = Users()
         await users.start(connection)
-        tim, app = users.get("tim"), users.get("app@a.test")
+        tim, other = users.get("tim"), users.get("app@a.test")
         assert tim
-        assert app
+        assert other
         assert is_right(tim.password_hash, TYPED)
-        assert is_right(app.password_hash, generated)
+        assert is_right(other.password_hash, generated)
         assert tim.may_send_as("x@a.test")
         assert not tim.may_send_as("x@b.test")
 
         quotas = Quotas(connection)
-        assert isinstance(await quotas.reserve(app, 42), Reservation)
+        assert isinstance(await quotas.reserve(other, 42), Reservation)
         await quotas.close()
         assert await run(world, "show", "app@a.test") == (
             "name     app@a.test\nsenders  *\npools    *\noptions  priority=7\nquota    100/d\n"
