@@ -11,7 +11,7 @@ from smtpd_ingress.data import DataReader
 from smtpd_ingress.lines import Lines, TooLongError
 from smtpd_ingress.message import Message
 from smtpd_ingress.rejection import RefusedError
-from smtpd_ingress.sasl import AUTHENTICATED, MAX_LINE
+from smtpd_ingress.sasl import AUTHENTICATED, BAD_CREDENTIALS, MAX_LINE
 from smtpd_ingress.session import MAX_FAILED_LOGINS, Session
 from smtpd_ingress.verbs import auth, content, envelope, hello, other, security
 from smtpd_ingress.verbs.content import Chunk
@@ -75,7 +75,7 @@ class Dialogue:
         if isinstance(outcome, User):
             session.login = outcome.name
             return AUTHENTICATED
-        session.failed_logins += 1
+        session.failed_logins += outcome is BAD_CREDENTIALS
         return session.refuse("auth", outcome if session.failed_logins < MAX_FAILED_LOGINS else codes.TOO_MANY_LOGINS)
 
     def secured(self, version: str) -> None:
