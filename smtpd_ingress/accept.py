@@ -25,6 +25,7 @@ async def accept(session: Session, message: Message) -> Reply:
 async def _queue(session: Session, content: bytes) -> Reply:
     assert session.transaction
     entries, row = session.transaction.queued_as(session.context, session.client)
+    row.tls_version, row.tls_cipher = session.tls, session.cipher
     try:
         await session.context.submit(entries, content, row)
     except SubmitError as error:

@@ -11,10 +11,12 @@ from common.config import Config, Listener
 from common.entry import Entry
 from common.event import Event
 from smtpd_ingress.rejection import OnReject
+from smtpd_ingress.tls import certificate_of
 
 #: Stores entries (without content), the content's stored form and the ``accepted`` row, all or nothing;
 #: raises ``common.submit_error.SubmitError``.
 Submit = Callable[[list[Entry], bytes, Event], Awaitable[None]]
+Networks = tuple[IPv4Network | IPv6Network, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +25,9 @@ class Context:
 
     hostname: str
     listener: Listener
-    networks: tuple[IPv4Network | IPv6Network, ...]
+    networks: Networks
+    xclient: Networks = ()
+    proxies: Networks = ()
     postmaster: Address | None
     pools: tuple[str, ...]
     expire: float
@@ -37,23 +41,44 @@ class Context:
 
     @classmethod
     def of(cls, config: Config, listener: Listener, submit: Submit, on_reject: OnReject) -> Self:
-        """From the configuration."""
+        """From the configuration. Raises BadCertificateError."""
         return cls(
             hostname=config.hostname,
             listener=listener,
-            networks=tuple(ip_network(network) for network in listener.networks),
+            networks=_networks(listener.networks),
+            xclient=_networks(listener.xclient),
+            proxies=_networks(listener.proxy),
             postmaster=parse_mailbox(config.postmaster) if config.postmaster else None,
             pools=tuple(config.pools),
             expire=config.delivery.expire,
             submit=submit,
             on_reject=on_reject,
+            tls=certificate_of(listener),
             kept_fields=tuple(config.controls.headers),
         )
 
     def may_relay(self, client: str) -> bool:
         """Whether mail from this address goes anywhere."""
-        address = ip_address(client)
-        return any(address in network for network in self.networks)
+        return _is_in(client, self.networks)
+
+    def may_xclient(self, client: str) -> bool:
+        """Whether this address may say for whom it speaks."""
+        return _is_in(client, self.xclient)
+
+    def is_proxy(self, client: str) -> bool:
+        """Whether connections from this address begin with a PROXY header."""
+        return _is_in(client, self.proxies)
+
+
+def _networks(written: list[str]) -> Networks:
+    return tuple(map(ip_network, written))
+
+
+def _is_in(client: str, networks: Networks) -> bool:
+    if not networks:
+        return False
+    address = ip_address(client)
+    return any(address in network for network in networks)
 
 
 def client_address(peername: tuple[str, int]) -> str:

@@ -29,6 +29,10 @@ class Session:
     esmtp: bool = False
     tls: str = ""
     """The version, such as TLSv1.3; ``""`` in clear."""
+    cipher: str = ""
+    may_xclient: bool = False
+    """Whether it may say for whom it speaks, by XCLIENT: decided by where the connection comes from."""
+    login: str = ""
     transaction: Transaction | None = None
     errors: int = 0
     trusted: bool = field(init=False)
@@ -36,6 +40,11 @@ class Session:
 
     def __post_init__(self) -> None:
         self.trusted = self.context.may_relay(self.client)
+
+    @property
+    def greeting(self) -> Reply:
+        """What the server says first."""
+        return Reply(220, "", f"{self.context.hostname} ESMTP Postjet")
 
     @property
     def may_start_tls(self) -> bool:
@@ -54,6 +63,7 @@ class Session:
             client_address=self.client,
             hostname=self.context.hostname,
             protocol=self.protocol,
+            tls=f"version={self.tls} cipher={self.cipher}" if self.tls else "",
             submission=new_id(),
             recipient=transaction.only_recipient,
             time=time.time(),

@@ -2,8 +2,10 @@
 
 import asyncio
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Self
 
 import pytest
@@ -13,8 +15,20 @@ from common.config import Config, Listener
 from common.content import load
 from common.entry import Entry
 from common.event import Event
+from master.demo.certificates import self_signed
 from smtpd_ingress.rejection import Rejection
 from smtpd_ingress.role import run
+
+
+HOSTNAME = "mta1.example.net"
+
+
+def no_verify() -> ssl.SSLContext:
+    """A client's context that takes any certificate."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 @dataclass
@@ -59,6 +73,10 @@ class Client:
     async def say_all(self, *texts: str) -> list[str]:
         return [await self.say(text) for text in texts]
 
+    async def start_tls(self, context: ssl.SSLContext | None = None) -> None:
+        """Shake hands; who the server is does not matter unless a context says so."""
+        await self.writer.start_tls(context or no_verify(), server_hostname=HOSTNAME)
+
     async def into_data(self, recipient: str = "b@example.com") -> None:
         """Up to the 354."""
         await self.reply()
@@ -84,7 +102,7 @@ class Ingress:
         sock = socket.socket()
         sock.bind(("127.0.0.1", 0))
         config = Config(
-            hostname="mta1.example.net", postmaster=postmaster, listeners=[Listener(name="relay", **keys)]
+            hostname=HOSTNAME, postmaster=postmaster, listeners=[Listener(name="relay", **keys)]
         )
         stopping = asyncio.Event()
 
@@ -102,8 +120,8 @@ class Ingress:
         ingress = cls(port, stopping, task)
         return ingress
 
-    async def connect(self) -> Client:
-        client = Client(*await asyncio.open_connection("127.0.0.1", self.port))
+    async def connect(self, source: str = "127.0.0.1", **tls: Any) -> Client:
+        client = Client(*await asyncio.open_connection("127.0.0.1", self.port, local_addr=(source, 0), **tls))
         self.clients.append(client)
         return client
 
@@ -117,6 +135,21 @@ class Ingress:
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Every test with a connection runs on both loops."""
     return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Keys of a listener: a certificate for HOSTNAME."""
+    folder = tmp_path_factory.mktemp("certificate")
+    return write_certificate(folder)
+
+
+def write_certificate(folder: Path, **options: Any) -> dict[str, str]:
+    """Write one, over what is there; a listener's keys that name it."""
+    cert, key = folder / "cert.pem", folder / "key.pem"
+    for file, pem in zip((cert, key), self_signed(HOSTNAME, **options), strict=True):
+        file.write_bytes(pem)
+    return {"tls_cert": str(cert), "tls_key": str(key)}
 
 
 @pytest.fixture

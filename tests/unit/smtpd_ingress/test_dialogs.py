@@ -12,10 +12,10 @@ DIALOGS = sorted((Path(__file__).parents[2] / "dialogs").glob("*.smtp"))
 
 
 @pytest.mark.parametrize("file", DIALOGS, ids=lambda file: file.stem)
-async def test_dialog(file: Path, start_ingress: Callable[..., Any]) -> None:
+async def test_dialog(file: Path, start_ingress: Callable[..., Any], certificate: dict[str, str]) -> None:
     lines = file.read_text().splitlines()
     keys = [line.removeprefix("listener: ") for line in lines if line.startswith("listener: ")]
-    ingress = await start_ingress(**tomllib.loads("\n".join(keys)))
+    ingress = await start_ingress(**tomllib.loads("\n".join(keys)), **(certificate if any(key.startswith("tls") for key in keys) else {}))
     client = await ingress.connect()
     queued = []
     for number, line in enumerate(lines, 1):
@@ -29,6 +29,8 @@ async def test_dialog(file: Path, start_ingress: Callable[..., Any]) -> None:
                 reply = await client.line() if line[1] == ":" else (await client.reply()).rpartition("\n")[2]
                 # Brackets are no wildcards here: addresses of clients are written in them.
                 assert fnmatch.fnmatchcase(reply, line[3:].replace("[", "[[]")), f"{where}: {reply}"
+            case "tls":
+                await client.start_tls()
             case "S c":
                 assert await client.line() == "", where
             case "que":
