@@ -6,6 +6,7 @@ reply comes from aiosmtpd. What is used of it is named in the contract test.
 
 import asyncio
 import ssl
+from typing import cast
 
 import structlog
 from aiosmtpd.smtp import SMTP
@@ -163,9 +164,14 @@ class Connection(SMTP):
             raise EOFError
         assert self._context.tls
         self._handshaking = True
+        raw = self._writer.transport
+        early = bytes(self._reader._buffer)  # type: ignore[attr-defined]
+        self._reader._buffer.clear()  # type: ignore[attr-defined]
+        if early:  # implicit TLS: it came with the PROXY header, or before this task ran
+            self.loop.call_soon(_give, raw, early)
         try:
             transport = await self.loop.start_tls(
-                self._writer.transport,
+                raw,
                 self,
                 self._context.tls(),
                 server_side=True,
@@ -205,3 +211,14 @@ class Connection(SMTP):
             self._writer.write(bytes(self._replies))
             self._replies.clear()
             await self._writer.drain()
+
+
+def _give(transport: asyncio.WriteTransport, data: bytes) -> None:
+    """Have a transport's protocol, which is TLS by now, take bytes that were read for it."""
+    protocol = cast(asyncio.BufferedProtocol, transport.get_protocol())
+    while data:
+        buffer = protocol.get_buffer(len(data))
+        size = min(len(buffer), len(data))
+        buffer[:size] = data[:size]  # type: ignore[index]
+        protocol.buffer_updated(size)
+        data = data[size:]

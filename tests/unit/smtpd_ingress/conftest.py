@@ -5,30 +5,21 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Self
 
 import pytest
 import uvloop
+from tls_support import client_context, write_certificate
 
 from common.config import Config, Listener
 from common.content import load
 from common.entry import Entry
 from common.event import Event
-from master.demo.certificates import self_signed
 from smtpd_ingress.rejection import Rejection
 from smtpd_ingress.role import run
 
 
 HOSTNAME = "mta1.example.net"
-
-
-def no_verify() -> ssl.SSLContext:
-    """A client's context that takes any certificate."""
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 @dataclass
@@ -75,7 +66,7 @@ class Client:
 
     async def start_tls(self, context: ssl.SSLContext | None = None) -> None:
         """Shake hands; who the server is does not matter unless a context says so."""
-        await self.writer.start_tls(context or no_verify(), server_hostname=HOSTNAME)
+        await self.writer.start_tls(context or client_context(), server_hostname=HOSTNAME)
 
     async def into_data(self, recipient: str = "b@example.com") -> None:
         """Up to the 354."""
@@ -140,16 +131,7 @@ def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEv
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Keys of a listener: a certificate for HOSTNAME."""
-    folder = tmp_path_factory.mktemp("certificate")
-    return write_certificate(folder)
-
-
-def write_certificate(folder: Path, **options: Any) -> dict[str, str]:
-    """Write one, over what is there; a listener's keys that name it."""
-    cert, key = folder / "cert.pem", folder / "key.pem"
-    for file, pem in zip((cert, key), self_signed(HOSTNAME, **options), strict=True):
-        file.write_bytes(pem)
-    return {"tls_cert": str(cert), "tls_key": str(key)}
+    return write_certificate(tmp_path_factory.mktemp("certificate"), HOSTNAME)
 
 
 @pytest.fixture
