@@ -217,8 +217,8 @@ def _give(transport: asyncio.WriteTransport, data: bytes) -> None:
     """Have a transport's protocol, which is TLS by now, take bytes that were read for it."""
     protocol = cast(asyncio.BufferedProtocol, transport.get_protocol())
     while data:
-        buffer = protocol.get_buffer(len(data))
+        buffer = memoryview(protocol.get_buffer(len(data)))
         size = min(len(buffer), len(data))
-        buffer[:size] = data[:size]  # type: ignore[index]
+        buffer[:size] = data[:size]
         protocol.buffer_updated(size)
         data = data[size:]

@@ -18,7 +18,6 @@ from common.event import Event
 from smtpd_ingress.rejection import Rejection
 from smtpd_ingress.role import run
 
-
 HOSTNAME = "mta1.example.net"
 
 

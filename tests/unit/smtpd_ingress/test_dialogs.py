@@ -15,7 +15,8 @@ DIALOGS = sorted((Path(__file__).parents[2] / "dialogs").glob("*.smtp"))
 async def test_dialog(file: Path, start_ingress: Callable[..., Any], certificate: dict[str, str]) -> None:
     lines = file.read_text().splitlines()
     keys = [line.removeprefix("listener: ") for line in lines if line.startswith("listener: ")]
-    ingress = await start_ingress(**tomllib.loads("\n".join(keys)), **(certificate if any(key.startswith("tls") for key in keys) else {}))
+    with_tls = certificate if any(key.startswith("tls") for key in keys) else {}
+    ingress = await start_ingress(**tomllib.loads("\n".join(keys)), **with_tls)
     client = await ingress.connect()
     queued = []
     for number, line in enumerate(lines, 1):

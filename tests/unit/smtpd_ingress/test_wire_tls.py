@@ -66,7 +66,7 @@ async def test_tls_1_2_is_the_least(start_ingress: Start, certificate: Keys) -> 
     old.minimum_version = ssl.TLSVersion.TLSv1
     old.set_ciphers("ALL:@SECLEVEL=0")
     old.maximum_version = ssl.TLSVersion.TLSv1_1
-    with pytest.raises(OSError), structlog.testing.capture_logs() as logs:
+    with pytest.raises((ssl.SSLError, ConnectionError)), structlog.testing.capture_logs() as logs:
         await ingress.connect(ssl=old)
     assert [line["event"] for line in logs if "SSL" in line["event"]] == [
         "SSL_accept error from [127.0.0.1]: UNSUPPORTED_PROTOCOL"
@@ -106,6 +106,7 @@ async def test_a_client_that_never_shakes_hands(
     assert len(refused) == 1
     why = {"": "SSL handshake is taking longer than 0.1 seconds", "NOOP\r\n": "WRONG_VERSION_NUMBER"}
     assert refused[0].startswith(f"SSL_accept error from [127.0.0.1]: {why.get(said, 'SSL handshake is taking')}")
+    monkeypatch.undo()
     await _is_well(ingress, kind)
 
 
@@ -210,11 +211,10 @@ async def test_openssl(start_ingress: Start, certificate: Keys, kind: str) -> No
     command = ["openssl", "s_client", "-connect", f"127.0.0.1:{ingress.port}", "-CAfile", certificate["tls_cert"],
                "-verify_return_error", "-verify_hostname", HOST,
                *(["-starttls", "smtp"] if kind == "starttls" else [])]  # fmt: skip
-    done = await asyncio.to_thread(subprocess.run, command, input=b"EHLO c\r\nQUIT\r\n", capture_output=True, timeout=20)
-    said = done.stdout.decode()
-    assert "Verify return code: 0 (ok)" in said
-    assert "Compression: NONE" in said
-    assert "TLSv1.3" in said
+    said = b"EHLO c\r\nQUIT\r\n"
+    done = await asyncio.to_thread(subprocess.run, command, input=said, capture_output=True, timeout=20)
+    for shown in ("Verify return code: 0 (ok)", "Compression: NONE", "TLSv1.3"):
+        assert shown in done.stdout.decode()
 
 
 async def _is_well(ingress: Any, kind: str) -> None:
