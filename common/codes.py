@@ -53,6 +53,9 @@ SHUTTING_DOWN = Reply(421, "4.3.2", "Service shutting down, try again later", cl
 TOO_MANY_CONNECTIONS = Reply(421, "4.3.2", "Too many connections, try again later", close=True)
 IDLE = Reply(421, "4.4.2", "Idle for too long, closing connection", close=True)
 TOO_MANY_LOGINS = Reply(421, "4.7.0", "Too many failed logins, closing connection", close=True)
+CROWDED_OUT = Reply(421, "4.7.0", "Too busy to wait for you, try again later", close=True)
+TOO_MANY_OF_CLIENT = Reply(421, "4.7.0", "Too many connections from your address, try again later", close=True)
+TOO_OFTEN = Reply(421, "4.7.0", "Too many connections a minute from your address, try again later", close=True)
 TOO_MANY_ERRORS = Reply(421, "4.7.0", "Too many errors, closing connection", close=True)
 
 LOCAL_ERROR = Reply(451, "4.3.0", "Local error, try again later")
@@ -72,6 +75,7 @@ ENCRYPTION_NEEDED = Reply(538, "5.7.11", "Encryption required for authentication
 NO_SUCH_MAILBOX = Reply(550, "5.1.1", "No such mailbox here")
 NO_SUCH_DOMAIN = Reply(550, "5.1.2", "Recipient domain is not fully qualified")
 BAD_CONTENT = Reply(550, "5.6.0", "Message refused")
+NOT_PERMITTED = Reply(550, "5.7.0", "Not permitted")
 RELAYING_DENIED = Reply(550, "5.7.1", "Relaying denied")
 TOO_BIG = Reply(552, "5.3.4", "Message too big")
 SENDER_NOT_ALLOWED = Reply(553, "5.7.1", "Sender address not allowed")

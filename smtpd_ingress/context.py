@@ -13,10 +13,12 @@ from common.event import Event
 from smtpd_ingress.logins import Logins
 from smtpd_ingress.quota import Quotas
 from smtpd_ingress.rejection import OnReject
+from smtpd_ingress.tls import certificate_of
 
 #: Stores entries (without content), the content's stored form and the ``accepted`` row, all or nothing;
 #: raises ``common.submit_error.SubmitError``.
 Submit = Callable[[list[Entry], bytes, Event], Awaitable[None]]
+Networks = tuple[IPv4Network | IPv6Network, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +27,9 @@ class Context:
 
     hostname: str
     listener: Listener
-    networks: tuple[IPv4Network | IPv6Network, ...]
+    networks: Networks
+    xclient: Networks = ()
+    proxies: Networks = ()
     postmaster: Address | None
     pools: tuple[str, ...]
     expire: float
@@ -50,16 +54,19 @@ class Context:
         logins: Logins | None = None,
         quotas: Quotas | None = None,
     ) -> Self:
-        """From the configuration; ``logins`` are left out where the listener has no AUTH."""
+        """From the configuration; ``logins`` are left out where it has no AUTH. Raises BadCertificateError."""
         return cls(
             hostname=config.hostname,
             listener=listener,
-            networks=tuple(ip_network(network) for network in listener.networks),
+            networks=_networks(listener.networks),
+            xclient=_networks(listener.xclient),
+            proxies=_networks(listener.proxy),
             postmaster=parse_mailbox(config.postmaster) if config.postmaster else None,
             pools=tuple(config.pools),
             expire=config.delivery.expire,
             submit=submit,
             on_reject=on_reject,
+            tls=certificate_of(listener),
             logins=logins if listener.auth != "none" else None,
             quotas=quotas,
             kept_fields=tuple(config.controls.headers),
@@ -67,8 +74,26 @@ class Context:
 
     def may_relay(self, client: str) -> bool:
         """Whether mail from this address goes anywhere."""
-        address = ip_address(client)
-        return any(address in network for network in self.networks)
+        return _is_in(client, self.networks)
+
+    def may_xclient(self, client: str) -> bool:
+        """Whether this address may say for whom it speaks."""
+        return _is_in(client, self.xclient)
+
+    def is_proxy(self, client: str) -> bool:
+        """Whether connections from this address begin with a PROXY header."""
+        return _is_in(client, self.proxies)
+
+
+def _networks(written: list[str]) -> Networks:
+    return tuple(map(ip_network, written))
+
+
+def _is_in(client: str, networks: Networks) -> bool:
+    if not networks:
+        return False
+    address = ip_address(client)
+    return any(address in network for network in networks)
 
 
 def client_address(peername: tuple[str, int]) -> str:

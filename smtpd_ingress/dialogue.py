@@ -13,7 +13,7 @@ from smtpd_ingress.message import Message
 from smtpd_ingress.rejection import RefusedError
 from smtpd_ingress.sasl import AUTHENTICATED, BAD_CREDENTIALS, MAX_LINE
 from smtpd_ingress.session import MAX_FAILED_LOGINS, Session
-from smtpd_ingress.verbs import auth, content, envelope, hello, other, security
+from smtpd_ingress.verbs import auth, content, envelope, hello, other, security, xclient
 from smtpd_ingress.verbs.content import Chunk
 
 Action = Reply | Queue | Login | StartTLS
@@ -22,6 +22,7 @@ VERBS: dict[str, Callable[[Session, str], Action | Chunk]] = {
     "HELO": hello.helo,
     "EHLO": hello.ehlo,
     "STARTTLS": security.starttls,
+    "XCLIENT": xclient.xclient,
     "AUTH": auth.auth,
     "MAIL": envelope.mail,
     "RCPT": envelope.rcpt,
@@ -40,7 +41,7 @@ class Dialogue:
     """What to answer. Give it bytes with ``feed``; then do what ``next`` says until it wants more of them."""
 
     def __init__(self, context: Context, client: str) -> None:
-        self.session = Session(context=context, client=client)
+        self.session = Session(context=context, client=client, may_xclient=context.may_xclient(client))
         self._input = Lines()
         self._expected: Callable[[], Action | None] = self._command
         """Makes the next action of what comes next: a command line, message data or a chunk."""
@@ -52,7 +53,7 @@ class Dialogue:
 
     def greeting(self) -> Reply:
         """What the server says first."""
-        return Reply(220, "", f"{self.session.context.hostname} ESMTP Postjet")
+        return self.session.greeting
 
     def feed(self, data: bytes) -> None:
         """Add bytes from the client."""
@@ -78,9 +79,12 @@ class Dialogue:
         session.failed_logins += outcome is BAD_CREDENTIALS
         return session.refuse("auth", outcome if session.failed_logins < MAX_FAILED_LOGINS else codes.TOO_MANY_LOGINS)
 
-    def secured(self, version: str) -> None:
+    def secured(self, version: str, cipher: str) -> None:
         """TLS has begun. RFC 3207 section 4.2: what was said before counts no more."""
-        self.session = Session(context=self.session.context, client=self.session.client, tls=version)
+        old = self.session
+        self.session = Session(
+            context=old.context, client=old.client, tls=version, cipher=cipher, may_xclient=old.may_xclient
+        )
 
     def _response(self) -> Action | None:
         """A line of an AUTH exchange."""

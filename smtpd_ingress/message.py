@@ -29,6 +29,8 @@ class Trace:
     hostname: str
     protocol: str
     """SMTP, ESMTP, ESMTPS …"""
+    tls: str = ""
+    """Its version and cipher, as a comment says it; ``""`` in clear."""
     submission: str
     recipient: str
     """``""`` where there are several: they must not learn of one another (RFC 5321 7.2)."""
@@ -44,8 +46,9 @@ class Trace:
         """RFC 5321 4.4."""
         ipv6 = "IPv6:" if ":" in self.client_address else ""
         recipient = f"\r\n\tfor <{self.recipient}>" if self.recipient else ""
+        tls = f"\r\n\t({self.tls})" if self.tls else ""
         return (
-            f"Received: from {self.helo} ([{ipv6}{self.client_address}])\r\n"
+            f"Received: from {self.helo} ([{ipv6}{self.client_address}]){tls}\r\n"
             f"\tby {self.hostname} (Postjet) with {self.protocol} id {self.submission}{recipient};\r\n"
             f"\t{self.date}\r\n"
         )

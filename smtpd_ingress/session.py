@@ -32,6 +32,9 @@ class Session:
     esmtp: bool = False
     tls: str = ""
     """The version, such as TLSv1.3; ``""`` in clear."""
+    cipher: str = ""
+    may_xclient: bool = False
+    """Whether it may say for whom it speaks, by XCLIENT: decided by where the connection comes from."""
     transaction: Transaction | None = None
     errors: int = 0
     login: str = ""
@@ -66,6 +69,11 @@ class Session:
         return bool(self.context.logins and not self.login and (self.tls or self.context.listener.auth_without_tls))
 
     @property
+    def greeting(self) -> Reply:
+        """What the server says first."""
+        return Reply(220, "", f"{self.context.hostname} ESMTP Postjet")
+
+    @property
     def may_start_tls(self) -> bool:
         """Whether STARTTLS is offered now."""
         return bool(self.context.tls and not self.tls)
@@ -82,6 +90,7 @@ class Session:
             client_address=self.client,
             hostname=self.context.hostname,
             protocol=self.protocol,
+            tls=f"version={self.tls} cipher={self.cipher}" if self.tls else "",
             submission=new_id(),
             recipient=transaction.only_recipient,
             time=time.time(),

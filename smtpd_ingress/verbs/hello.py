@@ -6,6 +6,7 @@ from common.codes import BAD_ARGUMENT, Reply
 from smtpd_ingress.rejection import RefusedError
 from smtpd_ingress.sasl import MECHANISMS
 from smtpd_ingress.session import Session
+from smtpd_ingress.verbs.xclient import ATTRIBUTES
 
 # RFC 5321 4.1.1.1 wants a domain or literal; what else hosts call themselves must be fit for Received.
 _NAME = re.compile(r"[A-Za-z0-9._:\[\]-]{1,255}")
@@ -33,6 +34,7 @@ def offered(session: Session) -> list[str]:
         "CHUNKING",
         *([f"AUTH {' '.join(MECHANISMS)}"] if session.may_log_in else []),
         *(["STARTTLS"] if session.may_start_tls else []),
+        *([f"XCLIENT {' '.join(ATTRIBUTES)}"] if session.may_xclient else []),
     ]
 
 

@@ -19,11 +19,12 @@ def _user(name: str, *senders: str) -> User:
 
 
 @pytest.mark.parametrize("file", DIALOGS, ids=lambda file: file.stem)
-async def test_dialog(file: Path, start_ingress: Callable[..., Any]) -> None:
+async def test_dialog(file: Path, start_ingress: Callable[..., Any], certificate: dict[str, str]) -> None:
     lines = file.read_text().splitlines()
     keys = [line.removeprefix("listener: ") for line in lines if line.startswith("listener: ")]
     users = [_user(*line.split()[1:]) for line in lines if line.startswith("user: ")]
-    ingress = await start_ingress(users=users, **tomllib.loads("\n".join(keys)))
+    with_tls = certificate if any(key.startswith("tls") for key in keys) else {}
+    ingress = await start_ingress(users=users, **tomllib.loads("\n".join(keys)), **with_tls)
     client = await ingress.connect()
     queued = []
     for number, line in enumerate(lines, 1):
@@ -37,6 +38,8 @@ async def test_dialog(file: Path, start_ingress: Callable[..., Any]) -> None:
                 reply = await client.line() if line[1] == ":" else (await client.reply()).rpartition("\n")[2]
                 # Brackets are no wildcards here: addresses of clients are written in them.
                 assert fnmatch.fnmatchcase(reply, line[3:].replace("[", "[[]")), f"{where}: {reply}"
+            case "tls":
+                await client.start_tls()
             case "S c":
                 assert await client.line() == "", where
             case "que":
