@@ -10,6 +10,7 @@ from common.addresses import Address, parse_mailbox
 from common.config import Config, Listener
 from common.entry import Entry
 from common.event import Event
+from common.options import NOTHING, Options
 from smtpd_ingress.rejection import OnReject
 
 #: Stores entries (without content), the content's stored form and the ``accepted`` row, all or nothing;
@@ -34,6 +35,8 @@ class Context:
     """Gives what the next handshake needs; None: no TLS here."""
     kept_fields: tuple[str, ...] = ()
     """Fields of the header that controls can match, lower case."""
+    defaults: Options = NOTHING
+    """Of mail that comes by this listener."""
 
     @classmethod
     def of(cls, config: Config, listener: Listener, submit: Submit, on_reject: OnReject) -> Self:
@@ -48,6 +51,7 @@ class Context:
             submit=submit,
             on_reject=on_reject,
             kept_fields=tuple(config.controls.headers),
+            defaults=listener.default_options(config.pools),
         )
 
     def may_relay(self, client: str) -> bool:

@@ -68,29 +68,33 @@ class Dialogue:
 
     def secured(self, version: str) -> None:
         """TLS has begun. RFC 3207 section 4.2: what was said before counts no more."""
-        self.session = Session(context=self.session.context, client=self.session.client, tls=version)
+        was = self.session
+        self.session = Session(context=was.context, client=was.client, tls=version, counts=was.counts)
 
     def _command(self) -> Action | None:
         try:
             line = self._input.next()
-        except TooLongError:
-            return self.session.refuse("command", codes.LINE_TOO_LONG)
-        if line is None:
-            return None
-        verb, argument = "", ""
-        try:
-            # RFC 5321 2.3.8: nothing but CRLF ends a line.
-            if not line.endswith(b"\r\n"):
-                raise RefusedError(codes.BAD_LINE)
+            if line is None:
+                return None
+            if not line.endswith(b"\r\n"):  # RFC 5321 2.3.8: nothing else ends a line
+                return self._no_command(codes.BAD_LINE)
             verb, _, argument = line[:-2].decode().rstrip(" \t").partition(" ")
-            verb = verb.upper()
-            if verb not in VERBS:
-                raise RefusedError(codes.UNKNOWN_COMMAND)
-            return self._begun(VERBS[verb](self.session, argument.lstrip(" ")))
+        except TooLongError:
+            return self._no_command(codes.LINE_TOO_LONG)
         except UnicodeDecodeError:
-            return self.session.refuse("command", codes.BAD_LINE)
+            return self._no_command(codes.BAD_LINE)
+        verb = verb.upper()
+        if verb not in VERBS:
+            return self._no_command(codes.UNKNOWN_COMMAND)
+        self.session.counts.begin(verb)
+        try:
+            return self._begun(VERBS[verb](self.session, argument.lstrip(" ")))
         except RefusedError as error:
-            return self.session.refuse(verb.lower() if verb in VERBS else "command", error.reply, argument)
+            return self.session.refuse(verb.lower(), error.reply, argument)
+
+    def _no_command(self, reply: Reply) -> Reply:
+        self.session.counts.begin("unknown")
+        return self.session.refuse("command", reply)
 
     def _begun(self, action: Action | Chunk) -> Action | None:
         """See to what has to come after a command."""

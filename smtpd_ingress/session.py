@@ -1,14 +1,19 @@
 """What is known of a client: where it connects from, what it said, what it may do."""
 
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import structlog
 
 from common.codes import TOO_MANY_ERRORS, Reply, printable
 from common.ids import new_id
+from common.options import Options
 from smtpd_ingress.context import Context
+from smtpd_ingress.counts import Counts
 from smtpd_ingress.message import Message, Trace
+from smtpd_ingress.options import HeaderOptions
+from smtpd_ingress.params import path_in
 from smtpd_ingress.rejection import Rejection
 from smtpd_ingress.transaction import Transaction
 
@@ -31,11 +36,17 @@ class Session:
     """The version, such as TLSv1.3; ``""`` in clear."""
     transaction: Transaction | None = None
     errors: int = 0
+    counts: Counts = field(default_factory=Counts)
     trusted: bool = field(init=False)
     """Whether it may send to anywhere and set options."""
+    pools: Collection[str] = field(init=False)
+    """Those that its mail may choose from."""
+    defaults: Options = field(init=False)
+    """Of mail that does not say otherwise."""
 
     def __post_init__(self) -> None:
         self.trusted = self.context.may_relay(self.client)
+        self.pools, self.defaults = self.context.pools, self.context.defaults
 
     @property
     def may_start_tls(self) -> bool:
@@ -43,9 +54,17 @@ class Session:
         return bool(self.context.tls and not self.tls)
 
     @property
+    def may_set_options(self) -> bool:
+        """Whether what it asks for beyond plain SMTP is done."""
+        return self.trusted and self.context.listener.options
+
+    @property
     def protocol(self) -> str:
-        """What Received says after "with" (RFC 3848)."""
-        return f"ESMTP{'S' if self.tls else ''}" if self.esmtp else "SMTP"
+        """What Received says after "with" (RFC 3848, RFC 6531 4.3)."""
+        if not self.esmtp:
+            return "SMTP"
+        kind = "UTF8SMTP" if self.transaction and self.transaction.smtputf8 else "ESMTP"
+        return f"{kind}{'S' if self.tls else ''}"
 
     def message(self, transaction: Transaction) -> Message:
         """Where the content goes that comes now."""
@@ -59,16 +78,17 @@ class Session:
             time=time.time(),
         )
         listener = self.context.listener
-        pools = self.context.pools if self.trusted and listener.options else ()
-        return Message(trace, listener.max_message, pools, self.context.kept_fields)
+        options = HeaderOptions(self.pools if self.may_set_options else (), listener.compatible)
+        return Message(trace, listener.max_message, options, self.context.kept_fields)
 
     def refuse(self, phase: str, reply: Reply, argument: str = "") -> Reply:
         """Log and report a refusal; gives the reply to send, which is 421 after too many errors."""
+        self.counts.fail()
         # What is no address or comes out of order may be a client's honest trouble; this is none.
         self.errors += reply.code in (500, 501, 502) and reply.enhanced.startswith("5.5.")
         if self.errors >= MAX_ERRORS:
             reply = TOO_MANY_ERRORS
-        given = printable(argument.partition("<")[2].rpartition(">")[0])
+        given = printable(path_in(argument))
         envelope = self.transaction or Transaction(sender=given if phase == "mail" else "")
         rejection = Rejection(
             client_address=self.client,
