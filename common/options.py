@@ -75,8 +75,8 @@ class Options:
 
     def over(self, weaker: Self) -> Self:
         """Both layers as one: what this one does not say is what the weaker says; meta key by key."""
-        if weaker == NOTHING or self == NOTHING:
-            return self if weaker == NOTHING else weaker
+        if weaker is NOTHING or self is NOTHING:  # as a rule
+            return self if weaker is NOTHING else weaker
         said = {name: value for name in _NAMES if (value := getattr(self, name)) is not None}
         if self.meta and weaker.meta:
             said["meta"] = weaker.meta | self.meta
@@ -121,7 +121,9 @@ def read(given: Mapping[str, Sequence[str]], now: float, pools: Collection[str])
         elif name != "schedule" or "delay" not in given:
             field, reader = _READERS[name]
             said[field] = reader(texts[0].strip(), where)
-    return Options(**said, meta=meta or None)
+    if meta:
+        said["meta"] = meta
+    return Options(**said) if said else NOTHING
 
 
 def written_options(given: Mapping[str, Any]) -> dict[str, list[str]]:

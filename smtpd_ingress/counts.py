@@ -22,10 +22,9 @@ class Counts:
 
     def __str__(self) -> str:
         """``ehlo=1 mail=1 rcpt=1/2 commands=3/4``: what was taken, of how many where some were not."""
-        total = _ratio(sum(self._given.values()), sum(self._refused.values()))
-        counts = [f"{verb.lower()}={_ratio(n, self._refused.get(verb, 0))}" for verb, n in self._given.items()]
-        return " ".join([*counts, f"commands={total}"])
-
-
-def _ratio(given: int, refused: int) -> str:
-    return f"{given - refused}/{given}" if refused else str(given)
+        counts = self._given | {"commands": sum(self._given.values())}
+        refused = self._refused | {"commands": sum(self._refused.values())} if self._refused else {}
+        return " ".join([
+            f"{verb.lower()}={number - refused[verb]}/{number}" if verb in refused else f"{verb.lower()}={number}"
+            for verb, number in counts.items()
+        ])

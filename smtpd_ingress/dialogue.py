@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import structlog
+
 from common import codes
 from common.codes import Reply
 from smtpd_ingress.actions import Queue, StartTLS
@@ -13,6 +15,8 @@ from smtpd_ingress.rejection import RefusedError
 from smtpd_ingress.session import Session
 from smtpd_ingress.verbs import content, envelope, hello, other, security
 from smtpd_ingress.verbs.content import Chunk
+
+log = structlog.get_logger()
 
 Action = Reply | Queue | StartTLS
 
@@ -49,7 +53,12 @@ class Dialogue:
 
     def greeting(self) -> Reply:
         """What the server says first."""
+        log.info(f"connect from [{self.session.client}]")
         return Reply(220, "", f"{self.session.context.hostname} ESMTP Postjet")
+
+    def close(self) -> None:
+        """The connection has ended."""
+        log.info(f"disconnect from [{self.session.client}] {self.session.counts}")
 
     def feed(self, data: bytes) -> None:
         """Add bytes from the client."""

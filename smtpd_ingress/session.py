@@ -34,6 +34,8 @@ class Session:
     esmtp: bool = False
     tls: str = ""
     """The version, such as TLSv1.3; ``""`` in clear."""
+    login: str = ""
+    """The name of the user who has logged in."""
     transaction: Transaction | None = None
     errors: int = 0
     counts: Counts = field(default_factory=Counts)
