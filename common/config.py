@@ -6,11 +6,14 @@ asks for what a later version brings is refused by name, never silently ignored.
 
 import ipaddress
 import re
-from typing import Annotated, Literal, Self
+import time
+from collections.abc import Collection
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
 from common.addresses import normal_domain, parse_mailbox
+from common.options import OptionError, Options, read, written_options
 from common.policies.reply_rule import ReplyRule
 from common.policies.rules import PolicyRule, Provider
 from common.section import Duration, Section, Size, written
@@ -149,6 +152,14 @@ class Listener(Section):
     options: bool = Field(
         True, description="clients in networks may set options by X-Postjet-* headers; false only removes those"
     )
+    defaults: dict[str, Any] = Field(
+        {},
+        description="options of mail that does not set them, by the names of the X-Postjet-* header fields: "
+        '{ pool = "bulk", priority = 3, tags = ["news"] }',
+    )
+    compatible: list[Literal["powermta", "mailerq"]] = Field(
+        [], description="products whose header fields for options are understood here, and removed, too"
+    )
     max_message: Size = written("50MB", description="largest message in bytes, advertised as SIZE")
     max_recipients: int = Field(1000, ge=1, le=1000, description="recipients of one transaction")
     max_connections: int = Field(
@@ -171,6 +182,13 @@ class Listener(Section):
         if not self.tls_cert and (self.tls == "implicit" or self.tls_key):
             raise ValueError(f"tls_cert: {'tls_key' if self.tls_key else 'tls = implicit'} needs it")
         return self
+
+    def default_options(self, pools: Collection[str]) -> Options:
+        """``defaults`` as options; ``pools`` are those there are. Raises ValueError."""
+        try:
+            return read(written_options(self.defaults), time.time(), pools)
+        except OptionError as error:
+            raise ValueError(f"defaults: {error.name}: {error}") from None
 
 
 class Logins(Section):
@@ -335,4 +353,6 @@ class Config(Section):
             values = [getattr(listener, what) for listener in self.listeners]
             if len(set(values)) != len(values):
                 raise ValueError(f"listeners: two of them have the same {what}")
+        for listener in self.listeners:
+            listener.default_options(self.pools)
         return self

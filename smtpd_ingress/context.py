@@ -10,6 +10,7 @@ from common.addresses import Address, parse_mailbox
 from common.config import Config, Listener
 from common.entry import Entry
 from common.event import Event
+from common.options import NOTHING, Options
 from smtpd_ingress.logins import Logins
 from smtpd_ingress.quota import Quotas
 from smtpd_ingress.rejection import OnReject
@@ -43,6 +44,8 @@ class Context:
     quotas: Quotas | None = None
     kept_fields: tuple[str, ...] = ()
     """Fields of the header that controls can match, lower case."""
+    defaults: Options = NOTHING
+    """Of mail that comes by this listener."""
 
     @classmethod
     def of(
@@ -70,6 +73,7 @@ class Context:
             logins=logins if listener.auth != "none" else None,
             quotas=quotas,
             kept_fields=tuple(config.controls.headers),
+            defaults=listener.default_options(config.pools),
         )
 
     def may_relay(self, client: str) -> bool:

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import structlog
+
 from common import codes
 from common.codes import Reply
 from common.users.user import User
@@ -15,6 +17,8 @@ from smtpd_ingress.sasl import AUTHENTICATED, BAD_CREDENTIALS, MAX_LINE
 from smtpd_ingress.session import MAX_FAILED_LOGINS, Session
 from smtpd_ingress.verbs import auth, content, envelope, hello, other, security, xclient
 from smtpd_ingress.verbs.content import Chunk
+
+log = structlog.get_logger()
 
 Action = Reply | Queue | Login | StartTLS
 
@@ -53,7 +57,12 @@ class Dialogue:
 
     def greeting(self) -> Reply:
         """What the server says first."""
+        log.info(f"connect from [{self.session.client}]")
         return self.session.greeting
+
+    def close(self) -> None:
+        """The connection has ended."""
+        log.info(f"disconnect from [{self.session.client}] {self.session.counts}")
 
     def feed(self, data: bytes) -> None:
         """Add bytes from the client."""
@@ -83,7 +92,12 @@ class Dialogue:
         """TLS has begun. RFC 3207 section 4.2: what was said before counts no more."""
         old = self.session
         self.session = Session(
-            context=old.context, client=old.client, tls=version, cipher=cipher, may_xclient=old.may_xclient
+            context=old.context,
+            client=old.client,
+            tls=version,
+            cipher=cipher,
+            may_xclient=old.may_xclient,
+            counts=old.counts,
         )
 
     def _response(self) -> Action | None:
@@ -100,24 +114,27 @@ class Dialogue:
     def _command(self) -> Action | None:
         try:
             line = self._input.next()
-        except TooLongError:
-            return self.session.refuse("command", codes.LINE_TOO_LONG)
-        if line is None:
-            return None
-        verb, argument = "", ""
-        try:
-            # RFC 5321 2.3.8: nothing but CRLF ends a line.
-            if not line.endswith(b"\r\n"):
-                raise RefusedError(codes.BAD_LINE)
+            if line is None:
+                return None
+            if not line.endswith(b"\r\n"):  # RFC 5321 2.3.8: nothing else ends a line
+                return self._no_command(codes.BAD_LINE)
             verb, _, argument = line[:-2].decode().rstrip(" \t").partition(" ")
-            verb = verb.upper()
-            if verb not in VERBS:
-                raise RefusedError(codes.UNKNOWN_COMMAND)
-            return self._begun(VERBS[verb](self.session, argument.lstrip(" ")))
+        except TooLongError:
+            return self._no_command(codes.LINE_TOO_LONG)
         except UnicodeDecodeError:
-            return self.session.refuse("command", codes.BAD_LINE)
+            return self._no_command(codes.BAD_LINE)
+        verb = verb.upper()
+        if verb not in VERBS:
+            return self._no_command(codes.UNKNOWN_COMMAND)
+        self.session.counts.begin(verb)
+        try:
+            return self._begun(VERBS[verb](self.session, argument.lstrip(" ")))
         except RefusedError as error:
-            return self.session.refuse(verb.lower() if verb in VERBS else "command", error.reply, argument)
+            return self.session.refuse(verb.lower(), error.reply, argument)
+
+    def _no_command(self, reply: Reply) -> Reply:
+        self.session.counts.begin("unknown")
+        return self.session.refuse("command", reply)
 
     def _begun(self, action: Action | Chunk) -> Action | None:
         """See to what has to come after a command."""

@@ -114,6 +114,7 @@ class Connection(SMTP):
             log.exception(f"session of [{self._dialogue.session.client}]")
             self._end(LOCAL_ERROR._replace(code=421))
         finally:
+            self._dialogue.close()
             self._clients.leave(self)
             self._count_sessions()
             if self.transport is None and self._timeout_handle:

@@ -116,8 +116,8 @@ async def test_header_section_of_a_megabyte(start_ingress: Start) -> None:
 async def test_over_long_lines(start_ingress: Start) -> None:
     client = await (await start_ingress()).connect()
     await client.reply()
-    assert await client.say("NOOP " + "x" * 505) == "250 2.0.0 Ok"
-    for length in (506, 5_000, 500_000):
+    assert await client.say("NOOP " + "x" * 2041) == "250 2.0.0 Ok"
+    for length in (2042, 5_000, 500_000):
         assert await client.say("NOOP " + "x" * length) == "500 5.5.2 Command line too long"
     assert await client.say("NOOP") == "250 2.0.0 Ok"
 
