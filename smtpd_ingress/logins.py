@@ -12,7 +12,6 @@ import os
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import structlog
 
@@ -50,7 +49,6 @@ class Logins:
         """Login to the hash that it was right for, and until when that counts."""
         self._checking: dict[bytes, asyncio.Task[_Verdict]] = {}
         self._waiting: Counter[str] = Counter()
-        self._thread = ThreadPoolExecutor(1, "argon2")
         self._turn = asyncio.Lock()
         self._no_hash = no_hash()
 
@@ -85,10 +83,6 @@ class Logins:
             await asyncio.sleep(delay)
         return refusal
 
-    def close(self) -> None:
-        """End the thread."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
-
     async def _check(self, client: str, name: str, password: str) -> _Verdict:
         user = self.users.get(name)
         login = hashlib.blake2b(f"{name}\0{password}".encode(), key=self._key).digest()
@@ -120,8 +114,7 @@ class Logins:
             if refused := self.refused(client):
                 return refused, 0.0
             password_hash = user.password_hash if user else self._no_hash
-            loop = asyncio.get_running_loop()
-            right = await loop.run_in_executor(self._thread, is_right, password_hash, password)
+            right = await asyncio.to_thread(is_right, password_hash, password)
             if not right or not user:
                 return BAD_CREDENTIALS, self._guesses.failed(client)
             self._cache[login] = password_hash, self._clock() + self._settings.cache

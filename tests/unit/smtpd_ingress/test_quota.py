@@ -99,6 +99,13 @@ async def test_what_others_hold_is_a_hundredth_at_most(broker: Broker, clock: Cl
     assert await used(broker, tim, clock) == 1000
 
 
+async def test_towards_the_end_little_is_held(broker: Broker, clock: Clock) -> None:
+    tim = user(quota=1000)
+    for recipients, taken in ((500, 510), (480, 991), (1, 992)):
+        assert isinstance(await Quotas(broker, clock).reserve(tim, recipients), Reservation)
+        assert await used(broker, tim, clock) == taken
+
+
 async def test_a_restart_forgets_nothing(broker: Broker, clock: Clock) -> None:
     tim = user(quota=1000)
     killed, stopped = Quotas(broker, clock), Quotas(broker, clock)
