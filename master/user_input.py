@@ -59,14 +59,15 @@ def checked(values: dict[str, Any], config: Config) -> User:
     """A user that can be in this configuration. Raises UsageError."""
     try:
         user = validated(User, values, "", "")
-        read_options(default_fields(user.options, ()), time.time(), config.pools)
     except ConfigError as error:
         raise UsageError(str(error).replace("\n: ", "; ").removeprefix(": ")) from None
-    except RefusedError as error:
-        raise UsageError(f"--option: {error.reply.text}") from None
     for pool in user.pools:
         if pool not in (ANY, *config.pools):
             raise UsageError(f"{pool!r} is no pool of the configuration; there are {', '.join(config.pools)}")
+    try:
+        read_options(default_fields(user.defaults, ()), time.time(), config.pools)
+    except RefusedError as error:
+        raise UsageError(f"--option: {error.reply.text}") from None
     return user
 
 

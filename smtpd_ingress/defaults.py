@@ -1,4 +1,4 @@
-"""What a login sets of a mail's options (``User.options``) where the mail itself does not."""
+"""What a login sets of a mail's options (``User.defaults``) where the mail itself does not."""
 
 from collections.abc import Iterable, Mapping
 

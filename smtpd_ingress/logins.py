@@ -15,8 +15,10 @@ from collections.abc import Callable
 
 import structlog
 
+from common import metrics
 from common.codes import Reply, printable
 from common.config import Logins as Settings
+from common.counting import count
 from common.users.credentials import is_right, no_hash
 from common.users.user import User
 from common.users.users import Users
@@ -62,8 +64,12 @@ class Logins:
         A wrong login is answered after a delay, which grows with the failures of the address. A session that lasts asks
         ``users.get(user.name)`` again before each mail: users change, and are removed.
         """
-        if refused := self.refused(client):
-            return refused
+        ended = self.refused(client) or await self._finish(client, mechanism, step)
+        result = "accepted" if isinstance(ended, User) else "failed" if ended is BAD_CREDENTIALS else "refused"
+        count(metrics.SMTPD_LOGINS, mechanism, result)
+        return ended
+
+    async def _finish(self, client: str, mechanism: str, step: Check | Done | Failed) -> User | Reply:
         refusal: Reply | None = None
         delay = 0.0
         match step:
