@@ -70,7 +70,7 @@ class User(Section):
         (ANY,), min_length=1, description="envelope senders allowed: a@example.com, @example.com, @*.example.com, *"
     )
     pools: _Texts = Field(
-        (ANY,), min_length=1, description="pools that its mail may go into; the first where it may not use the default one"
+        (ANY,), min_length=1, description="pools its mail may go into; the first where it may not use the default one"
     )
     options: dict[str, _Texts] = Field(
         {}, description="options of its mail that does not set them, by the header fields' names without X-Postjet-"
