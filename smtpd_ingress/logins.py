@@ -66,7 +66,7 @@ class Logins:
         """
         ended = self.refused(client) or await self._finish(client, mechanism, step)
         result = "accepted" if isinstance(ended, User) else "failed" if ended is BAD_CREDENTIALS else "refused"
-        count(metrics.SMTPD_LOGINS, mechanism, result)
+        count(metrics.SMTPD_LOGINS, mechanism or "none", result)
         return ended
 
     async def _finish(self, client: str, mechanism: str, step: Check | Done | Failed) -> User | Reply:
