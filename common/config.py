@@ -133,7 +133,14 @@ class Listener(Section):
     tls: Literal["none", "starttls", "implicit"] = Field("none", description="none in this version")
     tls_cert: str = ""
     tls_key: str = ""
-    auth: Literal["none", "optional", "required"] = Field("none", description="none in this version")
+    auth: Literal["none", "optional", "required"] = Field(
+        "optional",
+        description="optional: clients outside networks may log in to send; required: nobody sends without; "
+        "none: it is not offered",
+    )
+    auth_without_tls: bool = Field(
+        False, description="take passwords in clear too; for networks that nobody listens in"
+    )
     networks: list[Network] = Field(
         ["127.0.0.0/8", "::1/128"], description="clients that may relay; everybody else is refused"
     )
@@ -146,7 +153,7 @@ class Listener(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        for key, allowed in {"tls": "none", "tls_cert": "", "tls_key": "", "auth": "none"}.items():
+        for key, allowed in {"tls": "none", "tls_cert": "", "tls_key": ""}.items():
             self._later(key, allowed)
         return self
 
