@@ -31,6 +31,12 @@ SMTPD_REJECTIONS = counter(
     "phase",
     "code",
 )
+SMTPD_LOGINS = counter(
+    "smtpd_logins_total",
+    "AUTH exchanges that ended (result: accepted; failed, wrong name or password; refused for another reason).",
+    "mechanism",
+    "result",
+)
 
 # --- common.queue ---
 QUEUE_STORE_SECONDS = histogram(

@@ -33,7 +33,7 @@ _Texts = list[str] | None
 Senders = Annotated[
     _Texts, typer.Option("--sender", help="allowed as envelope sender: a@example.com, @example.com, @*.example.com, *")
 ]
-Pools = Annotated[_Texts, typer.Option("--pool", help="that its mail may choose; * is any")]
+Pools = Annotated[_Texts, typer.Option("--pool", help="that its mail may go into; * is any")]
 Options = Annotated[
     _Texts, typer.Option("--option", help="for mail that does not set it, as X-Postjet-…: priority=7, tag=a, pool=bulk")
 ]

@@ -57,14 +57,15 @@ def checked(values: dict[str, Any], config: Config) -> User:
     """A user that can be in this configuration. Raises UsageError."""
     try:
         user = validated(User, values, "", "")
-        read(user.options, time.time(), config.pools)
     except ConfigError as error:
         raise UsageError(str(error).replace("\n: ", "; ").removeprefix(": ")) from None
-    except OptionError as error:
-        raise UsageError(f"--option: {error.name}: {error}") from None
     for pool in user.pools:
         if pool not in (ANY, *config.pools):
             raise UsageError(f"{pool!r} is no pool of the configuration; there are {', '.join(config.pools)}")
+    try:
+        read(user.options, time.time(), config.pools)
+    except OptionError as error:
+        raise UsageError(f"--option: {error.name}: {error}") from None
     return user
 
 

@@ -12,12 +12,13 @@ import os
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import structlog
 
+from common import metrics
 from common.codes import Reply, printable
 from common.config import Logins as Settings
+from common.counting import count
 from common.users.credentials import is_right, no_hash
 from common.users.user import User
 from common.users.users import Users
@@ -50,7 +51,6 @@ class Logins:
         """Login to the hash that it was right for, and until when that counts."""
         self._checking: dict[bytes, asyncio.Task[_Verdict]] = {}
         self._waiting: Counter[str] = Counter()
-        self._thread = ThreadPoolExecutor(1, "argon2")
         self._turn = asyncio.Lock()
         self._no_hash = no_hash()
 
@@ -64,8 +64,12 @@ class Logins:
         A wrong login is answered after a delay, which grows with the failures of the address. A session that lasts asks
         ``users.get(user.name)`` again before each mail: users change, and are removed.
         """
-        if refused := self.refused(client):
-            return refused
+        ended = self.refused(client) or await self._finish(client, mechanism, step)
+        result = "accepted" if isinstance(ended, User) else "failed" if ended is BAD_CREDENTIALS else "refused"
+        count(metrics.SMTPD_LOGINS, mechanism or "none", result)
+        return ended
+
+    async def _finish(self, client: str, mechanism: str, step: Check | Done | Failed) -> User | Reply:
         refusal: Reply | None = None
         delay = 0.0
         match step:
@@ -84,10 +88,6 @@ class Logins:
             )
             await asyncio.sleep(delay)
         return refusal
-
-    def close(self) -> None:
-        """End the thread."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def _check(self, client: str, name: str, password: str) -> _Verdict:
         user = self.users.get(name)
@@ -120,8 +120,7 @@ class Logins:
             if refused := self.refused(client):
                 return refused, 0.0
             password_hash = user.password_hash if user else self._no_hash
-            loop = asyncio.get_running_loop()
-            right = await loop.run_in_executor(self._thread, is_right, password_hash, password)
+            right = await asyncio.to_thread(is_right, password_hash, password)
             if not right or not user:
                 return BAD_CREDENTIALS, self._guesses.failed(client)
             self._cache[login] = password_hash, self._clock() + self._settings.cache

@@ -40,7 +40,6 @@ async def main(role: Role) -> None:
     try:
         await run(config, submit, rejections.add, role.stopping, sockets, logins, quotas)
     finally:
-        logins.close()
         await quotas.close()
         for task in background:
             task.cancel()

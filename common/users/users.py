@@ -8,7 +8,7 @@ import structlog
 from common.broker import Broker, BrokerFailure
 from common.users import store
 from common.users.credentials import Verifier, no_verifier
-from common.users.user import User, user_name
+from common.users.user import User
 
 log = structlog.get_logger()
 
@@ -31,18 +31,14 @@ class Users:
         return len(self._users)
 
     def get(self, name: str) -> User | None:
-        """The user of a name, as a client may have typed it; None where there is none (any more)."""
-        if user := self._users.get(name):
-            return user
-        try:
-            return self._users.get(user_name(name))
-        except ValueError:
-            return None
+        """The user of a name, as SASLprep makes it; None where there is none (any more)."""
+        return self._users.get(name)
 
     def verifier(self, name: str) -> Verifier:
-        """What SCRAM goes on with, for an unknown user too."""
+        """What SCRAM goes on with, for an unknown user too; it takes as long."""
+        stand_in = no_verifier(name, self._secret)
         user = self.get(name)
-        return user.verifier if user else no_verifier(name, self._secret)
+        return user.verifier if user else Verifier.unpack(stand_in.pack())
 
     async def start(self, broker: Broker) -> None:
         """Read all of them. Raises BrokerFailure."""

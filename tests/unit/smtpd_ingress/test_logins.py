@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
 
 import pytest
 from structlog.testing import capture_logs
@@ -61,11 +60,9 @@ def verified(monkeypatch: pytest.MonkeyPatch) -> Verified:
 
 
 @pytest.fixture
-def logins(clock: Clock) -> Iterator[Logins]:
+def logins(clock: Clock) -> Logins:
     settings = Settings(failures=5, within=600, refuse=300, max_delay=0, cache=300)
-    made = Logins(Users([TIM]), settings, clock)
-    yield made
-    made.close()
+    return Logins(Users([TIM]), settings, clock)
 
 
 async def test_right(logins: Logins) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import random
 
 import pytest
 from support import Nats, until
@@ -99,6 +100,13 @@ async def test_what_others_hold_is_a_hundredth_at_most(broker: Broker, clock: Cl
     assert await used(broker, tim, clock) == 1000
 
 
+async def test_towards_the_end_little_is_held(broker: Broker, clock: Clock) -> None:
+    tim = user(quota=1000)
+    for recipients, taken in ((500, 510), (480, 991), (1, 992)):
+        assert isinstance(await Quotas(broker, clock).reserve(tim, recipients), Reservation)
+        assert await used(broker, tim, clock) == taken
+
+
 async def test_a_restart_forgets_nothing(broker: Broker, clock: Clock) -> None:
     tim = user(quota=1000)
     killed, stopped = Quotas(broker, clock), Quotas(broker, clock)
@@ -140,6 +148,34 @@ async def test_a_quota_that_is_raised(broker: Broker, clock: Clock) -> None:
     assert await sent(quotas, user(quota=10)) == 10
     assert await sent(quotas, user(quota=15)) == 5
     assert await sent(quotas, user(quota=5)) == 0
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_never_more_whatever_happens(broker: Broker, clock: Clock, seed: int) -> None:
+    """Processes reserve, give back, stop and are killed while time goes by."""
+    random_, tim = random.Random(seed), user(quota=200, rate=["60/h"])
+    processes = [Quotas(broker, clock) for _ in range(3)]
+    sent: list[tuple[float, int]] = []
+    for _ in range(400):
+        number, what = random_.randrange(3), random_.random()
+        if what < 0.03:
+            if what < 0.02:
+                await processes[number].close()
+            processes[number] = Quotas(broker, clock)
+            continue
+        recipients = random_.choice((1, 1, 2, 10))
+        reserved = await processes[number].reserve(tim, recipients)
+        if isinstance(reserved, Reservation):
+            if what < 0.2:
+                reserved.give_back()
+            else:
+                sent.append((clock.now, recipients))
+        clock.now += random_.choice((0, 10, 100, 1000, 5000))
+    for start, _ in sent:
+        assert sum(n for at, n in sent if start <= at < start + 86_400) <= 200
+        assert sum(1 for at, _ in sent if start <= at < start + 3600) <= 60
+    day = max(sum(n for at, n in sent if start <= at < start + 86_400) for start, _ in sent)
+    assert day > 150  # and not much less
 
 
 async def test_without_a_broker(broker: Broker, nats: Nats, clock: Clock) -> None:
