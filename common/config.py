@@ -140,6 +140,11 @@ class Listener(Section):
     options: bool = Field(
         True, description="clients in networks may set options by X-Postjet-* headers; false only removes those"
     )
+    line_endings: Literal["auto", "fix", "deny"] = Field(
+        "auto",
+        description="a message with a bare CR, a bare LF or a NUL is mended (fix) or refused (deny); auto mends it "
+        "for clients that may relay and refuses it from others",
+    )
     max_message: Size = written("50MB", description="largest message in bytes, advertised as SIZE")
     max_recipients: int = Field(1000, ge=1, le=1000, description="recipients of one transaction")
     max_connections: int = Field(1000, ge=1, description="connections of one process at the same time")

@@ -7,7 +7,7 @@ from common.codes import Reply
 from smtpd_ingress.actions import Queue, StartTLS
 from smtpd_ingress.context import Context
 from smtpd_ingress.data import DataReader
-from smtpd_ingress.lines import Lines, TooLongError
+from smtpd_ingress.lines import MAX_AUTH_LINE, MAX_LINE, Lines, TooLongError
 from smtpd_ingress.message import Message
 from smtpd_ingress.rejection import RefusedError
 from smtpd_ingress.session import Session
@@ -31,6 +31,8 @@ VERBS: dict[str, Callable[[Session, str], Action | Chunk]] = {
     **dict.fromkeys(("AUTH", "ETRN", "EXPN", "HELP", "TURN"), other.not_implemented),
     **dict.fromkeys(("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "PATCH", "TRACE"), other.http),
 }
+# RFC 2920 section 3.1: the client waits for the reply to these.
+_LAST = ("HELO", "EHLO", "DATA", "NOOP", "VRFY")
 
 
 class Dialogue:
@@ -71,10 +73,11 @@ class Dialogue:
         self.session = Session(context=self.session.context, client=self.session.client, tls=version)
 
     def _command(self) -> Action | None:
+        limit = MAX_AUTH_LINE if self._input.startswith(b"AUTH ") else MAX_LINE
         try:
-            line = self._input.next()
+            line = self._input.next(limit)
         except TooLongError:
-            return self.session.refuse("command", codes.LINE_TOO_LONG)
+            return self.session.refuse("command", codes.LINE_TOO_LONG.but(f"Line too long: more than {limit} bytes"))
         if line is None:
             return None
         verb, argument = "", ""
@@ -86,22 +89,30 @@ class Dialogue:
             verb = verb.upper()
             if verb not in VERBS:
                 raise RefusedError(codes.UNKNOWN_COMMAND)
-            return self._begun(VERBS[verb](self.session, argument.lstrip(" ")))
+            return self._begun(verb, VERBS[verb](self.session, argument.lstrip(" ")))
         except UnicodeDecodeError:
             return self.session.refuse("command", codes.BAD_LINE)
         except RefusedError as error:
             return self.session.refuse(verb.lower() if verb in VERBS else "command", error.reply, argument)
 
-    def _begun(self, action: Action | Chunk) -> Action | None:
+    def _begun(self, verb: str, action: Action | Chunk) -> Action | None:
         """See to what has to come after a command."""
+        if isinstance(action, Reply) and self._input and not self._may_go_on(verb):
+            raise RefusedError(codes.OUT_OF_TURN)
         if action is codes.START_DATA:
             self._expect_data()
         elif isinstance(action, Chunk):
             return self._expect_chunk(action)
-        elif isinstance(action, StartTLS) and self._input.take():
+        elif isinstance(action, StartTLS) and self._input:
             # RFC 3207 section 5: what came with the command in clear may be another's.
             raise RefusedError(codes.NOTHING_BEFORE_TLS)
         return action
+
+    def _may_go_on(self, verb: str) -> bool:
+        """Whether more may have come behind this command before its reply. Strangers who talk out of turn, as
+        programs for spam and those made to speak SMTP by a trick do, are sent away.
+        """
+        return self.session.trusted or verb == "QUIT" or (self.session.esmtp and verb not in _LAST)
 
     def _expect_data(self) -> None:
         reader, message = DataReader(), self._message()
@@ -110,11 +121,13 @@ class Dialogue:
             if not (received := self._input.take()):
                 return None
             message.feed(reader.feed(received))
-            if not reader.done:
-                return None
-            self._input.feed(reader.leftover)
-            self._expected = self._command
-            return Queue(message)
+            if reader.done:
+                self._input.feed(reader.leftover)
+                self._expected = self._command
+                return Queue(message)
+            if message.refusal and message.endless:
+                return self.queued(message.refusal._replace(close=True))
+            return None
 
         self._expected = data
 
