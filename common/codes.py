@@ -52,9 +52,11 @@ BYE = Reply(221, "2.0.0", "Bye", close=True)
 SHUTTING_DOWN = Reply(421, "4.3.2", "Service shutting down, try again later", close=True)
 TOO_MANY_CONNECTIONS = Reply(421, "4.3.2", "Too many connections, try again later", close=True)
 IDLE = Reply(421, "4.4.2", "Idle for too long, closing connection", close=True)
+TOO_SLOW = Reply(421, "4.4.2", "Message comes in too slowly, closing connection", close=True)
 TOO_MANY_ERRORS = Reply(421, "4.7.0", "Too many errors, closing connection", close=True)
 
 LOCAL_ERROR = Reply(451, "4.3.0", "Local error, try again later")
+NO_MEMORY = Reply(452, "4.3.1", "Too much mail comes in at once, try again later")
 TOO_MANY_RECIPIENTS = Reply(452, "4.5.3", "Too many recipients, send the rest in another transaction")
 
 UNKNOWN_COMMAND = Reply(500, "5.5.1", "Command not recognised")

@@ -10,6 +10,7 @@ from common.addresses import Address, parse_mailbox
 from common.config import Config, Listener
 from common.entry import Entry
 from common.event import Event
+from smtpd_ingress.memory import Memory
 from smtpd_ingress.rejection import OnReject
 
 #: Stores entries (without content), the content's stored form and the ``accepted`` row, all or nothing;
@@ -28,6 +29,7 @@ class Context:
     pools: tuple[str, ...]
     expire: float
     """Seconds from acceptance, for mail sent later from its due time."""
+    memory: Memory
     submit: Submit
     on_reject: OnReject
     tls: Callable[[], SSLContext] | None = None
@@ -45,6 +47,7 @@ class Context:
             postmaster=parse_mailbox(config.postmaster) if config.postmaster else None,
             pools=tuple(config.pools),
             expire=config.delivery.expire,
+            memory=Memory(listener.max_memory),
             submit=submit,
             on_reject=on_reject,
             kept_fields=tuple(config.controls.headers),

@@ -1,5 +1,6 @@
 """A client's session as a state machine without I/O: bytes in, replies and other actions out (RFC 5321 section 4)."""
 
+import time
 from collections.abc import Callable
 
 from common import codes
@@ -9,6 +10,7 @@ from smtpd_ingress.context import Context
 from smtpd_ingress.data import DataReader
 from smtpd_ingress.lines import MAX_AUTH_LINE, MAX_LINE, Lines, TooLongError
 from smtpd_ingress.message import Message
+from smtpd_ingress.pace import Pace
 from smtpd_ingress.rejection import RefusedError
 from smtpd_ingress.session import Session
 from smtpd_ingress.verbs import content, envelope, hello, other, security
@@ -38,9 +40,11 @@ _LAST = ("HELO", "EHLO", "DATA", "NOOP", "VRFY")
 class Dialogue:
     """What to answer. Give it bytes with ``feed``; then do what ``next`` says until it wants more of them."""
 
-    def __init__(self, context: Context, client: str) -> None:
+    def __init__(self, context: Context, client: str, clock: Callable[[], float] = time.monotonic) -> None:
         self.session = Session(context=context, client=client)
+        self._clock = clock
         self._input = Lines()
+        self._pace: Pace | None = None
         self._expected: Callable[[], Action | None] = self._command
         """Makes the next action of what comes next: a command line, message data or a chunk."""
 
@@ -49,6 +53,28 @@ class Dialogue:
         """Whether a message is coming in."""
         return self._expected != self._command
 
+    @property
+    def message(self) -> Message | None:
+        """The message that is coming in, between its chunks too."""
+        return self.session.transaction.message if self.session.transaction else None
+
+    def patience(self, idle: float) -> float:
+        """Seconds to wait for more bytes; ``idle`` where no message is coming in, else that at most."""
+        if not (self.taking_content or self.message):
+            self._pace = None
+            return idle
+        now = self._clock()
+        self._pace = self._pace or Pace(now)
+        return min(idle, self._pace.left(now))
+
+    def timed_out(self) -> Reply:
+        """What to say to who sent nothing for as long as ``patience`` said."""
+        return codes.TOO_SLOW if self._pace and not self._pace.left(self._clock()) else codes.IDLE
+
+    def close(self) -> None:
+        """The connection has ended: let go of a message that was coming in."""
+        self.session.transaction, self._expected = None, self._command
+
     def greeting(self) -> Reply:
         """What the server says first."""
         return Reply(220, "", f"{self.session.context.hostname} ESMTP Postjet")
@@ -56,6 +82,8 @@ class Dialogue:
     def feed(self, data: bytes) -> None:
         """Add bytes from the client."""
         self._input.feed(data)
+        if self._pace:
+            self._pace.taken += len(data)
 
     def next(self) -> Action | None:
         """What to do now; None: feed more. Not to be called after a reply that closes."""
@@ -115,7 +143,8 @@ class Dialogue:
         return self.session.trusted or verb == "QUIT" or (self.session.esmtp and verb not in _LAST)
 
     def _expect_data(self) -> None:
-        reader, message = DataReader(), self._message()
+        reader, message = DataReader(), self.message
+        assert message
 
         def data() -> Action | None:
             if not (received := self._input.take()):
@@ -138,8 +167,8 @@ class Dialogue:
             nonlocal left
             received = self._input.take(left)
             left -= len(received)
-            if not chunk.refusal:
-                self._message().feed(received)
+            if self.message and not chunk.refusal:
+                self.message.feed(received)
             if left:
                 return None
             self._expected = self._command
@@ -151,14 +180,10 @@ class Dialogue:
     def _chunk_ended(self, chunk: Chunk) -> Action:
         if chunk.refusal:
             return self.session.refuse("bdat", chunk.refusal)
-        message = self._message()
+        message = self.message
+        assert message
         if chunk.last:
             return Queue(message)
         if message.refusal:  # RFC 3030 section 2: the client begins anew
             return self.queued(message.refusal)
         return codes.OK.but(f"{chunk.size} octets received")
-
-    def _message(self) -> Message:
-        assert self.session.transaction
-        assert self.session.transaction.message
-        return self.session.transaction.message

@@ -49,7 +49,7 @@ class LineEnds:
         return data
 
     def finish(self) -> bytes:
-        """What is left, and the CRLF that content of BDAT may lack at its end (RFC 3030 section 2). Raises RefusedError."""
+        """What is left, and the CRLF that content of BDAT may lack (RFC 3030 section 2). Raises RefusedError."""
         if self._held and not self._fix:
             raise self._refused(self._lines, "bare CR")
         return _CRLF if self._length or self._held else b""

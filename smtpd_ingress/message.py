@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from email.utils import formatdate
 from functools import lru_cache
 
-from common.codes import LOOP, TOO_BIG, Reply, printable
+from common.codes import LOOP, NO_MEMORY, TOO_BIG, Reply, printable
 from common.content import Compressor
 from common.controls.control import kept_value
 from smtpd_ingress.headers import HeaderReader
 from smtpd_ingress.line_ends import LineEnds
+from smtpd_ingress.memory import Memory, Share
 from smtpd_ingress.options import PREFIX, Options, read_options
 from smtpd_ingress.rejection import RefusedError
 
@@ -65,11 +66,13 @@ class Message:
         kept_fields: Collection[str] = (),
         *,
         fix: bool = True,
+        share: Share | None = None,
     ) -> None:
         self._trace, self._max_size, self._pools = trace, max_size, pools
         self._line_ends = LineEnds(fix=fix)
         self._header: HeaderReader | None = HeaderReader()
         self._content = Compressor()
+        self._share = share or Memory(0).share(trusted=True)
         self._taken = 0
         self.submission = trace.submission
         self._kept_fields = kept_fields
@@ -99,7 +102,19 @@ class Message:
                 raise RefusedError(TOO_BIG.but(f"Message too big: more than {self._max_size} bytes"))
             self._add(self._line_ends.feed(data))
         except RefusedError as error:
-            self._refuse(error.reply)
+            self.refuse(error.reply)
+
+    async def room(self) -> None:
+        """Wait until there is memory for more of it; refused where that takes too long."""
+        try:
+            await self._share.memory.room(self._share)
+        except TimeoutError:
+            self.refuse(NO_MEMORY)
+
+    def refuse(self, reply: Reply) -> None:
+        """Drop it: ``reply`` is the answer at its end."""
+        self.refusal, self._header, self._content = reply, None, Compressor()
+        self._share.set(0)
 
     def finish(self) -> bytes:
         """The content's stored form; empty where ``refusal`` is set."""
@@ -109,12 +124,13 @@ class Message:
                 if self._header:
                     self._edit(self._header)
         except RefusedError as error:
-            self._refuse(error.reply)
+            self.refuse(error.reply)
         return b"" if self.refusal else self._content.finish()
 
     def _add(self, data: bytes) -> None:
         if not self._header:
             self._content.feed(data)
+            self._share.set(self._content.held)
             return
         self._header.feed(data)
         if self._header.done:
@@ -143,9 +159,6 @@ class Message:
         empty_line = b"" if rest.startswith(b"\r\n") else b"\r\n"  # it was missing
         kept = (field.raw for field in fields if field.name not in removed)
         self._content.feed(b"".join((added.encode(), *kept, empty_line, rest)))
-
-    def _refuse(self, reply: Reply) -> None:
-        self.refusal, self._header, self._content = reply, None, Compressor()
 
 
 def most_read(max_size: int) -> int:

@@ -61,7 +61,8 @@ class Session:
         listener = self.context.listener
         pools = self.context.pools if self.trusted and listener.options else ()
         fix = self.trusted if listener.line_endings == "auto" else listener.line_endings == "fix"
-        return Message(trace, listener.max_message, pools, self.context.kept_fields, fix=fix)
+        share = self.context.memory.share(trusted=self.trusted)
+        return Message(trace, listener.max_message, pools, self.context.kept_fields, fix=fix, share=share)
 
     def refuse(self, phase: str, reply: Reply, argument: str = "") -> Reply:
         """Log and report a refusal; gives the reply to send, which is 421 after too many errors."""

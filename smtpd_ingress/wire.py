@@ -10,7 +10,7 @@ import structlog
 from aiosmtpd.smtp import SMTP
 
 from common import metrics
-from common.codes import IDLE, LOCAL_ERROR, READY_FOR_TLS, SHUTTING_DOWN, TOO_MANY_CONNECTIONS, Reply
+from common.codes import LOCAL_ERROR, READY_FOR_TLS, SHUTTING_DOWN, TOO_MANY_CONNECTIONS, Reply
 from common.counting import count, level
 from smtpd_ingress.accept import accept
 from smtpd_ingress.actions import Queue, StartTLS
@@ -68,7 +68,7 @@ class Connection(SMTP):
 
     def _timeout_cb(self) -> None:
         log.info(f"timeout from [{self._dialogue.session.client}]")
-        self._end(IDLE)
+        self._end(self._dialogue.timed_out())
 
     def shut_down(self) -> None:
         """End the session; a message that is coming in or being queued is finished first."""
@@ -103,6 +103,7 @@ class Connection(SMTP):
             log.exception(f"session of [{self._dialogue.session.client}]")
             self._end(LOCAL_ERROR._replace(code=421))
         finally:
+            self._dialogue.close()
             self._connections.discard(self)
             self._count_sessions()
             if self.transport is None and self._timeout_handle:
@@ -115,9 +116,9 @@ class Connection(SMTP):
         count(metrics.SMTPD_CONNECTIONS, self._context.listener.name, result)
         while True:
             match action:
-                case Queue(message):
+                case Queue():  # its message is not kept in a variable until the next one
                     self._queueing = True
-                    action = self._dialogue.queued(await accept(self._dialogue.session, message))
+                    action = self._dialogue.queued(await accept(self._dialogue.session, action.message))
                     self._queueing = False
                     continue
                 case StartTLS():
@@ -139,14 +140,17 @@ class Connection(SMTP):
 
     async def _next(self) -> Action:
         """What the dialogue wants next, with as many bytes as it needs."""
-        self._reset_timeout()
+        self._wait_for_client()
         if self._stopping.is_set() and not self._dialogue.taking_content:
             return SHUTTING_DOWN
         while (action := self._dialogue.next()) is None:
             self._dialogue.feed(await self._read())
             if self._dialogue.taking_content:
-                self._reset_timeout()
+                self._wait_for_client()
         return action
+
+    def _wait_for_client(self) -> None:
+        self._reset_timeout(self._dialogue.patience(IDLE_TIMEOUT) or 0.001)  # 0 would be aiosmtpd's own
 
     async def _start_tls(self) -> None:
         """Send the reply, shake hands. Raises OSError."""
@@ -161,6 +165,8 @@ class Connection(SMTP):
     async def _read(self) -> bytes:
         """More bytes, after the replies of all that was read before have gone out together (RFC 2920 3.2)."""
         await self._flush()
+        if message := self._dialogue.message:
+            await message.room()
         data = await self._reader.read(CHUNK)
         if not data:
             raise EOFError

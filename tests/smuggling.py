@@ -1,10 +1,23 @@
-"""Sequences that some server somewhere takes for the end of data: a handful of our own, and those of the corpus where it is."""
+"""Sequences that some server takes for the end of data: a handful of our own, those of the corpus where it is."""
 
 import json
 from pathlib import Path
 
 _CORPUS = Path("/work/shared/corpora/smtp/smuggling.json")
-_OWN = (b"\n.\n", b"\n.\r\n", b"\r.\r", b"\r\n.\n", b"\r\n.\r", b"\r\n.\r\r\n", b"\r\n\0.\r\n", b"\r\n.\0\r\n", b"\r\0\n.\r\n")
+_OWN = tuple(
+    text.encode()
+    for text in (
+        "\n.\n",
+        "\n.\r\n",
+        "\r.\r",
+        "\r\n.\n",
+        "\r\n.\r",
+        "\r\n.\r\r\n",
+        "\r\n\0.\r\n",
+        "\r\n.\0\r\n",
+        "\r\0\n.\r\n",
+    )
+)
 _FOUND = json.loads(_CORPUS.read_text()) if _CORPUS.exists() else ()
 
 #: Each once.
