@@ -9,10 +9,12 @@ import argparse
 import asyncio
 import contextlib
 import logging
+import os
 import socket
 import sys
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -26,7 +28,9 @@ from common.event import Event
 from smtpd_ingress.rejection import Rejection
 from smtpd_ingress.role import run
 
-ROUNDS, SESSIONS = 5, 4
+ROUNDS, SESSIONS, BLOCK = 5, 4, 2**18
+#: Noise of so many bytes, in so many sessions.
+LARGE, LARGE_SESSIONS = 49_000_000, 20
 #: Bytes of a mail, and mails of a round.
 CASES = {1_000: 2000, 4_000: 2000, 100_000: 300, 1_000_000: 40}
 HEADER = (
@@ -73,7 +77,8 @@ async def serve(name: str) -> None:
         await loop.create_server(lambda: SMTP(Takes(), hostname="x.test", data_size_limit=2**26), sock=sock)
     print(sock.getsockname()[1], flush=True)
     while await loop.run_in_executor(None, sys.stdin.readline):
-        print(time.process_time(), flush=True)
+        peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+        print(time.process_time(), peak.split()[1], flush=True)
     stopping.set()
     if name == "ours":
         await task
@@ -85,12 +90,13 @@ class Server:
     def __init__(self, process: asyncio.subprocess.Process, port: int) -> None:
         self._process, self.port = process, port
 
-    async def cpu(self) -> float:
-        """Seconds used."""
+    async def used(self) -> tuple[float, int]:
+        """CPU in seconds and the peak of the resident set in MB, so far."""
         assert self._process.stdin
         assert self._process.stdout
         self._process.stdin.write(b"\n")
-        return float(await self._process.stdout.readline())
+        cpu, peak = (await self._process.stdout.readline()).split()
+        return float(cpu), int(peak) // 1024
 
 
 @contextlib.asynccontextmanager
@@ -107,6 +113,24 @@ async def served(name: str) -> AsyncIterator[Server]:
     finally:
         process.stdin.close()
         await process.wait()
+
+
+def noise(size: int) -> bytes:
+    """A mail that nothing makes smaller."""
+    lines = os.urandom(size).translate(None, b"\r\n\0.")
+    return HEADER + b"".join(lines[at : at + 900] + b"\r\n" for at in range(0, len(lines), 900))
+
+
+async def memory() -> None:
+    """Large mails at once."""
+    content = noise(LARGE) + b".\r\n"
+    for name in ("ours", "aiosmtpd"):
+        async with served(name) as server:
+            before = (await server.used())[1]
+            async with asyncio.timeout(600):
+                await asyncio.gather(*(session(server.port, content, 1) for _ in range(LARGE_SESSIONS)))
+            cpu, peak = await server.used()
+            print(f"{name}: {LARGE_SESSIONS} mails of {LARGE // 10**6} MB at once: {before} MB before, at most {peak} MB")
 
 
 async def session(port: int, content: bytes, mails: int) -> None:
@@ -129,25 +153,33 @@ async def session(port: int, content: bytes, mails: int) -> None:
     for _ in range(mails):
         for command in (b"MAIL FROM:<a@example.com>\r\n", b"RCPT TO:<b@example.org>\r\n", b"DATA\r\n"):
             await say(command)
-        await say(content)
+        for at in range(0, len(content) - BLOCK, BLOCK):
+            writer.write(content[at : at + BLOCK])
+            await writer.drain()
+        await say(content[(len(content) - 1) // BLOCK * BLOCK :])
     await say(b"QUIT\r\n")
     writer.close()
 
 
 async def cost(server: Server, content: bytes, mails: int) -> float:
     """CPU seconds for each mail."""
-    before = await server.cpu()
+    before, _ = await server.used()
     async with asyncio.timeout(120):
         await asyncio.gather(*(session(server.port, content, mails // SESSIONS) for _ in range(SESSIONS)))
-    return (await server.cpu() - before) / (mails // SESSIONS * SESSIONS)
+    return ((await server.used())[0] - before) / (mails // SESSIONS * SESSIONS)
 
 
 async def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--serve", choices=("ours", "aiosmtpd"), help=argparse.SUPPRESS)
-    if (name := parser.parse_args().serve) is not None:
-        await serve(name)
+    parser.add_argument("--memory", action="store_true", help="20 mails of 50 MB at once instead, and what they take")
+    arguments = parser.parse_args()
+    if arguments.serve:
+        await serve(arguments.serve)
+        return
+    if arguments.memory:
+        await memory()
         return
     print(f"{'':12}{'ours':>22}{'aiosmtpd':>22}{'ratio':>8}   of mails a second of CPU")
     async with served("ours") as ours, served("aiosmtpd") as theirs:

@@ -14,6 +14,7 @@ MAX_LINE = 2**20
 _CRLF, _LF, _CR, _NUL = b"\r\n", b"\n", b"\r", b"\0"
 _OTHERS = bytes(set(range(256)) - set(b"\r\n"))
 _BARE = re.compile(rb"\r(?!\n)|(?<!\r)\n")
+_LONE_CR = re.compile(rb"\r(?!\n)")
 _CRS = re.compile(rb"\r+\n?")
 
 
@@ -38,8 +39,10 @@ class LineEnds:
         data, self._held = self._held + data, b""
         if data.endswith(_CR):
             data, self._held = data[:-1], _CR
-        pairs = data.count(_CRLF)
-        if data.translate(None, _OTHERS) != _CRLF * pairs:
+        ends = data.translate(None, _OTHERS)
+        pairs = len(ends) // 2
+        # CR and LF by turns, and no CR without its LF: much quicker than counting pairs.
+        if ends != _CRLF * pairs or _LONE_CR.search(data):
             data = self._mended(data)
             pairs = data.count(_CRLF)
         if self._length + len(data) > MAX_LINE:
