@@ -126,11 +126,11 @@ async def memory() -> None:
     content = noise(LARGE) + b".\r\n"
     for name in ("ours", "aiosmtpd"):
         async with served(name) as server:
-            before = (await server.used())[1]
+            _, before = await server.used()
             async with asyncio.timeout(600):
                 await asyncio.gather(*(session(server.port, content, 1) for _ in range(LARGE_SESSIONS)))
-            cpu, peak = await server.used()
-            print(f"{name}: {LARGE_SESSIONS} mails of {LARGE // 10**6} MB at once: {before} MB before, at most {peak} MB")
+            _, peak = await server.used()
+        print(f"{LARGE_SESSIONS} mails of {LARGE // 10**6} MB at once, {name}: {before} MB before, at most {peak} MB")
 
 
 async def session(port: int, content: bytes, mails: int) -> None:

@@ -4,7 +4,7 @@
 #: all that are known together stay below this.
 MAX_LINE = 2048
 # RFC 4954 section 4: what a client may say in an exchange of AUTH.
-MAX_AUTH_LINE = 12_288
+MAX_AUTH_LINE = 12_288 + 2
 
 
 class TooLongError(ValueError):

@@ -33,6 +33,11 @@ class Dialog(NamedTuple):
         return tomllib.loads("\n".join(self._all("listener: ")))
 
     @property
+    def users(self) -> list[list[str]]:
+        """Names with the senders that each may use."""
+        return [line.split() for line in self._all("user: ")]
+
+    @property
     def queued(self) -> list[str]:
         return list(self._all("queued: "))
 
@@ -71,7 +76,7 @@ class Dialog(NamedTuple):
                 case "S c":
                     assert await client.line() == "", where
                 case _:
-                    assert not line or line.startswith(("#", "listener: ", "queued: ", "content: ")), where
+                    assert not line or line.startswith(("#", "listener: ", "user: ", "queued: ", "content: ")), where
 
     def _all(self, key: str) -> Iterator[str]:
         return (line.removeprefix(key) for line in self.lines if line.startswith(key))

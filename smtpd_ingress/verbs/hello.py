@@ -4,6 +4,7 @@ import re
 
 from common.codes import BAD_ARGUMENT, Reply
 from smtpd_ingress.rejection import RefusedError
+from smtpd_ingress.sasl import MECHANISMS
 from smtpd_ingress.session import Session
 
 # RFC 5321 4.1.1.1 wants a domain or literal; what else hosts call themselves must be fit for Received.
@@ -30,6 +31,7 @@ def offered(session: Session) -> list[str]:
         "8BITMIME",
         "ENHANCEDSTATUSCODES",
         "CHUNKING",
+        *([f"AUTH {' '.join(MECHANISMS)}"] if session.may_log_in else []),
         *(["STARTTLS"] if session.may_start_tls else []),
     ]
 
