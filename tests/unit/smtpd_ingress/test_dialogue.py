@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common import codes
-from common.codes import START_DATA, Reply
+from common.codes import NOT_HTTP, START_DATA, Reply
 from common.config import Config, Listener
 from common.entry import Entry
 from common.event import Event
@@ -113,8 +113,7 @@ def test_every_line_has_one_valid_answer(commands: list[tuple[str, str]]) -> Non
             assert isinstance(answer, Reply)
             assert 200 <= answer.code <= 599
             assert answer.enhanced or answer.code in (220, 250, 354)
-            if len(answers) == 1:
-                assert answer.close == (answer.code in (221, 421) or verb in ("GET", "BDAT"))
+            assert answer.close == (answer.code in (221, 421) or answer == NOT_HTTP)
             if answer is START_DATA:
                 assert talk.session.transaction
                 assert talk.session.transaction.recipients
