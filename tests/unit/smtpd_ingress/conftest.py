@@ -103,7 +103,6 @@ class Ingress:
         port = sock.getsockname()[1]
         logins = Logins(Users(users), config.logins)
         task = asyncio.create_task(run(config, submit, on_reject, stopping, {"relay": sock}, logins))
-        task.add_done_callback(lambda _: logins.close())
         ingress = cls(port, stopping, task)
         return ingress
 
