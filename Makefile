@@ -4,7 +4,7 @@ PYTHON ?= python3
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint docs limits faults slow bench bench-parts controls clean
+.PHONY: help run test lint docs limits faults slow idle bench bench-parts controls clean
 
 help:             ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -56,6 +56,9 @@ limits: $(STAMP)  ## limits over four workers by the sink's clock, and their own
 slow: $(STAMP)    ## 100,000 mails to a slow domain in front of 10,000 to others, then to dead ones (10 minutes)
 	SLOW_MAILS=100000 DEAD_FACTOR=17 $(VENV)/bin/python -m pytest -s tests/scenario/test_slow_domain.py \
 		tests/scenario/test_dead_domains.py
+
+idle: $(STAMP)    ## 5,000 clients that say nothing while 20 send at full speed, with memory (1 minute)
+	SILENT=5000 $(VENV)/bin/python -m pytest -s tests/scenario/test_silent_clients.py
 
 bench: $(STAMP)   ## the whole path beside Debian's Postfix with and without OpenDKIM (10 minutes; ARGS=--help)
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/python -m bench.relaying $(ARGS)

@@ -10,10 +10,17 @@ import idna
 MAX_LOCAL_PART, MAX_DOMAIN, MAX_PATH = 64, 255, 256
 _MAX_LABEL = 63  # RFC 1035 2.3.4
 
-_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
-_DOT_STRING = rf"{_ATOM}(?:\.{_ATOM})*"
-_QUOTED_STRING = r'"(?:[ !#-\[\]-~]|\\[ -~])*"'
-_LOCAL_PART = re.compile(rf"{_DOT_STRING}|{_QUOTED_STRING}")
+# RFC 6531 3.3: what else may stand in atoms and quoted strings. Left out are control characters, and those that end
+# lines or turn the direction of what is around them.
+_UTF8 = "\u00a0-\u2027\u202f-\u2065\u206a-\ud7ff\ue000-\U0010ffff"
+
+
+def _local_part(more: str) -> re.Pattern[str]:
+    atom = rf"[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~{more}-]+"
+    return re.compile(rf'{atom}(?:\.{atom})*|"(?:[ !#-\[\]-~{more}]|\\[ -~])*"')
+
+
+_LOCAL_PART, _UTF8_LOCAL_PART = _local_part(""), _local_part(_UTF8)
 _SUB_DOMAIN = rf"[A-Za-z0-9](?:[A-Za-z0-9-]{{0,{_MAX_LABEL - 2}}}[A-Za-z0-9])?"
 _DOMAIN = re.compile(rf"{_SUB_DOMAIN}(?:\.{_SUB_DOMAIN})*")
 _SOURCE_ROUTE = re.compile(r"@[A-Za-z0-9.-]+(?:,@[A-Za-z0-9.-]+)*:")
@@ -39,7 +46,7 @@ class Address:
         return f"{self.local}@{self.domain}" if self.domain else self.local
 
 
-def parse_path(text: str) -> Address | None:
+def parse_path(text: str, *, utf8: bool = False) -> Address | None:
     """The mailbox in a forward or reverse path ``<…>``; None for ``<>``. Raises AddressError."""
     if not (text.startswith("<") and text.endswith(">")):
         raise AddressError("address is not in angle brackets")
@@ -50,22 +57,22 @@ def parse_path(text: str) -> Address | None:
         mailbox = mailbox[route.end() :]
     if mailbox.lower() == "postmaster":  # RFC 5321 4.1.1.3: the one name without a domain
         return Address(mailbox, "")
-    return parse_mailbox(mailbox)
+    return parse_mailbox(mailbox, utf8=utf8)
 
 
-def parse_mailbox(text: str) -> Address:
-    """The address ``local@domain``. Raises AddressError."""
+def parse_mailbox(text: str, *, utf8: bool = False) -> Address:
+    """The address ``local@domain``; with ``utf8`` the local part too need not be ASCII. Raises AddressError."""
     local, at, domain = text.rpartition("@")
     if not at:
         raise AddressError("no domain")
-    if not local.isascii():
+    if not (utf8 or local.isascii()):
         raise NonASCIIError("local part is not ASCII")
-    if not _LOCAL_PART.fullmatch(local):
+    if not (_UTF8_LOCAL_PART if utf8 else _LOCAL_PART).fullmatch(local):
         raise AddressError("syntax error in local part")
-    if len(local) > MAX_LOCAL_PART:
+    if len(local.encode()) > MAX_LOCAL_PART:
         raise AddressError(f"local part longer than {MAX_LOCAL_PART} octets")
     address = Address(local, normal_domain(domain))
-    if len(str(address)) + len("<>") > MAX_PATH:
+    if len(str(address).encode()) + len("<>") > MAX_PATH:
         raise AddressError(f"path longer than {MAX_PATH} octets")
     return address
 

@@ -6,11 +6,14 @@ asks for what a later version brings is refused by name, never silently ignored.
 
 import ipaddress
 import re
-from typing import Annotated, Literal, Self
+import time
+from collections.abc import Collection
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
 from common.addresses import normal_domain, parse_mailbox
+from common.options import OptionError, Options, read, written_options
 from common.policies.reply_rule import ReplyRule
 from common.policies.rules import PolicyRule, Provider
 from common.section import Duration, Section, Size, written
@@ -130,9 +133,11 @@ class Listener(Section):
     name: str = Field("relay", pattern=r"^[a-z0-9_-]+$")
     bind: Bind = "127.0.0.1:2525"
     processes: int = Field(1, ge=1, le=64, description="processes that share the port")
-    tls: Literal["none", "starttls", "implicit"] = Field("none", description="none in this version")
-    tls_cert: str = ""
-    tls_key: str = ""
+    tls: Literal["none", "starttls", "implicit"] = Field(
+        "starttls", description="starttls offers it where there is tls_cert; implicit begins with it (port 465)"
+    )
+    tls_cert: str = Field("", description="PEM file, the chain after the certificate; read again when it changes")
+    tls_key: str = Field("", description='PEM file without a password; "" looks into tls_cert')
     auth: Literal["none", "optional", "required"] = Field(
         "optional",
         description="optional: clients outside networks may log in to send; required: nobody sends without; "
@@ -147,15 +152,43 @@ class Listener(Section):
     options: bool = Field(
         True, description="clients in networks may set options by X-Postjet-* headers; false only removes those"
     )
+    defaults: dict[str, Any] = Field(
+        {},
+        description="options of mail that does not set them, by the names of the X-Postjet-* header fields: "
+        '{ pool = "bulk", priority = 3, tags = ["news"] }',
+    )
+    compatible: list[Literal["powermta", "mailerq"]] = Field(
+        [], description="products whose header fields for options are understood here, and removed, too"
+    )
     max_message: Size = written("50MB", description="largest message in bytes, advertised as SIZE")
     max_recipients: int = Field(1000, ge=1, le=1000, description="recipients of one transaction")
-    max_connections: int = Field(1000, ge=1, description="connections of one process at the same time")
+    max_connections: int = Field(
+        1000, ge=1, description="connections of one process at the same time; a tenth is kept for clients in networks"
+    )
+    client_connections: int = Field(
+        50,
+        ge=0,
+        description="connections to one process from one address (IPv6: /64) at the same time, and four times as many "
+        "from its network (/24, IPv6: /48); 0 is no limit, as for clients in networks",
+    )
+    client_rate: int = Field(600, ge=0, description="connections likewise that may begin in a minute; 0 is no limit")
+    xclient: list[Network] = Field([], description="proxies that may say for whom they speak, by XCLIENT")
+    proxy: list[Network] = Field(
+        [], description="proxies whose connections begin with PROXY, v1 or v2; no others may begin with it"
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        for key, allowed in {"tls": "none", "tls_cert": "", "tls_key": ""}.items():
-            self._later(key, allowed)
+        if not self.tls_cert and (self.tls == "implicit" or self.tls_key):
+            raise ValueError(f"tls_cert: {'tls_key' if self.tls_key else 'tls = implicit'} needs it")
         return self
+
+    def default_options(self, pools: Collection[str]) -> Options:
+        """``defaults`` as options; ``pools`` are those there are. Raises ValueError."""
+        try:
+            return read(written_options(self.defaults), time.time(), pools)
+        except OptionError as error:
+            raise ValueError(f"defaults: {error.name}: {error}") from None
 
 
 class Logins(Section):
@@ -320,4 +353,6 @@ class Config(Section):
             values = [getattr(listener, what) for listener in self.listeners]
             if len(set(values)) != len(values):
                 raise ValueError(f"listeners: two of them have the same {what}")
+        for listener in self.listeners:
+            listener.default_options(self.pools)
         return self

@@ -60,7 +60,7 @@ def in_force(config: Config) -> str:
     """What is in force, as TOML; passwords hidden."""
     lines = _table(config.model_dump(exclude=set(_REPEATED)), "")
     for listener in config.listeners:
-        lines += ["", "[[listeners]]", *_table(listener.model_dump(), "")]
+        lines += ["", "[[listeners]]", *_table(listener.model_dump(), "listeners.")]
     for name, pool in config.pools.items():
         lines += ["", f"[pools.{name}]", *_table(pool.model_dump(), "")]
     for table, rules in (("providers", config.providers), ("policies", config.policies), ("replies", config.replies)):

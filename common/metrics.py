@@ -12,6 +12,9 @@ SLOW = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200, 28_800, 86_400, 
 SMTPD_CONNECTIONS = counter(
     "smtpd_connections_total", "Clients that connected (result: accepted, refused).", "listener", "result"
 )
+SMTPD_TLS = counter(
+    "smtpd_tls_total", "Handshakes with clients (tls: the version agreed on, or failed).", "listener", "tls"
+)
 SMTPD_SESSIONS = gauge("smtpd_sessions", "Sessions open now.", "listener")
 SMTPD_MESSAGES = counter(
     "smtpd_messages_total",

@@ -21,6 +21,7 @@ from common.policies.reading import Rules
 from common.sockets import check_sources
 from common.units import format_size
 from master import data_dir, nats_server
+from smtpd_ingress import tls
 
 app = typer.Typer(help="Print the configuration.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -63,12 +64,13 @@ def check(
         nats_server.executable()
     rules = reading.shipped() + reading.of_config(config, file)
     problems = check_rules.problems(rules, config)
-    bad = _bad_keys(config)
+    bad, bad_certificates = _bad_keys(config), _bad_certificates(config)
     if as_json:
         rows = [asdict(problem) for problem in problems]
-        print(json.dumps({"file": str(file or ""), "rules": rules.count, "problems": rows, "keys": bad}, indent=2))
-    if problems or bad:
-        raise ConfigError("\n".join([*map(str, problems), *bad]))
+        found = {"rules": rules.count, "problems": rows, "keys": bad, "certificates": bad_certificates}
+        print(json.dumps({"file": str(file or ""), **found}, indent=2))
+    if problems or bad or bad_certificates:
+        raise ConfigError("\n".join([*map(str, problems), *bad, *bad_certificates]))
     if not (quiet or as_json):
         _tell(config, file, nearest, rules)
 
@@ -80,6 +82,17 @@ def _bad_keys(config: Config) -> list[str]:
         try:
             key_file.load()
         except BadKeyError as error:
+            bad.append(str(error))
+    return bad
+
+
+def _bad_certificates(config: Config) -> list[str]:
+    """What is wrong with certificates of listeners."""
+    bad = []
+    for listener in config.listeners:
+        try:
+            tls.check(listener)
+        except tls.BadCertificateError as error:
             bad.append(str(error))
     return bad
 
@@ -97,7 +110,10 @@ def _tell(config: Config, file: Path | None, nearest: Path, rules: Rules) -> Non
     print(f"broker         {without_password(config.nats.url) or 'embedded nats-server'}")
     print(f"events         {'external ClickHouse' if config.clickhouse.url else 'embedded ClickHouse'}")
     for listener in config.listeners:
-        print(f"listener       {listener.name} on {listener.bind}, relays for {', '.join(listener.networks) or 'none'}")
+        certificate = tls.check(listener)
+        secure = f", TLS ({listener.tls}, valid until {certificate.until:%Y-%m-%d})" if certificate else ""
+        networks = ", ".join(listener.networks) or "none"
+        print(f"listener       {listener.name} on {listener.bind}, relays for {networks}{secure}")
     for name, pool in config.pools.items():
         sources = ", ".join(pool.source_addresses) or "what the system chooses"
         print(f"pool           {name} from {sources}, as {pool.ehlo or config.hostname}")

@@ -29,6 +29,7 @@ from common.units import format_size
 from master import clickhouse_server, data_dir, nats_server, sockets
 from master.child import Child
 from master.nats_watch import NatsWatch
+from smtpd_ingress import tls
 
 log = structlog.get_logger()
 
@@ -56,6 +57,8 @@ class Parent:
         for signal_ in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(signal_, stopping.set)
         check_sources(self.config.pools)
+        for listener in self.config.listeners:
+            tls.check(listener)
         path = data_dir.prepare(self.config.data_dir)
         lock_fd = data_dir.lock(path)
         counting.empty(self.metrics)

@@ -9,11 +9,9 @@ import typer
 from common.config import Config
 from common.config_file import validated
 from common.errors import ConfigError, UsageError
+from common.options import OptionError, read
 from common.users.credentials import generated, hashed
 from common.users.user import ANY, User, user_name
-from smtpd_ingress.defaults import default_fields
-from smtpd_ingress.options import read_options
-from smtpd_ingress.rejection import RefusedError
 
 #: Characters that a password has at least.
 MIN_PASSWORD = 8
@@ -65,9 +63,9 @@ def checked(values: dict[str, Any], config: Config) -> User:
         if pool not in (ANY, *config.pools):
             raise UsageError(f"{pool!r} is no pool of the configuration; there are {', '.join(config.pools)}")
     try:
-        read_options(default_fields(user.defaults, ()), time.time(), config.pools)
-    except RefusedError as error:
-        raise UsageError(f"--option: {error.reply.text}") from None
+        read(user.options, time.time(), config.pools)
+    except OptionError as error:
+        raise UsageError(f"--option: {error.name}: {error}") from None
     return user
 
 

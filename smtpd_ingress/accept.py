@@ -26,6 +26,7 @@ async def accept(session: Session, message: Message) -> Reply:
 async def _queue(session: Session, content: bytes) -> Reply:
     assert session.transaction
     entries, row = session.transaction.queued_as(session.context, session.client)
+    row.tls_version, row.tls_cipher = session.tls, session.cipher
     reservation: Reservation | None = None
     if (user := session.user) and session.context.quotas:
         reserved = await session.context.quotas.reserve(user, len(entries))
@@ -41,8 +42,9 @@ async def _queue(session: Session, content: bytes) -> Reply:
     except Exception:
         log.exception(f"{row.submission}: not queued")
         return LOCAL_ERROR
+    login = f"sasl_username={session.login}, " if session.login else ""
     log.info(
-        f"{row.submission}: client=[{row.client_address}], message-id={row.message_id}, "
+        f"{row.submission}: client=[{row.client_address}], {login}message-id={row.message_id}, "
         f"from=<{row.sender}>, size={row.size}, nrcpt={len(entries)}"
     )
     count(metrics.SMTPD_RECIPIENTS, row.interface, by=len(entries))

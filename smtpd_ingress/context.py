@@ -10,13 +10,16 @@ from common.addresses import Address, parse_mailbox
 from common.config import Config, Listener
 from common.entry import Entry
 from common.event import Event
+from common.options import NOTHING, Options
 from smtpd_ingress.logins import Logins
 from smtpd_ingress.quota import Quotas
 from smtpd_ingress.rejection import OnReject
+from smtpd_ingress.tls import certificate_of
 
 #: Stores entries (without content), the content's stored form and the ``accepted`` row, all or nothing;
 #: raises ``common.submit_error.SubmitError``.
 Submit = Callable[[list[Entry], bytes, Event], Awaitable[None]]
+Networks = tuple[IPv4Network | IPv6Network, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +28,9 @@ class Context:
 
     hostname: str
     listener: Listener
-    networks: tuple[IPv4Network | IPv6Network, ...]
+    networks: Networks
+    xclient: Networks = ()
+    proxies: Networks = ()
     postmaster: Address | None
     pools: tuple[str, ...]
     expire: float
@@ -39,6 +44,8 @@ class Context:
     quotas: Quotas | None = None
     kept_fields: tuple[str, ...] = ()
     """Fields of the header that controls can match, lower case."""
+    defaults: Options = NOTHING
+    """Of mail that comes by this listener."""
 
     @classmethod
     def of(
@@ -50,25 +57,47 @@ class Context:
         logins: Logins | None = None,
         quotas: Quotas | None = None,
     ) -> Self:
-        """From the configuration; ``logins`` are left out where the listener has no AUTH."""
+        """From the configuration; ``logins`` are left out where it has no AUTH. Raises BadCertificateError."""
         return cls(
             hostname=config.hostname,
             listener=listener,
-            networks=tuple(ip_network(network) for network in listener.networks),
+            networks=_networks(listener.networks),
+            xclient=_networks(listener.xclient),
+            proxies=_networks(listener.proxy),
             postmaster=parse_mailbox(config.postmaster) if config.postmaster else None,
             pools=tuple(config.pools),
             expire=config.delivery.expire,
             submit=submit,
             on_reject=on_reject,
+            tls=certificate_of(listener),
             logins=logins if listener.auth != "none" else None,
             quotas=quotas,
             kept_fields=tuple(config.controls.headers),
+            defaults=listener.default_options(config.pools),
         )
 
     def may_relay(self, client: str) -> bool:
         """Whether mail from this address goes anywhere."""
-        address = ip_address(client)
-        return any(address in network for network in self.networks)
+        return _is_in(client, self.networks)
+
+    def may_xclient(self, client: str) -> bool:
+        """Whether this address may say for whom it speaks."""
+        return _is_in(client, self.xclient)
+
+    def is_proxy(self, client: str) -> bool:
+        """Whether connections from this address begin with a PROXY header."""
+        return _is_in(client, self.proxies)
+
+
+def _networks(written: list[str]) -> Networks:
+    return tuple(map(ip_network, written))
+
+
+def _is_in(client: str, networks: Networks) -> bool:
+    if not networks:
+        return False
+    address = ip_address(client)
+    return any(address in network for network in networks)
 
 
 def client_address(peername: tuple[str, int]) -> str:

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import structlog
+
 from common import codes
 from common.codes import Reply
 from common.users.user import User
@@ -13,8 +15,10 @@ from smtpd_ingress.message import Message
 from smtpd_ingress.rejection import RefusedError
 from smtpd_ingress.sasl import AUTHENTICATED, BAD_CREDENTIALS, MAX_LINE
 from smtpd_ingress.session import MAX_FAILED_LOGINS, Session
-from smtpd_ingress.verbs import auth, content, envelope, hello, other, security
+from smtpd_ingress.verbs import auth, content, envelope, hello, other, security, xclient
 from smtpd_ingress.verbs.content import Chunk
+
+log = structlog.get_logger()
 
 Action = Reply | Queue | Login | StartTLS
 
@@ -22,6 +26,7 @@ VERBS: dict[str, Callable[[Session, str], Action | Chunk]] = {
     "HELO": hello.helo,
     "EHLO": hello.ehlo,
     "STARTTLS": security.starttls,
+    "XCLIENT": xclient.xclient,
     "AUTH": auth.auth,
     "MAIL": envelope.mail,
     "RCPT": envelope.rcpt,
@@ -40,7 +45,7 @@ class Dialogue:
     """What to answer. Give it bytes with ``feed``; then do what ``next`` says until it wants more of them."""
 
     def __init__(self, context: Context, client: str) -> None:
-        self.session = Session(context=context, client=client)
+        self.session = Session(context=context, client=client, may_xclient=context.may_xclient(client))
         self._input = Lines()
         self._expected: Callable[[], Action | None] = self._command
         """Makes the next action of what comes next: a command line, message data or a chunk."""
@@ -52,7 +57,12 @@ class Dialogue:
 
     def greeting(self) -> Reply:
         """What the server says first."""
-        return Reply(220, "", f"{self.session.context.hostname} ESMTP Postjet")
+        log.info(f"connect from [{self.session.client}]")
+        return self.session.greeting
+
+    def close(self) -> None:
+        """The connection has ended."""
+        log.info(f"disconnect from [{self.session.client}] {self.session.counts}")
 
     def feed(self, data: bytes) -> None:
         """Add bytes from the client."""
@@ -78,9 +88,17 @@ class Dialogue:
         session.failed_logins += outcome is BAD_CREDENTIALS
         return session.refuse("auth", outcome if session.failed_logins < MAX_FAILED_LOGINS else codes.TOO_MANY_LOGINS)
 
-    def secured(self, version: str) -> None:
+    def secured(self, version: str, cipher: str) -> None:
         """TLS has begun. RFC 3207 section 4.2: what was said before counts no more."""
-        self.session = Session(context=self.session.context, client=self.session.client, tls=version)
+        old = self.session
+        self.session = Session(
+            context=old.context,
+            client=old.client,
+            tls=version,
+            cipher=cipher,
+            may_xclient=old.may_xclient,
+            counts=old.counts,
+        )
 
     def _response(self) -> Action | None:
         """A line of an AUTH exchange."""
@@ -96,24 +114,27 @@ class Dialogue:
     def _command(self) -> Action | None:
         try:
             line = self._input.next()
-        except TooLongError:
-            return self.session.refuse("command", codes.LINE_TOO_LONG)
-        if line is None:
-            return None
-        verb, argument = "", ""
-        try:
-            # RFC 5321 2.3.8: nothing but CRLF ends a line.
-            if not line.endswith(b"\r\n"):
-                raise RefusedError(codes.BAD_LINE)
+            if line is None:
+                return None
+            if not line.endswith(b"\r\n"):  # RFC 5321 2.3.8: nothing else ends a line
+                return self._no_command(codes.BAD_LINE)
             verb, _, argument = line[:-2].decode().rstrip(" \t").partition(" ")
-            verb = verb.upper()
-            if verb not in VERBS:
-                raise RefusedError(codes.UNKNOWN_COMMAND)
-            return self._begun(VERBS[verb](self.session, argument.lstrip(" ")))
+        except TooLongError:
+            return self._no_command(codes.LINE_TOO_LONG)
         except UnicodeDecodeError:
-            return self.session.refuse("command", codes.BAD_LINE)
+            return self._no_command(codes.BAD_LINE)
+        verb = verb.upper()
+        if verb not in VERBS:
+            return self._no_command(codes.UNKNOWN_COMMAND)
+        self.session.counts.begin(verb)
+        try:
+            return self._begun(VERBS[verb](self.session, argument.lstrip(" ")))
         except RefusedError as error:
-            return self.session.refuse(verb.lower() if verb in VERBS else "command", error.reply, argument)
+            return self.session.refuse(verb.lower(), error.reply, argument)
+
+    def _no_command(self, reply: Reply) -> Reply:
+        self.session.counts.begin("unknown")
+        return self.session.refuse("command", reply)
 
     def _begun(self, action: Action | Chunk) -> Action | None:
         """See to what has to come after a command."""

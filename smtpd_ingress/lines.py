@@ -1,7 +1,8 @@
 """Command lines from the bytes of a connection, without I/O."""
 
-#: RFC 5321 4.5.3.1.4: a command line has at most 512 octets with its CRLF.
-MAX_LINE = 512
+#: RFC 5321 4.5.3.1.4: a command line has at most 512 octets with its CRLF; extensions add to that, RFC 3461 section 4
+#: and RFC 4954 section 5 about 500 each.
+MAX_LINE = 2048
 
 
 class TooLongError(ValueError):

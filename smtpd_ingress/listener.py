@@ -9,7 +9,9 @@ import structlog
 from common import sockets
 from common.codes import SHUTTING_DOWN
 from common.config import Listener
+from smtpd_ingress.clients import Clients
 from smtpd_ingress.context import Context
+from smtpd_ingress.door import Door
 from smtpd_ingress.wire import Connection
 
 log = structlog.get_logger()
@@ -29,7 +31,8 @@ class Server:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._connections: set[Connection] = set()
+        self._clients: Clients[Connection] = Clients(context.listener)
+        self._waiting: set[Door] = set()
         self._stopping = asyncio.Event()
         self._server: asyncio.Server | None = None
         self._sock: socket.socket | None = None
@@ -38,20 +41,23 @@ class Server:
         """Listen on a bound socket."""
         self._sock = sock
         self._server = await asyncio.get_running_loop().create_server(
-            lambda: Connection(self._context, self._connections, self._stopping), sock=sock, backlog=_BACKLOG
+            lambda: Door(self._context, self._clients, self._waiting, self._stopping), sock=sock, backlog=_BACKLOG
         )
         host, port = sock.getsockname()[:2]
-        log.info(f"listener {self._context.listener.name}: listening on {host} port {port}")
+        listener = self._context.listener
+        log.info(f"listener {listener.name}: listening on {host} port {port}")
+        if listener.tls == "starttls" and not listener.tls_cert:
+            log.info(f"listener {listener.name}: STARTTLS is not offered, as there is no tls_cert")
 
     async def stop(self, grace: float) -> None:
         """Take no more; sessions end, messages coming in have ``grace`` seconds to be queued."""
         self._stopping.set()
         if self._server and self._sock:
-            _turn_away(self._sock)
+            _turn_away(self._sock, SHUTTING_DOWN.encode() if self._context.listener.tls != "implicit" else b"")
             self._server.close()
-        for connection in list(self._connections):
-            connection.shut_down()
-        tasks = {connection.task(): connection for connection in self._connections}
+        for client in (*self._waiting, *self._clients):
+            client.shut_down()
+        tasks = {connection.task(): connection for connection in self._clients}
         if not tasks:
             return
         _, late = await asyncio.wait(tasks, timeout=grace)
@@ -63,10 +69,10 @@ class Server:
         await asyncio.gather(*late, return_exceptions=True)
 
 
-def _turn_away(sock: socket.socket) -> None:
+def _turn_away(sock: socket.socket, reply: bytes) -> None:
     """Answer 421 (RFC 5321 3.8) to who has connected and was not greeted yet; closing alone would reset them."""
     with contextlib.suppress(OSError):
         while True:
             client, _ = sock.accept()
             with client:
-                client.send(SHUTTING_DOWN.encode())
+                client.send(reply)

@@ -8,8 +8,9 @@ from functools import lru_cache
 from common.codes import LOOP, TOO_BIG, Reply, printable
 from common.content import Compressor
 from common.controls.control import kept_value
+from common.options import NOTHING
 from smtpd_ingress.headers import HeaderReader
-from smtpd_ingress.options import PREFIX, Options, read_options
+from smtpd_ingress.options import HeaderOptions
 from smtpd_ingress.rejection import RefusedError
 
 #: The one part that is held in memory.
@@ -29,6 +30,8 @@ class Trace:
     hostname: str
     protocol: str
     """SMTP, ESMTP, ESMTPS …"""
+    tls: str = ""
+    """Its version and cipher, as a comment says it; ``""`` in clear."""
     submission: str
     recipient: str
     """``""`` where there are several: they must not learn of one another (RFC 5321 7.2)."""
@@ -44,8 +47,9 @@ class Trace:
         """RFC 5321 4.4."""
         ipv6 = "IPv6:" if ":" in self.client_address else ""
         recipient = f"\r\n\tfor <{self.recipient}>" if self.recipient else ""
+        tls = f"\r\n\t({self.tls})" if self.tls else ""
         return (
-            f"Received: from {self.helo} ([{ipv6}{self.client_address}])\r\n"
+            f"Received: from {self.helo} ([{ipv6}{self.client_address}]){tls}\r\n"
             f"\tby {self.hostname} (Postjet) with {self.protocol} id {self.submission}{recipient};\r\n"
             f"\t{self.date}\r\n"
         )
@@ -54,13 +58,13 @@ class Trace:
 class Message:
     """Takes the content in pieces. Once ``refusal`` is set the rest is dropped as it comes.
 
-    Options in the header are removed; they count only where there are ``pools``, the names that one may choose from.
+    Options in the header are removed; ``header_options`` says which they are and whether they count.
     """
 
     def __init__(
-        self, trace: Trace, max_size: int, pools: Collection[str] = (), kept_fields: Collection[str] = ()
+        self, trace: Trace, max_size: int, header_options: HeaderOptions, kept_fields: Collection[str] = ()
     ) -> None:
-        self._trace, self._max_size, self._pools = trace, max_size, pools
+        self._trace, self._max_size, self._header_options = trace, max_size, header_options
         self._header: HeaderReader | None = HeaderReader()
         self._content = Compressor()
         self._taken = 0
@@ -69,7 +73,7 @@ class Message:
         self.kept: dict[str, str] = {}
         """The first field of each name in ``kept_fields`` (lower case): name to value."""
         self.message_id = ""
-        self.options = Options()
+        self.options = NOTHING
         self.refusal: Reply | None = None
 
     @property
@@ -101,12 +105,12 @@ class Message:
         """Check and change the header section, pass on what there is."""
         self._header = None
         fields, rest = header.split()
-        options = [field for field in fields if field.name.startswith(PREFIX)]
+        options = self._header_options.among(fields)
         try:
             if sum(field.name == "received" for field in fields) >= MAX_HOPS:
                 raise RefusedError(LOOP)
-            if options and self._pools:
-                self.options = read_options(options, self._trace.time, self._pools)
+            if options:
+                self.options = self._header_options.read(options, self._trace.time)
         except RefusedError as error:
             self._refuse(error.reply)
             return

@@ -1,11 +1,14 @@
 """The role ``smtpd_ingress``: every listener of the configuration in one process."""
 
 import asyncio
+import resource
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 
-from common.config import Config
+import structlog
+
+from common.config import Config, Listener
 from smtpd_ingress.context import Context, Submit
 from smtpd_ingress.listener import Server, bind
 from smtpd_ingress.logins import Logins
@@ -14,6 +17,10 @@ from smtpd_ingress.rejection import OnReject
 
 #: Seconds that messages coming in have when the process stops.
 GRACE = 30.0
+#: Files that are open besides clients' connections, and those that are closing.
+_OTHER_FILES = 100
+
+log = structlog.get_logger()
 
 
 async def run(
@@ -30,6 +37,7 @@ async def run(
     Raises UnavailableError, CannotCreateError or ConfigError when that cannot be done.
     """
     listeners = config.listeners
+    _tell_of_few_files(listeners)
     servers = [Server(Context.of(config, listener, submit, on_reject, logins, quotas)) for listener in listeners]
     with ExitStack() as stack:
         bound = [stack.enter_context(sockets.get(listener.name) or bind(listener)) for listener in listeners]
@@ -39,3 +47,15 @@ async def run(
             await stopping.wait()
         finally:
             await asyncio.gather(*(server.stop(GRACE) for server in servers))
+
+
+def _tell_of_few_files(listeners: Sequence[Listener]) -> None:
+    """Say so where the system does not let us have as many connections as configured."""
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = sum(listener.max_connections for listener in listeners) + _OTHER_FILES
+    if allowed < needed:
+        names = ", ".join(listener.name for listener in listeners)
+        log.warning(
+            f"listener {names}: max_connections needs {needed} open files, the system allows {allowed}: "
+            "raise LimitNOFILE of the service (ulimit -Hn), or lower max_connections"
+        )

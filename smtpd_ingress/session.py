@@ -5,12 +5,17 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from common.codes import TOO_MANY_ERRORS, Reply, printable
+from common.codes import NOT_PERMITTED, TOO_MANY_ERRORS, Reply, printable
+from common.entry import DEFAULT_POOL
 from common.ids import new_id
+from common.options import OptionError, Options, read
 from common.users.user import User
 from smtpd_ingress.context import Context
+from smtpd_ingress.counts import Counts
 from smtpd_ingress.message import Message, Trace
-from smtpd_ingress.rejection import Rejection
+from smtpd_ingress.options import HeaderOptions
+from smtpd_ingress.params import path_in
+from smtpd_ingress.rejection import RefusedError, Rejection
 from smtpd_ingress.sasl import Exchange
 from smtpd_ingress.transaction import Transaction
 
@@ -32,8 +37,12 @@ class Session:
     esmtp: bool = False
     tls: str = ""
     """The version, such as TLSv1.3; ``""`` in clear."""
+    cipher: str = ""
+    may_xclient: bool = False
+    """Whether it may say for whom it speaks, by XCLIENT: decided by where the connection comes from."""
     transaction: Transaction | None = None
     errors: int = 0
+    counts: Counts = field(default_factory=Counts)
     login: str = ""
     """The user's name; ``""`` where none has logged in."""
     failed_logins: int = 0
@@ -56,9 +65,25 @@ class Session:
 
     @property
     def pools(self) -> tuple[str, ...]:
-        """The pools that its mail may choose from."""
+        """Those that its mail may choose from."""
         user = self.user
-        return tuple(pool for pool in self.context.pools if not user or user.may_use(pool))
+        return tuple(pool for pool in self.context.pools if user.may_use(pool)) if user else self.context.pools
+
+    @property
+    def defaults(self) -> Options:
+        """Of mail that does not say otherwise: the login's, then the listener's. Raises RefusedError."""
+        user = self.user
+        if not user:
+            return self.context.defaults
+        try:
+            defaults = read(user.options, time.time(), self.pools).over(self.context.defaults)
+        except OptionError as error:
+            raise RefusedError(NOT_PERMITTED.but(f"User {user.name}: option {error.name}: {error}")) from None
+        if (defaults.pool or DEFAULT_POOL) in self.pools:
+            return defaults
+        if not self.pools:
+            raise RefusedError(NOT_PERMITTED.but(f"User {user.name} has no pool that is there"))
+        return Options(pool=self.pools[0]).over(defaults)
 
     @property
     def may_log_in(self) -> bool:
@@ -66,14 +91,27 @@ class Session:
         return bool(self.context.logins and not self.login and (self.tls or self.context.listener.auth_without_tls))
 
     @property
+    def greeting(self) -> Reply:
+        """What the server says first."""
+        return Reply(220, "", f"{self.context.hostname} ESMTP Postjet")
+
+    @property
     def may_start_tls(self) -> bool:
         """Whether STARTTLS is offered now."""
         return bool(self.context.tls and not self.tls)
 
     @property
+    def may_set_options(self) -> bool:
+        """Whether what it asks for beyond plain SMTP is done."""
+        return self.trusted and self.context.listener.options
+
+    @property
     def protocol(self) -> str:
-        """What Received says after "with" (RFC 3848)."""
-        return f"ESMTP{'S' if self.tls else ''}{'A' if self.login else ''}" if self.esmtp else "SMTP"
+        """What Received says after "with" (RFC 3848, RFC 6531 4.3)."""
+        if not self.esmtp:
+            return "SMTP"
+        kind = "UTF8SMTP" if self.transaction and self.transaction.smtputf8 else "ESMTP"
+        return f"{kind}{'S' if self.tls else ''}{'A' if self.login else ''}"
 
     def message(self, transaction: Transaction) -> Message:
         """Where the content goes that comes now."""
@@ -82,21 +120,23 @@ class Session:
             client_address=self.client,
             hostname=self.context.hostname,
             protocol=self.protocol,
+            tls=f"version={self.tls} cipher={self.cipher}" if self.tls else "",
             submission=new_id(),
             recipient=transaction.only_recipient,
             time=time.time(),
         )
         listener = self.context.listener
-        pools = self.pools if self.trusted and listener.options else ()
-        return Message(trace, listener.max_message, pools, self.context.kept_fields)
+        options = HeaderOptions(self.pools if self.may_set_options else (), listener.compatible)
+        return Message(trace, listener.max_message, options, self.context.kept_fields)
 
     def refuse(self, phase: str, reply: Reply, argument: str = "") -> Reply:
         """Log and report a refusal; gives the reply to send, which is 421 after too many errors."""
+        self.counts.fail()
         # What is no address or comes out of order may be a client's honest trouble; this is none.
         self.errors += reply.code in (500, 501, 502) and reply.enhanced.startswith("5.5.")
         if self.errors >= MAX_ERRORS:
             reply = TOO_MANY_ERRORS
-        given = printable(argument.partition("<")[2].rpartition(">")[0])
+        given = printable(path_in(argument))
         envelope = self.transaction or Transaction(sender=given if phase == "mail" else "")
         rejection = Rejection(
             client_address=self.client,

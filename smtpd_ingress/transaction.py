@@ -4,10 +4,12 @@ import time
 from dataclasses import dataclass, field
 
 from common.addresses import Address
-from common.entry import Entry
+from common.entry import DEFAULT_POOL, Entry
 from common.event import Event, Type
+from common.options import DEFAULT_PRIORITY, NOTHING, Options
 from smtpd_ingress.context import Context
 from smtpd_ingress.message import Message
+from smtpd_ingress.params import NO_PARAMETERS, MailParameters, RcptParameters
 
 
 @dataclass(slots=True, kw_only=True)
@@ -15,11 +17,22 @@ class Transaction:
     """What MAIL and RCPT said."""
 
     sender: str
-    eightbit: bool = False
-    recipients: dict[Address, None] = field(default_factory=dict)
-    """In the order they came, each once."""
+    said: MailParameters = NO_PARAMETERS
+    options: Options = NOTHING
+    """Those that MAIL's parameters set."""
+    defaults: Options = NOTHING
+    """Of login and listener."""
+    began: float = 0
+    """When MAIL came, seconds since 1970."""
+    recipients: dict[Address, RcptParameters] = field(default_factory=dict)
+    """In the order they came, each once; with the parameters it had first."""
     message: Message | None = None
     """Its content, once that has begun to come."""
+
+    @property
+    def smtputf8(self) -> bool:
+        """Whether MAIL said SMTPUTF8 (RFC 6531)."""
+        return self.said.smtputf8
 
     @property
     def only_recipient(self) -> str:
@@ -29,10 +42,11 @@ class Transaction:
     def queued_as(self, context: Context, client: str) -> tuple[list[Entry], Event]:
         """Its entries (without content) and its ``accepted`` row, once its message is whole."""
         assert self.message
-        message = self.message
+        message, said = self.message, self.said
         now = time.time()
         submission, interface = message.submission, context.listener.name
-        due = message.options.due(now)
+        options = self.options.over(message.options).over(self.defaults)
+        due = options.due(now)
         entries = [
             Entry(
                 submission=submission,
@@ -41,21 +55,28 @@ class Transaction:
                 recipient=str(recipient),
                 domain=recipient.domain,
                 accepted=now,
-                expires=(due or now) + context.expire,
+                expires=options.expire.after(due or now) if options.expire else (due or now) + context.expire,
                 size=message.size,
                 content=None,
-                pool=message.options.pool,
-                priority=message.options.priority,
+                pool=options.pool or DEFAULT_POOL,
+                priority=DEFAULT_PRIORITY if options.priority is None else options.priority,
                 due=due,
-                tags=message.options.tags,
-                meta=message.options.meta,
+                tags=options.tags or (),
+                meta=options.meta or {},
                 headers=message.kept,
                 message_id=message.message_id,
                 interface=interface,
                 client_address=client,
-                eightbit=self.eightbit,
+                eightbit=said.eightbit,
+                smtputf8=said.smtputf8,
+                notify=to.notify or options.notify or "",
+                ret=options.ret or "",
+                envid=options.envid or "",
+                orcpt=to.orcpt,
+                deliver_by=(due or self.began) + said.deliver_by if said.deliver_by else 0.0,
+                future_release=said.future_release,
             )
-            for number, recipient in enumerate(self.recipients, 1)
+            for number, (recipient, to) in enumerate(self.recipients.items(), 1)
         ]
         row = Event(
             time=now,

@@ -6,7 +6,6 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, model_validator
 
 from common.addresses import normal_domain, parse_mailbox
-from common.entry import DEFAULT_POOL
 from common.policies.rules import listed
 from common.section import Section
 from common.units import Rate, parse_rate
@@ -91,13 +90,6 @@ class User(Section):
     def verifier(self) -> Verifier:
         """For SCRAM-SHA-256."""
         return Verifier.unpack(self.scram)
-
-    @property
-    def defaults(self) -> dict[str, tuple[str, ...]]:
-        """The options of mail that does not set them: with its first pool where it may not use the default one."""
-        if "pool" in self.options or self.may_use(DEFAULT_POOL):
-            return self.options
-        return {**self.options, "pool": self.pools[:1]}
 
     def may_send_as(self, sender: str) -> bool:
         """Whether an envelope sender (``str(Address)``; ``""`` for the null reverse-path) is the user's.

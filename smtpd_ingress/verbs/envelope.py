@@ -1,5 +1,8 @@
 """MAIL and RCPT: from whom and to whom (RFC 5321 4.1.1.2, 4.1.1.3)."""
 
+import time
+from dataclasses import replace
+
 from common.addresses import Address
 from common.codes import (
     BAD_RECIPIENT,
@@ -8,15 +11,25 @@ from common.codes import (
     LOGIN_NEEDED,
     NO_SUCH_DOMAIN,
     NO_SUCH_MAILBOX,
+    PRIORITY_LOWERED,
     RECIPIENT_OK,
     RELAYING_DENIED,
     SENDER_NOT_ALLOWED,
     SENDER_OK,
     TOO_BIG,
     TOO_MANY_RECIPIENTS,
+    UNKNOWN_PARAMETER,
     Reply,
 )
-from smtpd_ingress.params import mail_parameters, no_parameters, path_address, split_argument
+from common.options import Options
+from smtpd_ingress.params import (
+    Given,
+    MailParameters,
+    mail_parameters,
+    path_address,
+    rcpt_parameters,
+    split_argument,
+)
 from smtpd_ingress.rejection import RefusedError
 from smtpd_ingress.session import Session
 from smtpd_ingress.transaction import Transaction
@@ -30,15 +43,20 @@ def mail(session: Session, text: str) -> Reply:
         raise RefusedError(BAD_SEQUENCE.but("MAIL was sent already"))
     _check_login(session)
     path, parameters = split_argument("FROM", text)
-    sender = path_address(path, BAD_SENDER)
+    _need_esmtp(session, parameters)
+    now = time.time()
+    said = mail_parameters(parameters, now, future_release=session.may_set_options)
+    sender = path_address(path, BAD_SENDER, smtputf8=said.smtputf8)
     if (user := session.user) and not user.may_send_as(str(sender or "")):
         raise RefusedError(SENDER_NOT_ALLOWED.but(f"<{sender}>: user {user.name} may not send as this address"))
-    said = mail_parameters(parameters)
     limit = session.context.listener.max_message
     if said.size > limit:  # RFC 1870 section 6.1
         raise RefusedError(TOO_BIG.but(f"Message too big: more than {limit} bytes"))
-    session.transaction = Transaction(sender=str(sender or ""), eightbit=said.eightbit)
-    return SENDER_OK
+    options, reply = _with_priority(session, said)
+    session.transaction = Transaction(
+        sender=str(sender or ""), said=said, options=options, defaults=session.defaults, began=now
+    )
+    return reply
 
 
 def rcpt(session: Session, text: str) -> Reply:
@@ -47,16 +65,36 @@ def rcpt(session: Session, text: str) -> Reply:
     if transaction.message:
         raise RefusedError(BAD_SEQUENCE.but("BDAT has begun"))
     path, parameters = split_argument("TO", text)
-    no_parameters(parameters)
-    address = path_address(path, BAD_RECIPIENT)
+    _need_esmtp(session, parameters)
+    said = rcpt_parameters(parameters, smtputf8=transaction.smtputf8)
+    address = path_address(path, BAD_RECIPIENT, smtputf8=transaction.smtputf8)
     if not address:
         raise RefusedError(BAD_RECIPIENT.but("<>: no address"))
     recipient = _destination(session, address)
     # RFC 5321 4.5.3.1.10: the recipients before it get the message.
     if len(transaction.recipients) >= session.context.listener.max_recipients:
         raise RefusedError(TOO_MANY_RECIPIENTS)
-    transaction.recipients[recipient] = None
+    transaction.recipients.setdefault(recipient, said)
     return RECIPIENT_OK
+
+
+def _need_esmtp(session: Session, parameters: Given) -> None:
+    """Refuse parameters after HELO, which offered none (RFC 5321 4.1.1.11). Raises RefusedError."""
+    if not session.esmtp:
+        for name in parameters:
+            raise RefusedError(UNKNOWN_PARAMETER.but(f"{name}: send EHLO to use parameters"))
+
+
+def _with_priority(session: Session, said: MailParameters) -> tuple[Options, Reply]:
+    """The options that MAIL sets, and the reply that says which priority is used (RFC 6710 section 5)."""
+    asked = said.mt_priority
+    if asked is None:
+        return said.options, SENDER_OK
+    if asked > 0 and not session.may_set_options:
+        asked, reply = 0, PRIORITY_LOWERED
+    else:
+        reply = SENDER_OK.but(f"Ok, priority {asked}")
+    return replace(said.options, priority=(asked + 9) // 2), reply
 
 
 def open_transaction(session: Session) -> Transaction:

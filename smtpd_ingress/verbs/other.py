@@ -1,6 +1,6 @@
 """RSET, NOOP, VRFY, QUIT and the verbs that are known but not served (RFC 5321 4.1.1)."""
 
-from common.codes import BAD_ARGUMENT, BYE, CANNOT_VERIFY, NOT_HTTP, NOT_IMPLEMENTED, OK, Reply
+from common.codes import BAD_ARGUMENT, BYE, CANNOT_VERIFY, NON_ASCII_ADDRESS, NOT_HTTP, NOT_IMPLEMENTED, OK, Reply
 from smtpd_ingress.rejection import RefusedError
 from smtpd_ingress.session import Session
 
@@ -19,8 +19,12 @@ def noop(session: Session, text: str) -> Reply:
 
 def vrfy(session: Session, text: str) -> Reply:
     """RFC 5321 3.5.3: neither yes nor no."""
-    if not text:
+    address, *words = text.split(" ")
+    if not address:
         raise RefusedError(BAD_ARGUMENT.but("Syntax: VRFY address"))
+    utf8 = [word.upper() for word in words] == ["SMTPUTF8"]  # RFC 6531 3.7.4.2
+    if not (utf8 or text.isascii()):
+        raise RefusedError(NON_ASCII_ADDRESS.but("Non-ASCII address: say VRFY address SMTPUTF8"))
     return CANNOT_VERIFY
 
 

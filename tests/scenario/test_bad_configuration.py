@@ -8,7 +8,7 @@ from scenario_support import postjet, said_once
 
 MISTAKES = {
     "[delivery]\nretry_frist = '1m'": "unknown key delivery.retry_frist; did you mean delivery.retry_first?",
-    "[[listeners]]\ntls = 'starttls'": ":1: listeners[0].tls: only 'none' works in this version",
+    "[[listeners]]\ntls = 'implicit'": ":1: listeners[0].tls_cert: tls = implicit needs it",
     "[[policies]]\ndomain = 'example.org'\nconections = 5": "did you mean policies[0].connections?",
     "[[policies]]\nprovider = 'gogle'\nconnections = 5": ":1: policies.provider: 'gogle' is no provider",
     "[delivery]\nexpire = 'soon'": "delivery.expire: ",

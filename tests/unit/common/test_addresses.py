@@ -95,3 +95,39 @@ def test_a_normal_domain_is_its_own_normal_form(text: str) -> None:
         return
     assert domain.isascii()
     assert normal_domain(domain) == domain
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("jürgen@example.org", "jürgen@example.org"),
+        ("用户.名@例え.example", "用户.名@xn--r8jz45g.example"),
+        ('"é \\" x"@bücher.example', '"é \\" x"@xn--bcher-kva.example'),
+        ("plain@example.org", "plain@example.org"),
+        ("ü" * 32 + "@example.org", "ü" * 32 + "@example.org"),
+    ],
+)
+def test_local_parts_in_utf_8(text: str, address: str) -> None:
+    assert str(parse_mailbox(text, utf8=True)) == address
+    assert str(parse_path(f"<{text}>", utf8=True)) == address
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["ü..b@example.org", "ü b@example.org", "a\u0085@example.org", "a\u2028@example.org", "a\u202eb@example.org",
+     "a\ud800@example.org", '"\\é"@example.org', "ü" * 33 + "@example.org", f"ü@{'é' * 300}.example"],
+)  # fmt: skip
+def test_no_local_parts_in_utf_8(text: str) -> None:
+    with pytest.raises(AddressError):
+        parse_mailbox(text, utf8=True)
+
+
+@given(st.text(max_size=40), st.booleans())
+def test_utf_8_or_not_addresses_fit_their_limits(text: str, utf8: bool) -> None:
+    try:
+        address = parse_mailbox(text, utf8=utf8)
+    except AddressError:
+        return
+    assert address.domain.isascii()
+    assert utf8 or address.local.isascii()
+    assert len(str(address).encode()) <= 254

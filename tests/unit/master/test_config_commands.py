@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from tls_support import write_certificate
 from typer.testing import CliRunner, Result
 
 from common.errors import ConfigError
@@ -37,3 +38,15 @@ def test_for_programs(tmp_path: Path) -> None:
     problem = {"origin": f"{tmp_path}/postjet.toml:2", "rule": "provider p", "text": text}
     assert (told["problems"], told["keys"]) == ([problem], [])
     assert json.loads(check(tmp_path, "", "--json").stdout)["problems"] == []
+
+
+def test_certificates_are_checked(tmp_path: Path) -> None:
+    keys = write_certificate(tmp_path, "mta1.example.net")
+    text = "[[listeners]]\n" + "".join(f"{key} = '{value}'\n" for key, value in keys.items())
+    assert ", TLS (starttls, valid until 20" in check(tmp_path, text).stdout
+    write_certificate(tmp_path, "mta1.example.net", days=0)
+    result = check(tmp_path, text, "--json")
+    assert isinstance(result.exception, ConfigError)
+    [bad] = json.loads(result.stdout)["certificates"]
+    assert bad.startswith(f"listener 'relay': tls_cert: {keys['tls_cert']} has expired on ")
+    assert str(result.exception) == bad

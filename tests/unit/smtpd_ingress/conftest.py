@@ -2,12 +2,14 @@
 
 import asyncio
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 import pytest
 import uvloop
+from tls_support import client_context, write_certificate
 
 from common.config import Config, Listener
 from common.content import load
@@ -18,6 +20,8 @@ from common.users.users import Users
 from smtpd_ingress.logins import Logins
 from smtpd_ingress.rejection import Rejection
 from smtpd_ingress.role import run
+
+HOSTNAME = "mta1.example.net"
 
 
 @dataclass
@@ -62,6 +66,10 @@ class Client:
     async def say_all(self, *texts: str) -> list[str]:
         return [await self.say(text) for text in texts]
 
+    async def start_tls(self, context: ssl.SSLContext | None = None) -> None:
+        """Shake hands; who the server is does not matter unless a context says so."""
+        await self.writer.start_tls(context or client_context(), server_hostname=HOSTNAME)
+
     async def into_data(self, recipient: str = "b@example.com") -> None:
         """Up to the 354."""
         await self.reply()
@@ -87,7 +95,7 @@ class Ingress:
         sock = socket.socket()
         sock.bind(("127.0.0.1", 0))
         config = Config(
-            hostname="mta1.example.net", postmaster=postmaster, listeners=[Listener(name="relay", **keys)]
+            hostname=HOSTNAME, postmaster=postmaster, listeners=[Listener(name="relay", **keys)]
         )
         stopping = asyncio.Event()
 
@@ -106,8 +114,8 @@ class Ingress:
         ingress = cls(port, stopping, task)
         return ingress
 
-    async def connect(self) -> Client:
-        client = Client(*await asyncio.open_connection("127.0.0.1", self.port))
+    async def connect(self, source: str = "127.0.0.1", **tls: Any) -> Client:
+        client = Client(*await asyncio.open_connection("127.0.0.1", self.port, local_addr=(source, 0), **tls))
         self.clients.append(client)
         return client
 
@@ -121,6 +129,12 @@ class Ingress:
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Every test with a connection runs on both loops."""
     return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Keys of a listener: a certificate for HOSTNAME."""
+    return write_certificate(tmp_path_factory.mktemp("certificate"), HOSTNAME)
 
 
 @pytest.fixture

@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.content import load
+from common.options import NOTHING, When
 from smtpd_ingress.message import MAX_HEADER, MAX_HOPS, Message, Trace
-from smtpd_ingress.options import Options
+from smtpd_ingress.options import HeaderOptions
 
 
 def trace(recipient: str = "b@example.com", client_address: str = "192.0.2.1") -> Trace:
@@ -29,7 +30,7 @@ def take(
     data: bytes, max_size: int = 10**6, size: int = 2**16, pools: Collection[str] = POOLS, **keys: str
 ) -> tuple[bytes, Message]:
     """The message as it is queued."""
-    message = Message(trace(**keys), max_size, pools)
+    message = Message(trace(**keys), max_size, HeaderOptions(pools))
     for start in range(0, len(data), size):
         message.feed(data[start : start + size])
     stored = message.finish()
@@ -90,7 +91,7 @@ def test_options_are_taken_and_removed() -> None:
     options = b"X-POSTJET-Priority : 9\r\nX-Postjet-Delay:\r\n 60\r\n"
     content, message = take(COMPLETE + options + b"\r\nX-Postjet-Pool: x\r\n")
     assert content.endswith(COMPLETE + b"\r\nX-Postjet-Pool: x\r\n")
-    assert (message.options.priority, message.options.delay) == (9, 60)
+    assert (message.options.priority, message.options.later) == (9, When(delay=60))
 
 
 def test_options_are_refused_by_name() -> None:
@@ -103,7 +104,7 @@ def test_options_of_others_are_removed_without_effect(value: bytes) -> None:
     options = b"X-Postjet-Priority: " + value + b"\r\nX-Postjet-Pool: fast\r\nX-Postjet-Delay: 60\r\n"
     content, message = take(COMPLETE + options + b"\r\nhello\r\n", pools=())
     assert content.endswith(COMPLETE + b"\r\nhello\r\n")
-    assert message.options == Options()
+    assert message.options == NOTHING
 
 
 def test_loops_end() -> None:
@@ -142,7 +143,7 @@ def test_whatever_is_fed_pieces_make_no_difference(data: bytes, size: int) -> No
 
 
 def test_fields_that_controls_match_are_kept() -> None:
-    message = Message(trace(), 10**6, kept_fields=("list-id", "precedence", "x-job"))
+    message = Message(trace(), 10**6, HeaderOptions(), kept_fields=("list-id", "precedence", "x-job"))
     message.feed(b"List-ID:  News\r\n <a.example>\r\nlist-id: second\r\nX-Job: " + b"j" * 500)
     message.feed(b"\r\n\r\nPrecedence: bulk\r\n")
     message.finish()

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.options import MAX_AHEAD, MAX_META, MAX_TAG, MAX_TAGS, NOTHING, Options, When
 from smtpd_ingress.headers import Field
-from smtpd_ingress.options import MAX_AHEAD, MAX_META, MAX_TAG, MAX_TAGS, Options, read_options
+from smtpd_ingress.options import HeaderOptions
 from smtpd_ingress.rejection import RefusedError
 
 NOW = 1_800_000_000.0
@@ -17,24 +18,29 @@ def fields(*given: tuple[str, str]) -> list[Field]:
     return [Field(name.lower(), f"{name}: {value}\r\n".encode()) for name, value in given]
 
 
+def read(*given: tuple[str, str]) -> Options:
+    options = HeaderOptions(POOLS)
+    return options.read(options.among(fields(*given)), NOW)
+
+
 def due(*given: tuple[str, str]) -> float:
-    return read_options(fields(*given), NOW, POOLS).due(NOW)
+    return read(*given).due(NOW)
 
 
 def refusal(*given: tuple[str, str]) -> str:
     with pytest.raises(RefusedError) as refused:
-        read_options(fields(*given), NOW, POOLS)
+        read(*given)
     return str(refused.value.reply)
 
 
 def test_none_given() -> None:
-    assert read_options([], NOW, POOLS) == Options(priority=4)
-    assert Options().due(NOW) == 0
+    assert read() == read(("Subject", "x")) == NOTHING
+    assert NOTHING.due(NOW) == 0
 
 
 @given(st.integers(0, 9), st.integers(0, MAX_AHEAD))
 def test_priority_and_delay(priority: int, delay: int) -> None:
-    options = read_options(fields((NAMES[0], str(priority)), (NAMES[1], str(delay))), NOW, POOLS)
+    options = read((NAMES[0], str(priority)), (NAMES[1], str(delay)))
     assert options.priority == priority
     assert options.due(NOW + 7) == (NOW + 7 + delay if delay else 0)  # the time of a long upload is no part of it
 
@@ -108,8 +114,7 @@ def test_unknown() -> None:
 
 
 def test_pool() -> None:
-    assert read_options(fields(("X-Postjet-Pool", " bulk-1 ")), NOW, POOLS).pool == "bulk-1"
-    assert read_options([], NOW, POOLS).pool == "default"
+    assert read(("X-Postjet-Pool", " bulk-1 ")).pool == "bulk-1"
 
 
 @pytest.mark.parametrize("value", ["", "Bulk-1", "news", "bulk-1, default"])
@@ -119,11 +124,11 @@ def test_unknown_pool(value: str) -> None:
 
 
 def tags(*values: str) -> tuple[str, ...]:
-    return read_options(fields(*(("X-Postjet-Tag", value) for value in values)), NOW, POOLS).tags
+    return read(*(("X-Postjet-Tag", value) for value in values)).tags or ()
 
 
 def meta(*given: tuple[str, str]) -> dict[str, str]:
-    return read_options(fields(*((f"X-Postjet-Meta-{key}", value) for key, value in given)), NOW, POOLS).meta
+    return read(*((f"X-Postjet-Meta-{key}", value) for key, value in given)).meta or {}
 
 
 def test_tags_are_kept_in_their_order_each_once() -> None:
@@ -175,18 +180,72 @@ def test_what_the_client_wrote_is_shown_cut_and_printable() -> None:
     assert len(reply) < 200
 
 
-MORE = ("X-Postjet-Pool", "X-Postjet-Tag", "X-Postjet-Meta-a", "X-Postjet-Meta-b", "X-Postjet-Hue")
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [("never", "NEVER"), ("success, FAILURE", "SUCCESS,FAILURE"), ("Delay", "DELAY"),
+     ("DELAY,SUCCESS,FAILURE", "DELAY,SUCCESS,FAILURE")],
+)  # fmt: skip
+def test_notify(value: str, kept: str) -> None:
+    assert read(("X-Postjet-Notify", value)).notify == kept
+
+
+@pytest.mark.parametrize("value", ["", "NEVER,DELAY", "DELAY,DELAY", "ALWAYS", "SUCCESS,", "SUCCESS FAILURE"])
+def test_bad_notify(value: str) -> None:
+    said = f"550 5.6.0 X-Postjet-Notify: {value!r} must be NEVER, or some of SUCCESS,FAILURE,DELAY, each once"
+    assert refusal(("X-Postjet-Notify", value)) == said
+
+
+def test_ret_and_envid() -> None:
+    options = read(("X-Postjet-Ret", "hdrs"), ("X-Postjet-Envid", "QQ 3+1=4"))
+    assert (options.ret, options.envid) == ("HDRS", "QQ+203+2B1+3D4")
+    assert refusal(("X-Postjet-Ret", "HEADERS")) == "550 5.6.0 X-Postjet-Ret: 'HEADERS' must be FULL or HDRS"
+    for value in ("", "x" * 101, "+" * 34, "\0"):
+        assert "must be printable ASCII, at most 100 characters in xtext" in refusal(("X-Postjet-Envid", value))
+
+
+@pytest.mark.parametrize(
+    ("value", "when"),
+    [("3600", When(delay=3600)), ("90m", When(delay=5400)), ("1.5 d", When(delay=129_600)), ("1", When(delay=1)),
+     ("2027-01-15T09:00:00+01:00", When(at=NOW))],
+)  # fmt: skip
+def test_expire(value: str, when: When) -> None:
+    options = HeaderOptions(POOLS)
+    assert options.read(fields(("X-Postjet-Expire", value)), NOW - 60).expire == when
+
+
+@pytest.mark.parametrize("value", ["", "0", "500ms", "soon", "-1", "1800000001", "2027-01-15T08:00:00Z", "1y"])
+def test_bad_expire(value: str) -> None:
+    assert refusal(("X-Postjet-Expire", value)).startswith(f"550 5.6.0 X-Postjet-Expire: {value!r} must be ")
+
+
+def test_no_webhook_is_configured() -> None:
+    assert refusal(("X-Postjet-Webhook", "crm")) == (
+        "550 5.6.0 X-Postjet-Webhook: 'crm' is no webhook here; none is configured, remove the field"
+    )
+
+
+def test_options_count_only_where_there_are_pools() -> None:
+    options = HeaderOptions()
+    found = options.among(fields(("X-Postjet-Hue", "red"), ("Subject", "x"), ("X-Job", "x")))
+    assert [field.name for field in found] == ["x-postjet-hue"]
+    assert options.read(found, NOW) == NOTHING
+
+
+MORE = ("X-Postjet-Pool", "X-Postjet-Tag", "X-Postjet-Meta-a", "X-Postjet-Meta-b", "X-Postjet-Hue",
+        "X-Postjet-Notify", "X-Postjet-Expire", "X-Postjet-Ret", "X-Postjet-Envid", "X-Postjet-Webhook")  # fmt: skip
 VALUES = st.text(alphabet="0123456789-+:.TZ zté\0", max_size=30) | st.text(max_size=20)
 
 
 @given(st.lists(st.tuples(st.sampled_from([*NAMES, *MORE]), VALUES), max_size=4))
 def test_options_or_a_refusal(given: list[tuple[str, str]]) -> None:
     try:
-        options = read_options(fields(*given), NOW, POOLS)
+        options = read(*given)
     except RefusedError as error:
         assert error.reply.code == 550
         return
     at = options.due(NOW)
-    assert all(text.isascii() and text.isprintable() for text in (*options.tags, *options.meta.values()))
-    assert 0 <= options.priority <= 9
+    texts = (*(options.tags or ()), *(options.meta or {}).values(), options.envid or "")
+    assert all(text.isascii() and text.isprintable() for text in texts)
+    assert 0 <= (options.priority or 0) <= 9
+    assert not options.expire or NOW + 1 <= options.expire.after(NOW) <= NOW + MAX_AHEAD
     assert at == 0 or NOW + 1 <= at <= NOW + MAX_AHEAD

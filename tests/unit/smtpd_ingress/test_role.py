@@ -1,11 +1,14 @@
 import asyncio
+import resource
 
 import pytest
+import structlog
 
 from common.config import Config, Listener
 from common.entry import Entry
 from common.errors import UnavailableError
 from common.event import Event
+from smtpd_ingress import role
 from smtpd_ingress.listener import bind
 from smtpd_ingress.rejection import Rejection
 from smtpd_ingress.role import run
@@ -66,3 +69,13 @@ async def test_what_cannot_start_says_so() -> None:
     with pytest.raises(UnavailableError):
         await run(config, submit, on_reject, asyncio.Event(), {})
     server.close()
+
+
+def test_too_few_files_are_told_of() -> None:
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with structlog.testing.capture_logs() as logs:
+        role._tell_of_few_files([Listener(max_connections=allowed - 100)])
+        assert logs == []
+        role._tell_of_few_files([Listener(max_connections=allowed - 100), Listener(name="b", max_connections=1)])
+    [line] = logs
+    assert line["event"].startswith(f"listener relay, b: max_connections needs {allowed + 1} open files, the system ")

@@ -27,11 +27,13 @@ def test_contract_with_aiosmtpd() -> None:
         "asyncio.StreamReader(loop=self.loop, limit=self.line_length_limit)",
         "self._reader = reader self._writer = writer",
         "self._reader._transport = transport",
+        "self._writer._transport = transport",
         "self._reader._buffer.clear()",
         "client_connected_cb=self._cb_client_connected",
         "self._timeout_handle = self.loop.call_later( duration or self._timeout_duration, self._timeout_cb )",
     ):
         assert needed in source
+    assert "self._over_ssl = " in inspect.getsource(asyncio.StreamReaderProtocol._replace_writer)  # type: ignore[attr-defined]
     for replaced in ("_handle_client", "_timeout_cb", "connection_made", "connection_lost", "eof_received"):
         assert replaced in vars(SMTP)
         assert replaced in vars(wire.Connection)
@@ -114,8 +116,8 @@ async def test_header_section_of_a_megabyte(start_ingress: Start) -> None:
 async def test_over_long_lines(start_ingress: Start) -> None:
     client = await (await start_ingress()).connect()
     await client.reply()
-    assert await client.say("NOOP " + "x" * 505) == "250 2.0.0 Ok"
-    for length in (506, 5_000, 500_000):
+    assert await client.say("NOOP " + "x" * 2041) == "250 2.0.0 Ok"
+    for length in (2042, 5_000, 500_000):
         assert await client.say("NOOP " + "x" * length) == "500 5.5.2 Command line too long"
     assert await client.say("NOOP") == "250 2.0.0 Ok"
 

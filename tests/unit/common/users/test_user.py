@@ -59,10 +59,6 @@ def test_pools() -> None:
     assert user().may_use("bulk")
     assert user(pools="bulk").may_use("bulk")
     assert not user(pools=["bulk"]).may_use("default")
-    assert user(options={"tag": "a"}).defaults == {"tag": ("a",)}
-    assert user(pools=["news", "default"]).defaults == {}
-    assert user(pools=["bulk", "news"], options={"tag": "a"}).defaults == {"tag": ("a",), "pool": ("bulk",)}
-    assert user(pools=["bulk", "news"], options={"pool": "news"}).defaults == {"pool": ("news",)}
     with pytest.raises(ValidationError, match="pool 'default' is none of this user's pools: bulk"):
         user(pools=["bulk"], options={"pool": "default"})
 

@@ -1,0 +1,114 @@
+"""Who is connected to a listener in this process, and who else may come in; without I/O.
+
+Clients in the listener's networks are trusted: only ``max_connections`` limits them, of which a tenth is theirs
+alone. Of strangers the one who has been silent for longest goes where another wants to come in.
+"""
+
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterator
+from ipaddress import ip_address, ip_network
+from typing import Generic, TypeVar
+
+from common.codes import TOO_MANY_CONNECTIONS, TOO_MANY_OF_CLIENT, TOO_OFTEN, Reply
+from common.config import Listener
+
+#: Clients and networks whose last connections are remembered; the longest ago is forgotten first.
+REMEMBERED = 20_000
+#: A network may have so many times what one client may.
+NETWORK = 4
+_MINUTE = 60.0
+
+Who = TypeVar("Who")
+
+
+class Clients(Generic[Who]):
+    """The books of one listener; ``Who`` is whatever stands for a connection."""
+
+    def __init__(self, listener: Listener, clock: Callable[[], float] = time.monotonic) -> None:
+        self._limits, self._clock = listener, clock
+        self._inside: dict[Who, tuple[str, ...]] = {}
+        """Every connection and what it counts for."""
+        self._silent: OrderedDict[Who, None] = OrderedDict()
+        """Strangers we wait for, longest first."""
+        self._connected: Counter[str] = Counter()
+        self._due: OrderedDict[str, float] = OrderedDict()
+        """When a client's connections so far would all have begun, had they come evenly."""
+
+    def __len__(self) -> int:
+        return len(self._inside)
+
+    def __iter__(self) -> Iterator[Who]:
+        return iter(list(self._inside))
+
+    def refusal(self, client: str, trusted: bool) -> Reply | None:
+        """Why a client at this address may not come in now; None: it may."""
+        if not trusted:
+            keys = _keys(client)
+            if any(self._connected[key] >= limit for key, limit in _limited(keys, self._limits.client_connections)):
+                return TOO_MANY_OF_CLIENT
+            if not self._in_time(keys):
+                return TOO_OFTEN
+        if self._is_full(trusted) and not self._silent:
+            return TOO_MANY_CONNECTIONS
+        return None
+
+    def enter(self, who: Who, client: str, trusted: bool) -> Who | None:
+        """It comes in, having no ``refusal``; gives who has to leave for it, and counts no more."""
+        leaves = next(iter(self._silent)) if self._is_full(trusted) else None
+        if leaves is not None:
+            self.leave(leaves)
+        self._inside[who] = () if trusted else _keys(client)
+        self._connected.update(self._inside[who])
+        self.waits(who, trusted)
+        return leaves
+
+    def waits(self, who: Who, trusted: bool) -> None:
+        """We wait for it to say something; it may be trusted now that it has logged in."""
+        if trusted:
+            self._silent.pop(who, None)
+        elif who in self._inside:
+            self._silent[who] = None
+            self._silent.move_to_end(who)
+
+    def works(self, who: Who) -> None:
+        """It waits for us, and must not be sent away."""
+        self._silent.pop(who, None)
+
+    def leave(self, who: Who) -> None:
+        """It has gone."""
+        for key in self._inside.pop(who, ()):
+            self._connected[key] -= 1
+            if not self._connected[key]:
+                del self._connected[key]
+        self._silent.pop(who, None)
+
+    def _is_full(self, trusted: bool) -> bool:
+        most = self._limits.max_connections
+        return len(self._inside) >= most or (not trusted and len(self._silent) >= most - most // 10)
+
+    def _in_time(self, keys: tuple[str, ...]) -> bool:
+        """Whether one more connection keeps to the rate; it is counted then. (The generic cell rate algorithm.)"""
+        now, due = self._clock(), {}
+        for key, rate in _limited(keys, self._limits.client_rate):
+            due[key] = max(self._due.get(key, now), now) + _MINUTE / rate
+            if due[key] > now + _MINUTE:
+                return False
+        for key, when in due.items():
+            self._due[key] = when
+            self._due.move_to_end(key)
+        while len(self._due) > REMEMBERED:
+            self._due.popitem(last=False)
+        return True
+
+
+def _keys(client: str) -> tuple[str, str]:
+    """The client and its network."""
+    if ip_address(client).version == 4:
+        return client, client.rpartition(".")[0]
+    return str(ip_network((client, 64), strict=False)), str(ip_network((client, 48), strict=False))
+
+
+def _limited(keys: tuple[str, ...], limit: int) -> list[tuple[str, int]]:
+    """What is limited, and to how much."""
+    return list(zip(keys, (limit, NETWORK * limit), strict=False)) if limit else []

@@ -1,0 +1,93 @@
+"""XCLIENT: a proxy says for whom it speaks (Postfix's XCLIENT_README)."""
+
+import re
+from collections.abc import Callable
+from ipaddress import IPv4Address, IPv6Address
+
+from common.codes import BAD_ARGUMENT, BAD_SEQUENCE, NOT_PERMITTED, Reply
+from smtpd_ingress.context import client_address
+from smtpd_ingress.rejection import RefusedError
+from smtpd_ingress.session import Session
+
+#: Stands for an address that the proxy does not know: in no network that anybody would trust.
+UNKNOWN_ADDRESS = "0.0.0.0"
+_UNAVAILABLE = ("[UNAVAILABLE]", "[TEMPUNAVAIL]")
+# as in HELO: fit for Received
+_NAME = re.compile(r"[A-Za-z0-9._:\[\]-]{1,255}")
+_XTEXT = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})+")  # RFC 3461 section 4
+
+
+def _address(text: str) -> str:
+    if not text:
+        return UNKNOWN_ADDRESS
+    literal = IPv6Address(text[5:]) if text[:5].upper() == "IPV6:" else IPv4Address(text)
+    return client_address((str(literal), 0))
+
+
+def _port(text: str) -> str:
+    if text and not (text.isdigit() and int(text) < 65536):
+        raise ValueError(text)
+    return text
+
+
+def _name(text: str) -> str:
+    if text and not _NAME.fullmatch(text):
+        raise ValueError(text)
+    return text
+
+
+def _protocol(text: str) -> str:
+    if text.upper() not in ("", "SMTP", "ESMTP"):
+        raise ValueError(text)
+    return text.upper()
+
+
+#: What may be said, and what understands it; "" is what the proxy does not know.
+ATTRIBUTES: dict[str, Callable[[str], str]] = {
+    "NAME": _name,
+    "ADDR": _address,
+    "PORT": _port,
+    "PROTO": _protocol,
+    "HELO": _name,
+    "LOGIN": str,
+    "DESTADDR": _address,
+    "DESTPORT": _port,
+}
+
+
+def xclient(session: Session, text: str) -> Reply:
+    """The session begins anew, as if the client had connected itself. What is not said stays as it is."""
+    if not session.may_xclient:
+        raise RefusedError(NOT_PERMITTED)
+    if session.transaction:
+        raise RefusedError(BAD_SEQUENCE.but("Not within a mail transaction"))
+    said = _parsed(text)
+    session.client = said.get("ADDR", session.client)
+    session.in_networks = session.context.may_relay(session.client)
+    session.login = said.get("LOGIN", session.login)
+    session.helo = said.get("HELO", "")
+    session.esmtp = said.get("PROTO") == "ESMTP"
+    return session.greeting
+
+
+def _parsed(text: str) -> dict[str, str]:
+    """Upper-case name to value. Raises RefusedError."""
+    said: dict[str, str] = {}
+    for word in text.split(" "):
+        name, _, value = word.partition("=")
+        name = name.upper()
+        if name not in ATTRIBUTES or name in said or not _XTEXT.fullmatch(value):
+            raise RefusedError(BAD_ARGUMENT.but(f"Syntax: XCLIENT attribute=value, with {', '.join(ATTRIBUTES)}"))
+        try:
+            said[name] = ATTRIBUTES[name]("" if value.upper() in _UNAVAILABLE else _plain(value))
+        except ValueError:
+            raise RefusedError(BAD_ARGUMENT.but(f"Bad value of {name}")) from None
+    return said
+
+
+def _plain(xtext: str) -> str:
+    """Raises ValueError where it is no printable text."""
+    plain = re.sub(r"\+(..)", lambda match: chr(int(match[1], 16)), xtext).encode("latin-1").decode()
+    if not plain.isprintable():
+        raise ValueError(xtext)
+    return plain
