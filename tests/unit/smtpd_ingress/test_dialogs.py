@@ -14,7 +14,9 @@ from common.entry import Entry
 from common.users.user import User
 
 #: RFC 2034 section 4: replies have an enhanced code of their class; but the greeting, those to HELO and EHLO, and 354.
-CODED = re.compile(r"([245])\d\d \1(\.\d{1,3}){2} .+|3[35]4 .*|2[25]0 (mta1\.example\.net|LIMITS|STARTTLS|AUTH|XCLIENT).*")
+CODED = re.compile(
+    r"([245])\d\d \1(\.\d{1,3}){2} .+|3[35]4 .*|2[25]0 (mta1\.example\.net|LIMITS|STARTTLS|AUTH|XCLIENT).*"
+)
 FIELD = re.compile(r"(\w+)=('[^']*'|\([^)]*\)|\{[^}]*\}|\S+)")
 DIALOGS = sorted((Path(__file__).parents[2] / "dialogs").glob("*.smtp"))
 

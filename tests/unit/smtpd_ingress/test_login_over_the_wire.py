@@ -1,4 +1,4 @@
-"""SCRAM-SHA-256 with a client that computes, which a file of a dialogue cannot."""
+"""Logins that a file of a dialogue cannot show: a client that computes, and what is queued of a user's mail."""
 
 from base64 import b64decode
 from collections.abc import Callable
@@ -29,3 +29,22 @@ async def test_scram(start_ingress: Callable[..., Any], name: str, password: str
         assert b64decode(reply.removeprefix("334 ")).startswith(b"v=")
         reply = await client.say("")
     assert [reply, await client.say("MAIL FROM:<a@b.example>")] == replies
+
+
+@pytest.mark.parametrize(
+    ("field", "priority", "tags"),
+    [("X-Kept: 1", 7, ("shop",)), ("X-Postjet-Priority: 2", 2, ("shop",)), ("X-Postjet-Tag: own", 7, ("own",))],
+)
+async def test_options_of_the_login(
+    start_ingress: Callable[..., Any], field: str, priority: int, tags: tuple[str, ...]
+) -> None:
+    """They count where the mail does not set them."""
+    tim = user("tim", options={"priority": "7", "tag": "shop"})
+    ingress = await start_ingress(users=[tim], networks=[], auth="required", auth_without_tls=True)
+    client = await ingress.connect()
+    await client.reply()
+    login = f"AUTH PLAIN {b64(f'{chr(0)}tim{chr(0)}{PASSWORD}')}"
+    await client.say_all("EHLO c.example", login, "MAIL FROM:<a@b.example>", "RCPT TO:<b@c.example>", "DATA")
+    assert (await client.say(f"Subject: x\r\n{field}\r\n\r\nhello\r\n.")).startswith("250 ")
+    [queued] = ingress.queued
+    assert [(entry.priority, entry.tags) for entry in queued.entries] == [(priority, tags)]
