@@ -10,6 +10,8 @@ from common.addresses import Address, parse_mailbox
 from common.config import Config, Listener
 from common.entry import Entry
 from common.event import Event
+from smtpd_ingress.logins import Logins
+from smtpd_ingress.quota import Quotas
 from smtpd_ingress.rejection import OnReject
 from smtpd_ingress.tls import certificate_of
 
@@ -36,12 +38,26 @@ class Context:
     on_reject: OnReject
     tls: Callable[[], SSLContext] | None = None
     """Gives what the next handshake needs; None: no TLS here."""
+    logins: Logins | None = None
+    """Checks who logs in; None: AUTH is not offered here."""
+    quotas: Quotas | None = None
     kept_fields: tuple[str, ...] = ()
     """Fields of the header that controls can match, lower case."""
 
     @classmethod
-    def of(cls, config: Config, listener: Listener, submit: Submit, on_reject: OnReject) -> Self:
-        """From the configuration. Raises BadCertificateError."""
+    def of(
+        cls,
+        config: Config,
+        listener: Listener,
+        submit: Submit,
+        on_reject: OnReject,
+        logins: Logins | None = None,
+        quotas: Quotas | None = None,
+    ) -> Self:
+        """From the configuration; ``logins`` are left out where the listener has no AUTH.
+
+        Raises BadCertificateError.
+        """
         return cls(
             hostname=config.hostname,
             listener=listener,
@@ -54,6 +70,8 @@ class Context:
             submit=submit,
             on_reject=on_reject,
             tls=certificate_of(listener),
+            logins=logins if listener.auth != "none" else None,
+            quotas=quotas,
             kept_fields=tuple(config.controls.headers),
         )
 

@@ -11,6 +11,8 @@ import structlog
 from common.config import Config, Listener
 from smtpd_ingress.context import Context, Submit
 from smtpd_ingress.listener import Server, bind
+from smtpd_ingress.logins import Logins
+from smtpd_ingress.quota import Quotas
 from smtpd_ingress.rejection import OnReject
 
 #: Seconds that messages coming in have when the process stops.
@@ -27,6 +29,8 @@ async def run(
     on_reject: OnReject,
     stopping: asyncio.Event,
     sockets: Mapping[str, socket.socket],
+    logins: Logins | None = None,
+    quotas: Quotas | None = None,
 ) -> None:
     """Take mail until ``stopping``. ``sockets`` are bound ones by listener name; what is missing is bound here.
 
@@ -34,7 +38,7 @@ async def run(
     """
     listeners = config.listeners
     _tell_of_few_files(listeners)
-    servers = [Server(Context.of(config, listener, submit, on_reject)) for listener in listeners]
+    servers = [Server(Context.of(config, listener, submit, on_reject, logins, quotas)) for listener in listeners]
     with ExitStack() as stack:
         bound = [stack.enter_context(sockets.get(listener.name) or bind(listener)) for listener in listeners]
         try:

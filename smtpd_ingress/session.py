@@ -7,15 +7,18 @@ import structlog
 
 from common.codes import TOO_MANY_ERRORS, Reply, printable
 from common.ids import new_id
+from common.users.user import User
 from smtpd_ingress.context import Context
 from smtpd_ingress.message import Message, Trace
 from smtpd_ingress.rejection import Rejection
+from smtpd_ingress.sasl import Exchange
 from smtpd_ingress.transaction import Transaction
 
 log = structlog.get_logger()
 
 #: Commands that make no sense before the connection is closed.
 MAX_ERRORS = 10
+MAX_FAILED_LOGINS = 3
 
 
 @dataclass(slots=True, kw_only=True)
@@ -32,14 +35,38 @@ class Session:
     cipher: str = ""
     may_xclient: bool = False
     """Whether it may say for whom it speaks, by XCLIENT: decided by where the connection comes from."""
-    login: str = ""
     transaction: Transaction | None = None
     errors: int = 0
-    trusted: bool = field(init=False)
-    """Whether it may send to anywhere and set options."""
+    login: str = ""
+    """The user's name; ``""`` where none has logged in."""
+    failed_logins: int = 0
+    exchange: Exchange | None = None
+    """Of AUTH, while it goes on."""
+    in_networks: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        self.trusted = self.context.may_relay(self.client)
+        self.in_networks = self.context.may_relay(self.client)
+
+    @property
+    def trusted(self) -> bool:
+        """Whether it may send to anywhere and set options."""
+        return self.in_networks or bool(self.login)
+
+    @property
+    def user(self) -> User | None:
+        """Who has logged in, as the user is now: users change, and are removed."""
+        return self.context.logins.users.get(self.login) if self.login and self.context.logins else None
+
+    @property
+    def pools(self) -> tuple[str, ...]:
+        """The pools that its mail may choose from."""
+        user = self.user
+        return tuple(pool for pool in self.context.pools if not user or user.may_use(pool))
+
+    @property
+    def may_log_in(self) -> bool:
+        """Whether AUTH is offered now: passwords are not for everybody to read."""
+        return bool(self.context.logins and not self.login and (self.tls or self.context.listener.auth_without_tls))
 
     @property
     def greeting(self) -> Reply:
@@ -54,7 +81,7 @@ class Session:
     @property
     def protocol(self) -> str:
         """What Received says after "with" (RFC 3848)."""
-        return f"ESMTP{'S' if self.tls else ''}" if self.esmtp else "SMTP"
+        return f"ESMTP{'S' if self.tls else ''}{'A' if self.login else ''}" if self.esmtp else "SMTP"
 
     def message(self, transaction: Transaction) -> Message:
         """Where the content goes that comes now."""
@@ -69,7 +96,7 @@ class Session:
             time=time.time(),
         )
         listener = self.context.listener
-        pools = self.context.pools if self.trusted and listener.options else ()
+        pools = self.pools if self.trusted and listener.options else ()
         return Message(trace, listener.max_message, pools, self.context.kept_fields)
 
     def refuse(self, phase: str, reply: Reply, argument: str = "") -> Reply:

@@ -14,10 +14,12 @@ from aiosmtpd.smtp import SMTP
 from common import metrics
 from common.codes import IDLE, LOCAL_ERROR, NOTHING_BEFORE_TLS, READY_FOR_TLS, SHUTTING_DOWN, Reply
 from common.counting import count, level
+from common.users.user import User
 from smtpd_ingress.accept import accept
-from smtpd_ingress.actions import Queue, StartTLS
+from smtpd_ingress.actions import Login, Queue, StartTLS
 from smtpd_ingress.clients import Clients
 from smtpd_ingress.dialogue import Action, Dialogue
+from smtpd_ingress.sasl import Check, Done, Failed
 from smtpd_ingress.tls import HANDSHAKE_TIMEOUT
 
 log = structlog.get_logger()
@@ -131,6 +133,9 @@ class Connection(SMTP):
                     action = self._dialogue.queued(await accept(self._dialogue.session, message))
                     self._queueing = False
                     continue
+                case Login(mechanism, step):
+                    action = self._dialogue.logged_in(await self._log_in(mechanism, step))
+                    continue
                 case StartTLS():
                     await self._flush()
                     if self._reader._buffer:  # type: ignore[attr-defined]
@@ -157,6 +162,11 @@ class Connection(SMTP):
             if self._dialogue.taking_content:
                 self._reset_timeout()
         return action
+
+    async def _log_in(self, mechanism: str, step: Check | Done | Failed) -> User | Reply:
+        assert self._context.logins
+        await self._flush()
+        return await self._context.logins.finish(self._dialogue.session.client, mechanism, step)
 
     async def _shake_hands(self) -> None:
         """Begin TLS. Raises OSError, EOFError."""

@@ -4,6 +4,7 @@ import re
 
 from common.codes import BAD_ARGUMENT, Reply
 from smtpd_ingress.rejection import RefusedError
+from smtpd_ingress.sasl import MECHANISMS
 from smtpd_ingress.session import Session
 from smtpd_ingress.verbs.xclient import ATTRIBUTES
 
@@ -31,6 +32,7 @@ def offered(session: Session) -> list[str]:
         "8BITMIME",
         "ENHANCEDSTATUSCODES",
         "CHUNKING",
+        *([f"AUTH {' '.join(MECHANISMS)}"] if session.may_log_in else []),
         *(["STARTTLS"] if session.may_start_tls else []),
         *([f"XCLIENT {' '.join(ATTRIBUTES)}"] if session.may_xclient else []),
     ]

@@ -63,7 +63,7 @@ def xclient(session: Session, text: str) -> Reply:
         raise RefusedError(BAD_SEQUENCE.but("Not within a mail transaction"))
     said = _parsed(text)
     session.client = said.get("ADDR", session.client)
-    session.trusted = session.context.may_relay(session.client)
+    session.in_networks = session.context.may_relay(session.client)
     session.login = said.get("LOGIN", session.login)
     session.helo = said.get("HELO", "")
     session.esmtp = said.get("PROTO") == "ESMTP"

@@ -48,7 +48,6 @@ def test_pools(tmp_path: Path) -> None:
         ("[[listeners]]\ntls = 'implicit'", "listeners[0].tls_cert: tls = implicit needs it"),
         ("[[listeners]]\ntls_key = 'key.pem'", "listeners[0].tls_cert: tls_key needs it"),
         ("[[listeners]]\nproxy = ['10.0.0.0/33']", "listeners[0].proxy[0]: '10.0.0.0/33' does not appear"),
-        ("[[listeners]]\nauth = 'optional'", "listeners[0].auth: only 'none' works in this version"),
         ("[[policies]]\ndomain = 'a.example'", "policies[0].connections: the rule sets nothing"),
         ("[pools.Bulk]", "pools.Bulk: a pool's name has lower-case letters, digits and -, at most 32"),
         ("[pools.-bulk]", "pools.-bulk: a pool's name has"),

@@ -7,8 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from users_support import user
+
+from common.users.user import User
 
 DIALOGS = sorted((Path(__file__).parents[2] / "dialogs").glob("*.smtp"))
+
+
+def _user(name: str, *senders: str) -> User:
+    return user(name, senders=senders)
 
 
 @pytest.mark.parametrize("file", DIALOGS, ids=lambda file: file.stem)
@@ -16,7 +23,8 @@ async def test_dialog(file: Path, start_ingress: Callable[..., Any], certificate
     lines = file.read_text().splitlines()
     keys = [line.removeprefix("listener: ") for line in lines if line.startswith("listener: ")]
     with_tls = certificate if any(key.startswith("tls") for key in keys) else {}
-    ingress = await start_ingress(**tomllib.loads("\n".join(keys)), **with_tls)
+    users = [_user(*line.split()[1:]) for line in lines if line.startswith("user: ")]
+    ingress = await start_ingress(users=users, **tomllib.loads("\n".join(keys)), **with_tls)
     client = await ingress.connect()
     queued = []
     for number, line in enumerate(lines, 1):
@@ -37,5 +45,5 @@ async def test_dialog(file: Path, start_ingress: Callable[..., Any], certificate
             case "que":
                 queued.append(line.removeprefix("queued: "))
             case _:
-                assert not line or line.startswith(("#", "listener: ")), f"{where}: not understood"
+                assert not line or line.startswith(("#", "listener: ", "user: ")), f"{where}: not understood"
     assert [f"{one.row.sender} -> {' '.join(one.row.recipients)}" for one in ingress.queued] == queued
