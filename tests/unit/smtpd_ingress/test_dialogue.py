@@ -1,7 +1,10 @@
 """The state machine by itself; whole conversations are in tests/dialogs."""
 
+from random import Random
+
 import pytest
 import structlog
+from dialogue_support import Driven, context
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,8 +14,10 @@ from common.entry import Entry
 from common.event import Event
 from smtpd_ingress.context import Context
 from smtpd_ingress.dialogue import Dialogue
+from smtpd_ingress.message import most_read
 from smtpd_ingress.rejection import Rejection
 from smtpd_ingress.session import MAX_ERRORS
+from tests.fuzz.grammar import session
 
 
 async def submit(entries: list[Entry], content: bytes, row: Event) -> None:
@@ -36,6 +41,7 @@ def reply(to: Dialogue, line: bytes) -> Reply:
     return answer
 
 
+START_LINES = b"EHLO c.example\r\nMAIL FROM:<a@example.org>\r\nRCPT TO:<b@example.com>\r\n"
 START = ("EHLO c.example", "MAIL FROM:<a@example.org>")
 
 
@@ -121,3 +127,22 @@ def test_every_line_has_one_valid_answer(commands: list[tuple[str, str]]) -> Non
 @given(st.binary(max_size=100))
 def test_any_bytes_are_answered(line: bytes) -> None:
     assert reply(dialogue(), line.replace(b"\n", b"") + b"\n").code >= 200
+
+
+@given(st.integers(0, 2**32), st.integers(1, 60))
+def test_pieces_make_no_difference(seed: int, size: int) -> None:
+    stream = session(Random(seed))
+    whole, pieces = Driven(), Driven()
+    said = pieces.say(stream, size)
+    assert [reply[:2] for reply in said] == [reply[:2] for reply in whole.say(stream)]
+    assert [recipients for recipients, _ in pieces.messages] == [recipients for recipients, _ in whole.messages]
+
+
+def test_a_client_that_goes_on_for_ever_is_sent_away() -> None:
+    driven = Driven(of=context(Listener(max_message=1000)))
+    driven.say(START_LINES + b"DATA\r\n")
+    replies = driven.say(b"x" * (most_read(1000) - 1))
+    assert replies == []
+    [reply] = driven.say(b"xx")
+    assert (reply.code, reply.close) == (552, True)
+    assert driven.dialogue.message is None
