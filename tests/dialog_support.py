@@ -83,6 +83,8 @@ class Dialog(NamedTuple):
                 case "C* ":
                     times, _, text = text.partition(" ")
                     client.write((text.encode() + b"\r\n") * int(times))
+                case "S: " if codes and text[3:4] == "-":
+                    pass  # the last line of the reply has its code too
                 case "S: " | "S* ":
                     one = line[1] == ":" and not codes
                     reply = await client.line() if one else (await client.reply()).rpartition("\n")[2]
