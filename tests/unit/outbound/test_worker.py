@@ -30,7 +30,7 @@ from common.policies.policies import Policies
 from common.queue import consumers, listing, streams, take
 from common.queue.room import ReportRoom
 from common.queue.strikes import LIMIT, Strikes
-from outbound import lobby
+from outbound import aside, lobby
 from outbound import park as park_module
 from outbound import worker as worker_module
 from outbound.failure import DeliveryFailure, permanent, temporary
@@ -109,6 +109,8 @@ class World:
         self.failure: Exception | None = None
         self.mute: set[str] = set()
         """Domains for which DNS never answers."""
+        self.dead: set[str] = set()
+        """Domains that do not exist."""
         self.asked = 0
         self.sites = SiteByKey(self)
         self.on_free: Callable[[Site], None] = lambda _: None
@@ -119,6 +121,8 @@ class World:
         await (asyncio.Event() if domain in self.mute else found).wait()
         if failure:
             raise failure
+        if domain in self.dead:
+            raise permanent("5.1.2", f"no such domain: {domain}", phase="dns", reason="dns")
         return Route(domain, (), 25)
 
     def get(self, key: str, _limits: tuple[Limit, ...], _source: str) -> Site:
@@ -389,6 +393,29 @@ async def test_domains_that_dns_does_not_answer_for_fill_the_lobby_and_stop_nobo
         working.world.sites[domain].gate.set()
         await submit(broker, make_entry(f"x@{domain}"))
     await until(lambda: all(working.world.sites[domain].asked for domain in others))
+
+
+@pytest.mark.parametrize("expires", [1.0, 4e9])
+async def test_who_leads_nowhere_waits_aside_and_stops_nobody(
+    broker: Broker, working: Working, monkeypatch: pytest.MonkeyPatch, expires: float
+) -> None:
+    monkeypatch.setattr(worker_module, "MAX_HANDLED", 5)
+    monkeypatch.setattr(aside, "AT_A_TIME", 0)
+    working.world.dead.update(SLOW)
+    for domain in SLOW:
+        await submit(broker, make_entry(f"r@{domain}", sender="", expires=expires))
+    await until(lambda: len(working.worker.aside) == 12)
+    assert working.worker.levels() == {"active": 0, "parked": 12, "buffered": 0}
+    other = working.world.sites["b.example"]
+    await submit(broker, make_entry("x@b.example"))
+    await until(lambda: other.asked)
+    assert [kind for kind in await rows(broker) if kind != "accepted"] == []
+    monkeypatch.setattr(aside, "AT_A_TIME", 2)
+    other.gate.set()
+    await until(lambda: finished(broker))
+    assert Counter(await rows(broker)) == {
+        "accepted": 13, "delivered": 1, "expired" if expires == 1.0 else "bounced": 12,
+    }  # fmt: skip
 
 
 async def test_priority_goes_first_in_the_park(broker: Broker, working: Working) -> None:
