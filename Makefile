@@ -53,8 +53,8 @@ limits: $(STAMP)  ## limits over four workers by the sink's clock, and their own
 	$(VENV)/bin/python -m pytest -s --timeout 900 tests/scenario/test_limits.py tests/scenario/test_limits_provider.py \
 		tests/fault/test_limits_owner_killed.py tests/unit/common/limits
 
-slow: $(STAMP)    ## 100,000 mails to a slow domain in front of 10,000 to others, then to dead ones (10 minutes)
-	SLOW_MAILS=100000 DEAD_FACTOR=17 $(VENV)/bin/python -m pytest -s tests/scenario/test_slow_domain.py \
+slow: $(STAMP)    ## 100,000 mails to a slow domain in front of 10,000 to others, then to dead ones (15 minutes)
+	SLOW_MAILS=100000 DEAD_FACTOR=17 DEAD_OTHERS=10000 $(VENV)/bin/python -m pytest -s tests/scenario/test_slow_domain.py \
 		tests/scenario/test_dead_domains.py
 
 bench: $(STAMP)   ## the whole path beside Debian's Postfix with and without OpenDKIM (10 minutes; ARGS=--help)

@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 from common.queue.taken import Taken
 
-#: How many end at a time, and how many wait at most.
-AT_A_TIME, MAX_ASIDE = 4, 6000
-#: With so many that wait, as many end at a time: soon nobody would get past them.
-CROWD, MANY = 5000, 200
+#: How many end at a time; with a crowd that waits many, for soon nobody would get past.
+FEW, MANY, CROWD = 1, 200, 5000
+#: Entries that wait at most, and the bytes of content that stay with them; the others' is let go of.
+MAX_ASIDE, MAX_ASIDE_BYTES = 6000, 32 * 2**20
 
 
 class Aside:
@@ -21,6 +21,7 @@ class Aside:
         self._shed, self._go = shed, go
         self._ending: set[Taken] = set()
         self._waiting: deque[Taken] = deque()
+        self._bytes = 0
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -34,10 +35,12 @@ class Aside:
         return list(self._waiting)
 
     def enter(self, taken: Taken) -> bool:
-        """Whether it is its turn to end; if not, it waits without content, and comes again."""
+        """Whether it is its turn to end; if not, it waits, and comes again."""
         if taken not in self._ending:
             if len(self._ending) >= self._places:
-                self._shed(taken)
+                if self._bytes + taken.inline_size > MAX_ASIDE_BYTES:
+                    self._shed(taken)
+                self._bytes += taken.inline_size
                 self._waiting.append(taken)
                 return False
             self._ending.add(taken)
@@ -48,6 +51,7 @@ class Aside:
         self._ending.discard(taken)
         while self._waiting and len(self._ending) < self._places:
             following = self._waiting.popleft()
+            self._bytes -= following.inline_size
             if not following.dropped:
                 self._ending.add(following)
                 self._go(following)
@@ -55,7 +59,8 @@ class Aside:
     def clear(self) -> None:
         """Let nobody wait any more: what has not begun is for other workers."""
         self._waiting.clear()
+        self._bytes = 0
 
     @property
     def _places(self) -> int:
-        return AT_A_TIME if len(self._waiting) < CROWD else MANY
+        return FEW if len(self._waiting) < CROWD else MANY

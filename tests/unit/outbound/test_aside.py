@@ -20,12 +20,16 @@ class Line:
     def __init__(self) -> None:
         self.shed: list[Taken] = []
         self.gone: list[Taken] = []
-        self.aside = Aside(self.shed.append, self.gone.append)
+        self.aside = Aside(self._shed, self.gone.append)
+
+    def _shed(self, taken: Taken) -> None:
+        taken.entry = taken.entry.but(content=None)
+        self.shed.append(taken)
 
 
 @pytest.fixture
 def line(monkeypatch: pytest.MonkeyPatch) -> Line:
-    monkeypatch.setattr(aside, "AT_A_TIME", 2)
+    monkeypatch.setattr(aside, "FEW", 2)
     monkeypatch.setattr(aside, "CROWD", 6)
     monkeypatch.setattr(aside, "MAX_ASIDE", 8)
     return Line()
@@ -34,7 +38,7 @@ def line(monkeypatch: pytest.MonkeyPatch) -> Line:
 def test_few_end_at_a_time_in_their_order(line: Line) -> None:
     ones = [taken(i) for i in range(5)]
     assert [line.aside.enter(one) for one in ones] == [True, True, False, False, False]
-    assert line.shed == line.aside.waiting() == ones[2:]
+    assert line.aside.waiting() == ones[2:]
     line.aside.leave(ones[0])
     line.aside.leave(ones[0])
     assert line.gone == ones[2:3]
@@ -62,6 +66,20 @@ def test_a_crowd_ends_together(line: Line) -> None:
     assert line.aside.enter(taken(8))  # six wait by now
     line.aside.leave(ones[0])
     assert line.gone == ones[2:3]
+
+
+def test_content_stays_up_to_a_bound(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    *ones, more = (taken(i) for i in range(6))
+    for one in (*ones, more):
+        one.entry = one.entry.but(content=b"12345678")
+    monkeypatch.setattr(aside, "MAX_ASIDE_BYTES", 20)
+    for one in ones:
+        line.aside.enter(one)
+    assert line.shed == ones[4:]
+    line.aside.leave(ones[0])
+    line.aside.enter(more)
+    assert line.shed == [ones[4]]
+    assert more in line.aside.waiting()
 
 
 def test_what_waits_is_let_go_of(line: Line) -> None:

@@ -400,7 +400,7 @@ async def test_who_leads_nowhere_waits_aside_and_stops_nobody(
     broker: Broker, working: Working, monkeypatch: pytest.MonkeyPatch, expires: float
 ) -> None:
     monkeypatch.setattr(worker_module, "MAX_HANDLED", 5)
-    monkeypatch.setattr(aside, "AT_A_TIME", 0)
+    monkeypatch.setattr(aside, "FEW", 0)
     working.world.dead.update(SLOW)
     for domain in SLOW:
         await submit(broker, make_entry(f"r@{domain}", sender="", expires=expires))
@@ -410,7 +410,7 @@ async def test_who_leads_nowhere_waits_aside_and_stops_nobody(
     await submit(broker, make_entry("x@b.example"))
     await until(lambda: other.asked)
     assert [kind for kind in await rows(broker) if kind != "accepted"] == []
-    monkeypatch.setattr(aside, "AT_A_TIME", 2)
+    monkeypatch.setattr(aside, "FEW", 2)
     other.gate.set()
     await until(lambda: finished(broker))
     assert Counter(await rows(broker)) == {
