@@ -210,7 +210,7 @@ class Delivery(Section):
     retry_jitter: float = Field(0.1, ge=0, lt=1, description="part of the delay that is random")
     max_attempts: int = Field(0, ge=0, description="0 tries until expiry")
     tls: Literal["none", "opportunistic", "required"] = Field(
-        "opportunistic", description="required: mail waits for a host that offers STARTTLS; nothing is verified"
+        "opportunistic", description="required: mail waits for a host that offers STARTTLS; who it is is not verified"
     )
     tls_ca: str = Field("", description='"" is the system\'s; nothing else in this version')
 
