@@ -15,6 +15,7 @@ from common.queue.finish import Finisher
 from common.queue.strikes import PoisonError, Strikes
 from common.queue.take import GoneError, Taker
 from common.queue.taken import Taken
+from common.waits import wait
 from outbound.aside import Aside
 from outbound.budget import Budget
 from outbound.ending import Endings
@@ -79,8 +80,7 @@ class Worker:
                 self._room.clear()
                 if crowded:
                     self.taker.crowded()
-                with contextlib.suppress(TimeoutError):  # entries that are dropped make room without a word
-                    await asyncio.wait_for(self._room.wait(), 1)
+                await wait(self._room, 1)  # entries that are dropped make room without a word
             taken = await self.taker.take()
             if order := self.orders.over(taken):
                 await self.orders.leave(taken, order)

@@ -20,6 +20,7 @@ from common.queue import leases
 from common.queue.consumers import ALL_OUT, MOST_OUT, Consumer, Consumers, Key
 from common.queue.streams import LEASE
 from common.subjects import BANDS, GROUPS
+from common.waits import wait
 
 log = structlog.get_logger()
 
@@ -114,10 +115,7 @@ class Lanes:
             except BrokerFailure as error:
                 ensured_at = 0.0  # some may have been ensured and some not
                 log.debug("lanes: %s", error)
-            try:
-                await asyncio.wait_for(self._wake.wait(), leases.RENEW if ensured_at else 0.2)
-            except TimeoutError:
-                continue
+            await wait(self._wake, leases.RENEW if ensured_at else 0.2)
 
     async def _on_lease(self, message: Msg) -> None:
         """Who comes anew need not wait until we have looked."""

@@ -11,7 +11,16 @@ import time
 from pathlib import Path
 
 import pytest
-from limits_support import arrived, domains_in_all_lanes, host, longest_gap, max_sum, most_within, owner_pid, worker_pids
+from limits_support import (
+    arrived,
+    domains_in_all_lanes,
+    host,
+    longest_gap,
+    max_sum,
+    most_within,
+    owner_pid,
+    worker_pids,
+)
 from scenario_support import SENDER, ids
 from support import until
 
