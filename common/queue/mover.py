@@ -6,7 +6,6 @@ stretch, which whoever comes after a crash repeats (``common.queue.carrier``).
 """
 
 import asyncio
-import contextlib
 import time
 from collections import defaultdict
 
@@ -23,6 +22,7 @@ from common.queue.moving import order_of, readable
 from common.queue.pages import Pages
 from common.queue.progress import Found, Stretch, delivery_of
 from common.subjects import HELD, READY, SCHEDULED, Kind
+from common.waits import wait
 
 log = structlog.get_logger()
 
@@ -65,9 +65,7 @@ class Mover:
                     await self._look()
                 except BrokerFailure as error:
                     log.debug("mover: %s", error)
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(EVERY):  # wait_for may swallow being cancelled (Python 3.11)
-                        await self._wake.wait()
+                await wait(self._wake, EVERY)
         finally:
             self._reader.forget()
             for task in self._tasks.values():
