@@ -17,16 +17,18 @@ from common.broker import Broker, BrokerError, BrokerFailure, Stored
 from common.controls import confirm, store
 from common.controls.control import Action, Control
 from common.controls.watch import MET
-from common.queue import pools, progress
-from common.queue.carrier import Carrier, Job, Report
+from common.queue import carrier, pools, progress
+from common.queue.behind import Behind
+from common.queue.carrier import Carrier, Job, Page, Report
 from common.queue.moving import order_of, readable
 from common.queue.pages import Pages
 from common.queue.progress import Found, Stretch, delivery_of
-from common.subjects import HELD, READY, SCHEDULED, Kind
+from common.subjects import HELD, READY, SCHEDULED, Kind, campaign_in
 
 log = structlog.get_logger()
 
-#: Pages that are removed from the queue by one purge, which costs nats-server a look at every subject of the filter.
+#: Reads of a stretch: what they find is removed from the queue by one purge, which costs nats-server a look at every
+#: subject of the filter.
 PAGES = 10
 #: Seconds between looks.
 EVERY = 1.0
@@ -44,6 +46,8 @@ class Mover:
         self._swept: set[str] = set()
         self._places: dict[str, dict[tuple[str, Kind], int]] = defaultdict(dict)
         """Where the sweeps of an order begin: what comes later lies behind it."""
+        self._kept: dict[str, dict[tuple[str, Kind], set[str]]] = defaultdict(lambda: defaultdict(set))
+        """Campaigns of what the sweeps of an order left behind, from the first message of the stream on."""
         self._told: dict[str, set[str]] = defaultdict(set)
         """Deliveries that were told of while they were scheduled, and may fire before they are moved."""
         self._wake = asyncio.Event()
@@ -58,6 +62,7 @@ class Mover:
         """Move for ever."""
         self._swept.clear()
         self._places.clear()
+        self._kept.clear()
         try:
             while True:
                 self._wake.clear()
@@ -129,7 +134,7 @@ class Mover:
             return
         if job.skipped:
             self._swept.discard(job.order.id)
-            self._places.pop(job.order.id, None)
+            self._from_the_first(job.order)
         elif not job.progress.done:
             await self._carrier.store(progress.told(job.order, job.order.action, job.order.by, job.progress.moved))
             job.progress.done = True
@@ -142,13 +147,13 @@ class Mover:
         """Let workers go on, then bring back what the order holds. Until no page is half moved they wait."""
         if not job.order.released:
             job.order = await store.write(self.broker, job.order.but(released=True))
-            self._places.pop(job.order.id, None)
+            self._from_the_first(job.order)
         job.busy = (await confirm.wait(self.broker, job.order.revision)).busy
         await self._repeat(job)
         while await self._sweep(job, [HELD]):
             pass
         if job.skipped:
-            self._places.pop(job.order.id, None)
+            self._from_the_first(job.order)
             return  # a copy of what was on its way: its worker takes it away
         by = job.order.ended_by or job.order.by
         await self._carrier.store(progress.told(job.order, "resume", by, job.progress.returned))
@@ -156,8 +161,13 @@ class Mover:
         job.progress.over = True
         await self._carrier.save(job)
         await store.remove(self.broker, job.order)
-        for known in (self._places, self._told):
-            known.pop(job.order.id, None)
+        self._from_the_first(job.order)
+        self._told.pop(job.order.id, None)
+
+    def _from_the_first(self, order: Control) -> None:
+        """The next sweep begins with the first message of the stream."""
+        self._places.pop(order.id, None)
+        self._kept.pop(order.id, None)
 
     # --- page by page ---
 
@@ -179,45 +189,78 @@ class Mover:
 
     async def _stretch(self, job: Job, stretch: Stretch) -> int:
         """Move some pages, then remove them at one go; where the next begins, 0 after the last."""
-        most = PAGES if job.removes(stretch.kind) and job.purges(stretch.kind) else 1
         first = stretch.first
         async with self._one:  # orders that are about the same mail come one after the other
             job.progress.stretch = stretch
-            for _ in range(most):
-                first = await self._page(job, stretch, first)
-                if not (first and self._goes_on(job)):
-                    break
+            job.gone.kept = self._kept[job.order.id][stretch.pool, stretch.kind]
+            async with Behind() as behind:
+                for _ in range(PAGES):
+                    first = await self._read(job, stretch, first, behind)
+                    if not (first and self._goes_on(job)):
+                        break
             await self._carrier.clear(job, stretch)
         return first
+
+    async def _read(self, job: Job, stretch: Stretch, first: int, behind: Behind) -> int:
+        """Tell of what is found, and move it while more is told of; where the next begins, 0 after the last."""
+        filter_ = job.order.match.filter(stretch.kind, stretch.pool)
+        read = await self._reader.read(stretch.pool, filter_, first)
+        if not read:
+            return 0
+        last = read[-1].sequence
+        job.progress.left = read[-1].following
+        if job.progress.left:
+            self._reader.read_ahead(stretch.pool, filter_, last + 1)
+        for i in range(0, len(read), carrier.ROWS):
+            some = read[i : i + carrier.ROWS]
+            found = self._found(job, some)
+            self._keep(job, stretch, some, found)
+            for page in self._carrier.pages(job, stretch, found):
+                await self._carrier.tell(job, stretch, page)
+                await behind.begin(self._move(job, stretch, page))
+        return last + 1
 
     async def _repeat(self, job: Job) -> None:
         """The stretch at which somebody died."""
         if stretch := job.progress.stretch:
             first = stretch.first
             async with self._one:
-                for last, _ in stretch.pages:
-                    await self._page(job, stretch, first, last)
+                for last, _, first_row in stretch.pages:
+                    found = await self._again(job, stretch, first, last)
+                    for page in self._carrier.pages(job, stretch, found, first_row):
+                        await self._carrier.tell(job, stretch, page, again=True)
+                        await self._move(job, stretch, page)
                     first = last + 1
+                job.gone.kept = None
                 await self._carrier.clear(job, stretch)
 
-    async def _page(self, job: Job, stretch: Stretch, first: int, last: int = 0) -> int:
-        """Move what a page has, one that ended at ``last`` before a crash; where the next begins, 0 after the last."""
-        pool, again = stretch.pool, bool(last)
-        filter_ = job.order.match.filter(stretch.kind, pool)
-        while page := await self._reader.read(pool, filter_, first):
-            last = last or page[-1].sequence
-            job.progress.left = page[-1].following
-            if job.progress.left:
-                self._reader.read_ahead(pool, filter_, last + 1)
-            if not (found := self._found(job, [stored for stored in page if stored.sequence <= last])):
-                break
+    async def _move(self, job: Job, stretch: Stretch, page: Page) -> None:
+        """A page that was told of; what has gone from it meanwhile is left out."""
+        first, last = page.found[0].stored.sequence, page.last
+        while True:
             try:
-                await self._carrier.move(job, stretch, first, last, found, again=again)
-                break
+                return await self._carrier.move(job, stretch, page)
             except BrokerError as error:
                 if error.code not in BrokerError.WRONG_SEQUENCE:
-                    raise  # else one of them has gone meanwhile
-        return last + 1 if page else 0
+                    raise
+            there = {one.stored.sequence for one in await self._again(job, stretch, first, last)}
+            if not there:
+                return None
+            page = page.only(there)
+
+    async def _again(self, job: Job, stretch: Stretch, first: int, last: int) -> list[Found]:
+        """What is there of a page."""
+        filter_ = job.order.match.filter(stretch.kind, stretch.pool)
+        read = await self._reader.fetch(stretch.pool, filter_, first)
+        return self._found(job, [stored for stored in read if stored.sequence <= last])
+
+    def _keep(self, job: Job, stretch: Stretch, read: list[Stored], found: list[Found]) -> None:
+        """Note what is left behind, where that decides how to remove."""
+        if job.removes(stretch):
+            taken = {one.stored.sequence for one in found if job.takes(stretch, one.delivery)}
+            if len(taken) < len(read):
+                left = {campaign_in(stored.subject) for stored in read if stored.sequence not in taken}
+                self._kept[job.order.id][stretch.pool, stretch.kind] |= left
 
     def _found(self, job: Job, page: list[Stored]) -> list[Found]:
         match = job.order.match
