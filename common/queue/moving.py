@@ -10,7 +10,7 @@ from datetime import datetime
 from common.broker import Broker, Message, Stored
 from common.controls.control import Control
 from common.entry import Entry, UnreadableError
-from common.queue.finish import HOLD_REASON, NEVER
+from common.queue.hold import hold_headers, one_line
 from common.queue.schedule import due, schedule_headers
 from common.subjects import HELD, READY, SCHEDULED, as_kind
 
@@ -41,9 +41,7 @@ def to_held(stored: Stored, entry: Entry | None, order: Control, reason: str) ->
     """
     since = max(order.since, entry.waits_since) if entry else order.since
     headers = {
-        "Nats-Schedule": f"@at {NEVER}",
-        "Nats-Schedule-Target": as_kind(READY, stored.subject),
-        HOLD_REASON: reason,
+        **hold_headers(stored.subject, reason),
         ORDER: order.id,
         PAUSED: stored.headers.get(PAUSED) or f"{since:.3f}",
     }
@@ -54,7 +52,7 @@ def to_held(stored: Stored, entry: Entry | None, order: Control, reason: str) ->
 
 def hold_reason(order: Control) -> str:
     """What an order's held entries say of themselves."""
-    return " ".join(str(order).split())[:500].encode("ascii", "replace").decode()
+    return one_line(str(order))
 
 
 def back(stored: Stored, now: float) -> Message:
