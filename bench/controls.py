@@ -89,17 +89,22 @@ async def fill(broker: Broker, count: int, size: int, tags: tuple[str, ...] = WR
     sender, domain = (SENDER, SLOW) if tags == WRONG else (f"other@{FAST}", f"other.{SLOW}")
     started, text = time.monotonic(), base64.encodebytes(os.urandom(size * 3 // 4))
     stored = content.store(make_message(0, sender=SENDER) + text)
-    for first in range(0, count, BATCH):
-        now, batch = time.time(), []
-        for number in range(first, min(first + BATCH, count)):
-            entry = Entry(
-                submission=new_id(), number=1, sender=sender, recipient=f"r{number}@{domain}", domain=domain,
-                accepted=now, expires=now + 86400, size=size, content=stored, tags=tags,
-                message_id=f"<{number}@x.test>", interface="relay", client_address="127.0.0.1",
-                headers={"x-job": tags[0]},
-            )  # fmt: skip
-            batch.append(with_id(entry_subject("q", entry), entry.pack(), entry.id))
-        await broker.store(batch)
+
+    async def put(numbers: range) -> None:
+        for first in numbers[::BATCH]:
+            now, batch = time.time(), []
+            for number in range(first, min(first + BATCH, numbers.stop)):
+                entry = Entry(
+                    submission=new_id(), number=1, sender=sender, recipient=f"r{number}@{domain}", domain=domain,
+                    accepted=now, expires=now + 86400, size=size, content=stored, tags=tags,
+                    message_id=f"<{number}@x.test>", interface="relay", client_address="127.0.0.1",
+                    headers={"x-job": tags[0]},
+                )  # fmt: skip
+                batch.append(with_id(entry_subject("q", entry), entry.pack(), entry.id))
+            await broker.store(batch)
+
+    # one makes a batch while the broker stores the other's
+    await asyncio.gather(put(range(count // 2)), put(range(count // 2, count)))
     took = time.monotonic() - started
     print(f"filled: {count} of {len(stored)} bytes in {took:.1f} s", flush=True)
 

@@ -99,18 +99,28 @@ class Carrier:
         self.pauses: Callable[[], Iterable[Control]] = tuple
         """The pauses that are in force."""
 
-    def pages(self, job: Job, stretch: Stretch, found: list[Found], first_row: str | None = None) -> Iterator[Page]:
-        """Entries in as many pages as they need; a page that was begun before a crash, by its first row, is one."""
+    def pages(self, job: Job, stretch: Stretch, found: list[Found]) -> Iterator[Page]:
+        """Entries in as many pages as they need."""
         if not found:
             return
-        page = self._page_of(job, stretch, found, first_row or "") if len(found) <= ROWS or first_row else None
-        if page and (not page.rows or len(page.rows.body) <= ROWS_BYTES or len(found) == 1 or first_row):
-            job.skipped = job.skipped or len(page.ours) < len(found)
+        page = self.page(job, stretch, found) if len(found) <= ROWS else None
+        if page and (not page.rows or len(page.rows.body) <= ROWS_BYTES or len(found) == 1):
             yield page
             return
         middle = len(found) // 2
         yield from self.pages(job, stretch, found[:middle])
         yield from self.pages(job, stretch, found[middle:])
+
+    def page(self, job: Job, stretch: Stretch, found: list[Found], first_row: str | None = None) -> Page:
+        """One page; ``first_row``: it was begun before a crash, and told of, or not, under this id."""
+        ours = [one for one in found if one.delivery not in job.busy]
+        job.skipped = job.skipped or len(ours) < len(found)
+        others = Controls(self.pauses() if job.order.released else ())
+        news = [one for one in ours if one.delivery not in job.told and not (one.entry and others.match(one.entry))]
+        if not news or first_row == "":
+            return Page(found, ours, [], others, None)
+        columns = progress.rows(job.order, stretch.pool, news, first_row or "")
+        return Page(found, ours, news, others, columns_message(stretch.pool, columns))
 
     async def tell(self, job: Job, stretch: Stretch, page: Page, *, again: bool = False) -> None:
         """Tell of a page; ``again``: it was begun before a crash. Raises what the broker raises."""
@@ -150,13 +160,6 @@ class Carrier:
         await self.save(job)
 
     # --- how ---
-
-    def _page_of(self, job: Job, stretch: Stretch, found: list[Found], first_row: str) -> Page:
-        ours = [one for one in found if one.delivery not in job.busy]
-        others = Controls(self.pauses() if job.order.released else ())
-        news = [one for one in ours if one.delivery not in job.told and not (one.entry and others.match(one.entry))]
-        columns = progress.rows(job.order, stretch.pool, news, first_row) if news else None
-        return Page(found, ours, news, others, columns_message(stretch.pool, columns) if columns else None)
 
     async def _tell(self, page: Page) -> None:
         if page.rows:

@@ -181,7 +181,7 @@ class Mover:
                 first = places.get((pool, kind), 1)
                 while first and self._goes_on(job):
                     places[pool, kind] = first
-                    first = await self._stretch(job, Stretch(pool, kind, first))
+                    first = await self._stretch(job, Stretch(pool, kind, first, busy=sorted(job.busy)))
         return job.progress.moved + job.progress.returned - before
 
     def _goes_on(self, job: Job) -> bool:
@@ -223,16 +223,18 @@ class Mover:
     async def _repeat(self, job: Job) -> None:
         """The stretch at which somebody died."""
         if stretch := job.progress.stretch:
-            first = stretch.first
+            first, busy = stretch.first, job.busy
             async with self._one:
+                job.busy = busy | set(stretch.busy)
                 for last, _, first_row in stretch.pages:
-                    found = await self._again(job, stretch, first, last)
-                    for page in self._carrier.pages(job, stretch, found, first_row):
+                    if found := await self._again(job, stretch, first, last):
+                        page = self._carrier.page(job, stretch, found, first_row)
                         await self._carrier.tell(job, stretch, page, again=True)
                         await self._move(job, stretch, page)
                     first = last + 1
                 job.gone.kept = None
                 await self._carrier.clear(job, stretch)
+            job.busy = busy
 
     async def _move(self, job: Job, stretch: Stretch, page: Page) -> None:
         """A page that was told of; what has gone from it meanwhile is left out."""

@@ -28,6 +28,8 @@ class Stretch:
     """Sequence of the first entry."""
     pages: list[tuple[int, int, str]] = field(default_factory=list)
     """Last sequence of each page, how many deliveries are told of, and the id of the first of their rows."""
+    busy: list[str] = field(default_factory=list)
+    """Deliveries that are not told of: they were on their way when it began."""
 
 
 @dataclass(slots=True)
