@@ -27,9 +27,9 @@ from common.subjects import HELD, READY, SCHEDULED, Kind, campaign_in
 
 log = structlog.get_logger()
 
-#: Reads of a stretch: what they find is removed from the queue by one purge, which costs nats-server a look at every
-#: subject of the filter.
-PAGES = 10
+#: Reads of a stretch, a gigabyte of copies at most: what they find is removed from the queue by one purge, for which
+#: nats-server reads all that is on the filter, also what lies behind.
+READS = 30
 #: Seconds between looks.
 EVERY = 1.0
 
@@ -194,7 +194,7 @@ class Mover:
             job.progress.stretch = stretch
             job.gone.kept = self._kept[job.order.id][stretch.pool, stretch.kind]
             async with Behind() as behind:
-                for _ in range(PAGES):
+                for _ in range(READS):
                     first = await self._read(job, stretch, first, behind)
                     if not (first and self._goes_on(job)):
                         break

@@ -47,7 +47,7 @@ async def entries(broker: Broker) -> dict[str, listing.Listed]:
 @pytest.fixture(autouse=True)
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pages, "STEP", 4)
-    monkeypatch.setattr(mover, "PAGES", 2)
+    monkeypatch.setattr(mover, "READS", 2)
 
 
 async def test_paused_and_resumed(broker: Broker) -> None:
