@@ -15,7 +15,7 @@ from common.controls.control import Match
 from common.entry import Entry
 from common.event import unpack
 from common.ids import new_id, token
-from common.queue import carrier, listing, mover, pages, progress, removing, streams
+from common.queue import carrier, listing, pages, progress, removing, streams, stretches
 from common.queue import moving as moving_module
 from common.queue.carrier import Carrier
 from common.queue.finish import Finisher
@@ -47,7 +47,7 @@ async def entries(broker: Broker) -> dict[str, listing.Listed]:
 @pytest.fixture(autouse=True)
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pages, "STEP", 4)
-    monkeypatch.setattr(mover, "READS", 2)
+    monkeypatch.setattr(stretches, "READS", 2)
 
 
 async def test_paused_and_resumed(broker: Broker) -> None:
