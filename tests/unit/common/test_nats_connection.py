@@ -1,9 +1,13 @@
-"""Our reading and writing of headers stands for nats-py's own."""
+"""What we do otherwise than nats-py's own client."""
+
+import asyncio
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from nats.aio.client import NATS_HDR_LINE, Client
+from nats.aio.transport import TcpTransport
+from nats.errors import NoServersError
 from nats.protocol.command import hpub_cmd
 
 from common.nats_connection import _Client, frame
@@ -28,3 +32,19 @@ def test_a_frame_is_what_nats_py_sends(headers: dict[str, str], body: bytes) -> 
 def test_a_frame_has_no_line_break_in_a_header(value: str) -> None:
     with pytest.raises(ValueError, match="line break"):
         frame("a.b", b"", {"Name": value})
+
+
+async def test_the_connection_of_a_failed_handshake_is_closed_before_the_next_try() -> None:
+    async def wait(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(wait, "127.0.0.1", 0) as server:
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        client = _Client()
+        client._transport = TcpTransport()
+        client._transport._io_reader, client._transport._io_writer = reader, writer
+        with pytest.raises(NoServersError):
+            await client._select_next_server()
+        assert writer.is_closing()
+        await writer.wait_closed()
