@@ -81,6 +81,11 @@ class Page:
         return replace(self, found=found, ours=ours, news=news)
 
     @property
+    def first(self) -> int:
+        """The sequence of its first entry."""
+        return self.found[0].stored.sequence
+
+    @property
     def last(self) -> int:
         """The sequence of its last entry."""
         return self.found[-1].stored.sequence
@@ -125,7 +130,7 @@ class Carrier:
     async def tell(self, job: Job, stretch: Stretch, page: Page, *, again: bool = False) -> None:
         """Tell of a page; ``again``: it was begun before a crash. Raises what the broker raises."""
         if not again:
-            stretch.pages.append((page.last, len(page.news), page.first_row))
+            stretch.pages.append((page.first, page.last, len(page.news), page.first_row))
             await self.save(job)
         await self._tell(page)
         if stretch.kind == SCHEDULED:
@@ -152,7 +157,7 @@ class Carrier:
         job.contents, job.progress.stretch = set(), None
         if not stretch.pages:
             return
-        count = sum(told for _, told, _ in stretch.pages)
+        count = sum(told for _, _, told, _ in stretch.pages)
         if job.order.released:
             job.progress.returned += count
         else:

@@ -26,8 +26,8 @@ class Stretch:
     kind: Kind
     first: int
     """Sequence of the first entry."""
-    pages: list[tuple[int, int, str]] = field(default_factory=list)
-    """Last sequence of each page, how many deliveries are told of, and the id of the first of their rows."""
+    pages: list[tuple[int, int, int, str]] = field(default_factory=list)
+    """First and last sequence of each page, how many deliveries are told of, and the id of the first of their rows."""
     busy: list[str] = field(default_factory=list)
     """Deliveries that are not told of: they were on their way when it began."""
 

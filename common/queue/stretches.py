@@ -91,22 +91,21 @@ class Stretches:
     async def repeat(self, job: Job) -> None:
         """The stretch at which somebody died. Raises what the broker raises."""
         if stretch := job.progress.stretch:
-            first, busy = stretch.first, job.busy
+            busy = job.busy
             async with self._one:
                 job.busy = busy | set(stretch.busy)
-                for last, _, first_row in stretch.pages:
+                for first, last, _, first_row in stretch.pages:
                     if found := await self._again(job, stretch, first, last):
                         page = self._carrier.page(job, stretch, found, first_row)
                         await self._carrier.tell(job, stretch, page, again=True)
                         await self._move(job, stretch, page)
-                    first = last + 1
                 job.gone.kept = None
                 await self._carrier.clear(job, stretch)
             job.busy = busy
 
     async def _move(self, job: Job, stretch: Stretch, page: Page) -> None:
         """A page that was told of; what has gone from it meanwhile is left out."""
-        first, last = page.found[0].stored.sequence, page.last
+        first, last = page.first, page.last
         while True:
             try:
                 return await self._carrier.move(job, stretch, page)

@@ -289,6 +289,33 @@ async def test_a_page_half_moved_is_told_once(broker: Broker, monkeypatch: pytes
     assert await told(broker) == {"deferred": 4, "admin": 1}
 
 
+async def test_a_page_behind_much_that_stays_is_repeated(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The read that finds it again begins where it begins."""
+    await submit_all(broker, [make_entry(f"r{i}@d.example") for i in range(5)])
+    await submit_all(broker, campaign(2))
+    order, dead, hold = await give(broker, match=Match(tag="web")), asyncio.Event(), Carrier._hold
+    repeated = []
+
+    async def dying(self: Carrier, job: Any, found: list[Any]) -> None:
+        dead.set()
+        await asyncio.Event().wait()
+
+    async def noted(self: Carrier, job: Any, found: list[Any]) -> None:
+        repeated.append(len(found))
+        await hold(self, job, found)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Carrier, "_hold", dying)
+        async with moving(broker):
+            await asyncio.wait_for(dead.wait(), 20)
+    monkeypatch.setattr(Carrier, "_hold", noted)
+    async with moving(broker):
+        assert (await done(broker, order)).moved == 2
+    assert repeated == [2]
+    assert await kinds(broker) == ["h"] * 2 + ["q"] * 5
+    assert await told(broker) == {"deferred": 2, "admin": 1}
+
+
 async def test_a_message_of_rows_is_named_by_its_first_row(broker: Broker) -> None:
     """By that the recorder knows what it has recorded, also when it was started again."""
     await submit_all(broker, campaign(5))
