@@ -1,4 +1,4 @@
-"""xtext (RFC 3461 4): octets as SMTP parameters carry them."""
+"""xtext (RFC 3461 4): octets as SMTP parameters carry them; and what it is for addresses that are not ASCII."""
 
 import re
 
@@ -6,6 +6,7 @@ import re
 _QUOTED = re.compile(rb"[^!-*,-<>-~]")
 _XTEXT = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})*")
 _HEXCHAR = re.compile(rb"\+(..)")
+_NO_QCHAR = re.compile(r"[^!-*,-<>-\[\]-~]")
 
 
 class XtextError(ValueError):
@@ -22,3 +23,8 @@ def decode(text: str) -> bytes:
     if not _XTEXT.fullmatch(text):
         raise XtextError(f"not xtext: {text!r}")
     return _HEXCHAR.sub(lambda match: bytes.fromhex(match[1].decode()), text.encode())
+
+
+def utf8_address(text: str) -> str:
+    """An address of type ``utf-8`` in ASCII: utf-8-addr-xtext (RFC 6533 3)."""
+    return _NO_QCHAR.sub(lambda match: f"\\x{{{ord(match[0]):02X}}}", text)

@@ -15,7 +15,7 @@ from outbound.connection import Connection, Login
 from outbound.failure import DeliveryFailure
 from outbound.routing import Router
 from outbound.seat import NotNowError, Seat
-from outbound.smtp import Envelope, Extensions
+from outbound.smtp import NOTHING, Envelope, Extensions
 from outbound.sources import reach
 from outbound.ways import Way
 
@@ -39,7 +39,7 @@ class Delivered:
     """Addresses, connecting, greeting and TLS; 0 where a connection was reused."""
     time_transfer: float
     reused: bool
-    offered: Extensions = Extensions()
+    offered: Extensions = NOTHING
 
 
 @dataclass(frozen=True, slots=True)

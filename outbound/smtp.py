@@ -2,19 +2,17 @@
 
 import base64
 import re
-import time
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from common.entry import Entry
-from common.xtext import encode
+from common.xtext import encode, utf8_address
 from outbound.failure import permanent
 from outbound.reply import Reply
 
-
 _MAILMAX = re.compile("MAILMAX=([1-9][0-9]{0,5})")
 _BY_MOST = 999_999_999
-#: What a next hop is told at the least and at the most (RFC 6710); 4 is what no priority stands for.
+#: Of mail that asks for none: 0 in the terms of RFC 6710.
 _NO_PRIORITY = 4
 
 
@@ -83,8 +81,11 @@ class Extensions:
         )
 
 
-def transaction(envelope: Envelope, message: bytes, offered: Extensions) -> list[tuple[str, bytes]]:
-    """The commands before the message, each with its phase.
+NOTHING = Extensions()
+
+
+def transaction(envelope: Envelope, message: bytes, offered: Extensions, now: float) -> list[tuple[str, bytes]]:
+    """The commands before the message, each with its phase; ``now`` in seconds since 1970.
 
     Raises DeliveryFailure for a message that this server cannot take.
     """
@@ -111,7 +112,7 @@ def transaction(envelope: Envelope, message: bytes, offered: Extensions) -> list
         mail += f" MT-PRIORITY={min(9, 2 * envelope.priority - 8)}"
     if offered.deliver_by and envelope.deliver_by:
         # RFC 2852 4.1.4.1: what is left of the time; in mode N it may be over
-        left = max(-_BY_MOST, min(_BY_MOST, int(envelope.deliver_by - time.time())))
+        left = max(-_BY_MOST, min(_BY_MOST, int(envelope.deliver_by - now)))
         mail += f" BY={left};N"
     return [("mail", f"{mail}\r\n".encode()), ("rcpt", f"{rcpt}\r\n".encode()), ("data", b"DATA\r\n")]
 
@@ -139,19 +140,12 @@ def _rcpt_dsn(envelope: Envelope) -> str:
     """RFC 3461 5.2.1 c and d: the same for RCPT; who asks for reports finds our recipient in them, if no other."""
     original = envelope.orcpt
     if envelope.notify and not original:
-        original = original_recipient(envelope.recipient)
+        address = envelope.recipient  # RFC 6533 3 for what is not ASCII
+        original = f"rfc822;{encode(address.encode())}" if address.isascii() else f"utf-8;{address}"
+    if not original.isascii():
+        original = utf8_address(original)
     notify = f" NOTIFY={envelope.notify}" if envelope.notify else ""
-    return f"{notify} ORCPT={seven_bit(original)}" if original else notify
-
-
-def original_recipient(address: str) -> str:
-    """An address as ORCPT has it (RFC 3461 4.2, RFC 6533 3)."""
-    return f"rfc822;{encode(address.encode())}" if address.isascii() else f"utf-8;{seven_bit(address)}"
-
-
-def seven_bit(text: str) -> str:
-    """utf-8-addr-unitext as utf-8-addr-xtext (RFC 6533 3); ASCII stays as it is."""
-    return text if text.isascii() else _NO_QCHAR.sub(lambda match: f"\\x{{{ord(match[0]):02X}}}", text)
+    return f"{notify} ORCPT={original}" if original else notify
 
 
 def _path(address: str) -> str:

@@ -42,7 +42,7 @@ def report_on(entry: Entry, kind: Kind, message: bytes, message_id: str, now: fl
 
 
 async def find(broker: Broker, entry: Entry) -> Entry | None:
-    """The report on a delivery's end, if it lies in the queue: ready, scheduled or held. Raises what the broker raises."""
+    """The report on a delivery's end, if it lies in the queue in any state. Raises what the broker raises."""
     if not entry.sender:
         return None
     found = await broker.last(queue_stream(entry.pool), _every_kind(_bare(entry)))
