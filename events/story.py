@@ -1,6 +1,6 @@
 """What happened, asked of the database and told to people.
 
-A delivery that failed is traced with the report on it: the ids of both say that they belong together.
+A delivery is traced with the reports on it: their ids say that they belong together.
 
 ``trace`` and ``recent`` read; ``timeline``, ``line`` and ``to_json`` turn events into text.
 """
@@ -15,9 +15,9 @@ from rich.console import Group
 from rich.text import Text
 
 from common.errors import UsageError
-from common.event import Event, Status, Type
+from common.event import Event, Type
 from common.ids import DELIVERY, SUBMISSION, id_time, report_id
-from common.queue.reports import ABOUT
+from common.queue.reports import ABOUT, INTERFACE, Kind
 from common.units import format_duration, format_size
 from events.store import TIMES, NoTableError, Store
 
@@ -46,7 +46,7 @@ _STYLES = {
 def trace(store: Store, what: str, limit: int = 1000) -> list[Event]:
     """Events of a submission's id, a delivery's id or a sender's or recipient's address, oldest first.
 
-    Of more than ``limit`` the newest. Those of the reports on what failed follow.
+    Of more than ``limit`` the newest. Those of the reports on them follow.
     Raises UsageError, NotReachableError, RefusedError.
     """
     parameters: dict[str, Any] = {"limit": limit}
@@ -70,8 +70,9 @@ def trace(store: Store, what: str, limit: int = 1000) -> list[Event]:
 
 
 def _reports(store: Store, events: list[Event], limit: int) -> list[Event]:
-    """The events of the reports on deliveries that failed, but for those that are among ``events``."""
-    ids = {report_id(event.delivery) for event in events if event.status == Status.UNDELIVERABLE}
+    """The events of the reports on deliveries, but for those that are among ``events``."""
+    deliveries = {event.delivery for event in events if event.delivery and event.interface != INTERFACE}
+    ids = {report_id(delivery, kind) for delivery in deliveries for kind in Kind}
     ids -= {event.submission for event in events}
     if not ids:
         return []
