@@ -113,7 +113,7 @@ def _charset(text: bytes) -> bytes:
     try:
         text.decode()
     except UnicodeDecodeError:
-        return b"unknown-8bit"  # RFC 1428 3
+        return b"unknown-8bit"  # RFC 1428
     return b"utf-8"
 
 
