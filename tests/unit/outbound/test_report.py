@@ -329,16 +329,20 @@ hostile = st.text(st.characters(), max_size=1200) | st.sampled_from(
 
 @given(
     said=hostile, last=hostile, sender=hostile, recipient=hostile, host=hostile, code=st.text(max_size=12),
-    expired=st.booleans(), smtputf8=st.booleans(),
+    how=st.sampled_from([Type.BOUNCED, Type.EXPIRED, Type.DEFERRED, Type.DELIVERED]), smtputf8=st.booleans(),
+    asked=hostile | st.just("rfc822;a+0D+0AX: y+00@b"),
 )  # fmt: skip
-@example("x\ud800", "", "\ud800@a", "\ud800", "", "", False, True)
+@example("x\ud800", "", "\ud800@a", "\ud800", "", "", Type.BOUNCED, True, "utf-8;\ud800")
 def test_nothing_that_strangers_say_makes_a_field_or_a_line(
-    said: str, last: str, sender: str, recipient: str, host: str, code: str, expired: bool, smtputf8: bool
+    said: str, last: str, sender: str, recipient: str, host: str, code: str, how: Type, smtputf8: bool, asked: str
 ) -> None:
     sender, recipient, host = sender[:300], recipient[:300], host[:200]  # as long as paths and names may be
-    about = entry(sender=sender, recipient=recipient, last_reply=last, last_host=host, smtputf8=smtputf8)
-    row = bounced(text=said, mx_host=host, enhanced_code=code)
-    message = report.build(about, EXPIRED if expired else row, HOST, ORIGINAL)
+    about = entry(
+        sender=sender, recipient=recipient, last_reply=last, last_host=host, smtputf8=smtputf8, envid=asked[:100],
+        orcpt=asked[:500], future_release=asked[:50],
+    )  # fmt: skip
+    row = EXPIRED if how == Type.EXPIRED else bounced(type=how, text=said, mx_host=host, enhanced_code=code)
+    message = report.build(about, row, HOST, ORIGINAL, Kind.END, NOW)
     check_wire(message)
     head, *bodies = message.split(f"\r\n--{report_id(about.id)}.0".encode())
     assert re.findall(rb"^([A-Za-z-]+):", head, re.MULTILINE) == [
@@ -347,10 +351,11 @@ def test_nothing_that_strangers_say_makes_a_field_or_a_line(
     ]  # fmt: skip
     assert b"".join(bodies).isascii()
     of_message, of_recipient = status(message)
-    assert set(of_message) == {"Reporting-MTA", "X-Postjet-Delivery", "Arrival-Date"}
+    always, optional = {"Reporting-MTA", "X-Postjet-Delivery", "Arrival-Date"}, {"Original-Envelope-Id"}
+    assert always <= set(of_message) <= always | optional | {"Future-Release-Request"}
     always, optional = {"Final-Recipient", "Action", "Status"}, {"Remote-MTA", "Diagnostic-Code", "Last-Attempt-Date"}
-    assert always <= set(of_recipient) <= always | optional
-    assert re.fullmatch(r"[45]\.\d{1,3}\.\d{1,3}", of_recipient["Status"])
+    assert always <= set(of_recipient) <= always | optional | {"Original-Recipient", "Will-Retry-Until"}
+    assert re.fullmatch(r"[245]\.\d{1,3}\.\d{1,3}", of_recipient["Status"])
     assert len(parts(message)) == 3
 
 
