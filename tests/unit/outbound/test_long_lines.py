@@ -142,7 +142,16 @@ def test_only_the_part_with_the_long_line_is_encoded() -> None:
     short = checked(message)
     assert part(b"short \xff") in short
     assert attached in short
-    assert short.count(b"quoted-printable") == 1
+    assert short.count(b"quoted-printable") == short.count(b"MIME-Version") == 1
+
+
+def test_a_boundary_line_may_be_padded() -> None:
+    padded = part(b"short", b"X: y\r\n").replace(b"--b", b"--b" + b" " * 1200)
+    short = checked(HEADER + multipart(padded, part(LONG)))
+    assert all(line.strip() for line in short.split(b"\r\n") if line)  # a header begins with no blank line
+    [first, second] = email.message_from_bytes(short).get_payload()
+    assert first["X"] == "y"
+    assert second["Content-Transfer-Encoding"] == "quoted-printable"
 
 
 def test_multiparts_in_multiparts_and_messages_in_messages() -> None:
