@@ -69,9 +69,8 @@ class Reporter:
             original = None
         entry, now = taken.entry, time.time()
         message = report.build(entry, row, self._hostname, original, kind, until)
-        return report_on(
-            entry, kind, message, report.message_id(entry, self._hostname, kind), now, now + self._expire
-        )
+        identifier = report.message_id(entry, self._hostname, kind)
+        return report_on(entry, message, identifier, now, now + self._expire, kind)
 
     async def about_stopped(self, stored: Stored, entry: Entry, row: Event) -> Entry | None:
         """``about`` for an entry that no worker took, of any pool; None too where there is no room.

@@ -34,7 +34,9 @@ class Kind(StrEnum):
     """The time that BY gave is over (RFC 2852)."""
 
 
-def report_on(entry: Entry, kind: Kind, message: bytes, message_id: str, now: float, expires: float) -> Entry:
+def report_on(
+    entry: Entry, message: bytes, message_id: str, now: float, expires: float, kind: Kind = Kind.END
+) -> Entry:
     """The entry of a report on a delivery, whose sender must not be null. Times are seconds since 1970."""
     return _bare(entry, kind).but(
         accepted=now, expires=expires, size=len(message), content=store(message), message_id=message_id
