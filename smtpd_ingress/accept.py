@@ -6,31 +6,37 @@ from common import metrics
 from common.codes import LOCAL_ERROR, OK, Reply
 from common.counting import count
 from common.submit_error import SubmitError
-from smtpd_ingress.dialogue import Dialogue
 from smtpd_ingress.message import Message
+from smtpd_ingress.quota import Reservation
+from smtpd_ingress.session import Session
 
 log = structlog.get_logger()
 
 _RESULTS = {2: "accepted", 4: "deferred", 5: "rejected"}
 
 
-async def accept(dialogue: Dialogue, message: Message) -> Reply:
-    """Queue a whole message and end its transaction; gives the reply. 250 means stored."""
+async def accept(session: Session, message: Message) -> Reply:
+    """Queue a whole message; gives what became of it. 250 means stored."""
     content = message.finish()
-    reply = message.refusal or await _queue(dialogue, message, content)
-    if reply.code >= 400:
-        reply = dialogue.refuse("dot", reply)
-    dialogue.transaction = None
-    count(metrics.SMTPD_MESSAGES, dialogue.context.listener.name, _RESULTS[reply.code // 100])
+    reply = message.refusal or await _queue(session, content)
+    count(metrics.SMTPD_MESSAGES, session.context.listener.name, _RESULTS[reply.code // 100])
     return reply
 
 
-async def _queue(dialogue: Dialogue, message: Message, content: bytes) -> Reply:
-    assert dialogue.transaction
-    entries, row = dialogue.transaction.queued_as(dialogue.context, dialogue.client, message)
+async def _queue(session: Session, content: bytes) -> Reply:
+    assert session.transaction
+    entries, row = session.transaction.queued_as(session.context, session.client)
+    reservation: Reservation | None = None
+    if (user := session.user) and session.context.quotas:
+        reserved = await session.context.quotas.reserve(user, len(entries))
+        if isinstance(reserved, Reply):
+            return reserved
+        reservation = reserved
     try:
-        await dialogue.context.submit(entries, content, row)
+        await session.context.submit(entries, content, row)
     except SubmitError as error:
+        if reservation:
+            reservation.give_back()
         return Reply(error.code, error.enhanced, error.text)
     except Exception:
         log.exception(f"{row.submission}: not queued")

@@ -28,7 +28,7 @@ class Trace:
     client_address: str
     hostname: str
     protocol: str
-    """SMTP or ESMTP (RFC 3848)."""
+    """SMTP, ESMTP, ESMTPS …"""
     submission: str
     recipient: str
     """``""`` where there are several: they must not learn of one another (RFC 5321 7.2)."""

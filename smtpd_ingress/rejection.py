@@ -21,7 +21,7 @@ class Rejection:
     client_address: str
     interface: str
     phase: str
-    """connect, command, mail, rcpt, data, dot"""
+    """connect, command, dot (the end of a message), else the verb"""
     code: int
     enhanced: str
     text: str

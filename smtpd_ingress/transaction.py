@@ -15,17 +15,21 @@ class Transaction:
     """What MAIL and RCPT said."""
 
     sender: str
-    eightbit: bool
+    eightbit: bool = False
     recipients: dict[Address, None] = field(default_factory=dict)
     """In the order they came, each once."""
+    message: Message | None = None
+    """Its content, once that has begun to come."""
 
     @property
     def only_recipient(self) -> str:
         """The recipient; ``""`` where there are several or none."""
         return str(next(iter(self.recipients))) if len(self.recipients) == 1 else ""
 
-    def queued_as(self, context: Context, client: str, message: Message) -> tuple[list[Entry], Event]:
-        """Its entries (without content) and its ``accepted`` row, once ``message`` is whole."""
+    def queued_as(self, context: Context, client: str) -> tuple[list[Entry], Event]:
+        """Its entries (without content) and its ``accepted`` row, once its message is whole."""
+        assert self.message
+        message = self.message
         now = time.time()
         submission, interface = message.submission, context.listener.name
         due = message.options.due(now)

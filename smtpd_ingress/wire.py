@@ -10,13 +10,14 @@ import structlog
 from aiosmtpd.smtp import SMTP
 
 from common import metrics
-from common.codes import IDLE, LOCAL_ERROR, SHUTTING_DOWN, START_DATA, TOO_MANY_CONNECTIONS, Reply
+from common.codes import IDLE, LOCAL_ERROR, READY_FOR_TLS, SHUTTING_DOWN, TOO_MANY_CONNECTIONS, Reply
 from common.counting import count, level
+from common.users.user import User
 from smtpd_ingress.accept import accept
+from smtpd_ingress.actions import Login, Queue, StartTLS
 from smtpd_ingress.context import Context, client_address
-from smtpd_ingress.data import DataReader
-from smtpd_ingress.dialogue import Dialogue
-from smtpd_ingress.lines import Lines, TooLongError
+from smtpd_ingress.dialogue import Action, Dialogue
+from smtpd_ingress.sasl import Check, Done, Failed
 
 log = structlog.get_logger()
 
@@ -38,9 +39,8 @@ class Connection(SMTP):
         loop = asyncio.get_running_loop()
         super().__init__(None, hostname=context.hostname, timeout=IDLE_TIMEOUT, loop=loop)
         self._context, self._connections, self._stopping = context, connections, stopping
-        self._lines = Lines()
         self._replies = bytearray()
-        self._taking_data = self._ended = False
+        self._queueing = self._ended = False
 
     def task(self) -> asyncio.Task[None]:
         """What serves the connection. (No property: aiosmtpd's constructor reads them all.)"""
@@ -69,12 +69,12 @@ class Connection(SMTP):
         self.transport = None
 
     def _timeout_cb(self) -> None:
-        log.info(f"timeout from [{self._dialogue.client}]")
+        log.info(f"timeout from [{self._dialogue.session.client}]")
         self._end(IDLE)
 
     def shut_down(self) -> None:
         """End the session; a message that is coming in or being queued is finished first."""
-        if not self._taking_data:
+        if not (self._queueing or self._dialogue.taking_content):
             self.cut_off()
 
     def cut_off(self) -> None:
@@ -100,9 +100,9 @@ class Connection(SMTP):
             await self._converse()
         except (OSError, EOFError):
             if not self._ended:
-                log.info(f"lost connection from [{self._dialogue.client}]")
+                log.info(f"lost connection from [{self._dialogue.session.client}]")
         except Exception:
-            log.exception(f"session of [{self._dialogue.client}]")
+            log.exception(f"session of [{self._dialogue.session.client}]")
             self._end(LOCAL_ERROR._replace(code=421))
         finally:
             self._connections.discard(self)
@@ -112,47 +112,61 @@ class Connection(SMTP):
             self._writer.close()  # the timer goes on: a client that does not read is cut off by it
 
     async def _converse(self) -> None:
-        if self._stopping.is_set():  # accepted before, and told of only now
-            reply = SHUTTING_DOWN
-        elif len(self._connections) > self._context.listener.max_connections:
-            reply = self._dialogue.refuse("connect", TOO_MANY_CONNECTIONS)
-        else:
-            reply = self._dialogue.greeting()
-        result = "refused" if reply.close else "accepted"
+        action: Action = self._first()
+        result = "refused" if isinstance(action, Reply) and action.close else "accepted"
         count(metrics.SMTPD_CONNECTIONS, self._context.listener.name, result)
         while True:
-            self._replies += reply.encode()
-            if reply.close:
-                await self._flush()
-                return
-            if reply is START_DATA:
-                reply = await self._message()
-            else:
-                reply = SHUTTING_DOWN if self._stopping.is_set() else await self._command()
+            match action:
+                case Queue(message):
+                    self._queueing = True
+                    action = self._dialogue.queued(await accept(self._dialogue.session, message))
+                    self._queueing = False
+                    continue
+                case Login(mechanism, step):
+                    action = self._dialogue.logged_in(await self._log_in(mechanism, step))
+                    continue
+                case StartTLS():
+                    self._replies += READY_FOR_TLS.encode()
+                    await self._start_tls()
+                case Reply():
+                    self._replies += action.encode()
+                    if action.close:
+                        await self._flush()
+                        return
+            action = await self._next()
 
-    async def _command(self) -> Reply:
-        """The reply to the next command."""
+    def _first(self) -> Reply:
+        if self._stopping.is_set():  # accepted before, and told of only now
+            return SHUTTING_DOWN
+        if len(self._connections) > self._context.listener.max_connections:
+            return self._dialogue.session.refuse("connect", TOO_MANY_CONNECTIONS)
+        return self._dialogue.greeting()
+
+    async def _next(self) -> Action:
+        """What the dialogue wants next, with as many bytes as it needs."""
         self._reset_timeout()
-        try:
-            while (line := self._lines.next()) is None:
-                self._lines.feed(await self._read())
-        except TooLongError:
-            return self._dialogue.line_too_long()
-        return self._dialogue.command(line)
-
-    async def _message(self) -> Reply:
-        """Take message data up to its end; gives the reply to it."""
-        self._taking_data = True
-        try:
-            message, reader = self._dialogue.message(), DataReader()
-            message.feed(reader.feed(self._lines.take()))
-            while not reader.done:
+        if self._stopping.is_set() and not self._dialogue.taking_content:
+            return SHUTTING_DOWN
+        while (action := self._dialogue.next()) is None:
+            self._dialogue.feed(await self._read())
+            if self._dialogue.taking_content:
                 self._reset_timeout()
-                message.feed(reader.feed(await self._read()))
-            self._lines.feed(reader.leftover)
-            return await accept(self._dialogue, message)
-        finally:
-            self._taking_data = False
+        return action
+
+    async def _log_in(self, mechanism: str, step: Check | Done | Failed) -> User | Reply:
+        assert self._context.logins
+        await self._flush()
+        return await self._context.logins.finish(self._dialogue.session.client, mechanism, step)
+
+    async def _start_tls(self) -> None:
+        """Send the reply, shake hands. Raises OSError."""
+        assert self._context.tls
+        await self._flush()
+        # RFC 3207 section 5: what was read ahead in clear may be another's.
+        self._reader._buffer.clear()  # type: ignore[attr-defined]
+        await self._writer.start_tls(self._context.tls())
+        self.transport = self._reader._transport = self._writer.transport  # type: ignore[attr-defined]
+        self._dialogue.secured(self._writer.get_extra_info("ssl_object").version())
 
     async def _read(self) -> bytes:
         """More bytes, after the replies of all that was read before have gone out together (RFC 2920 3.2)."""

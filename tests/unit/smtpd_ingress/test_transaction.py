@@ -18,15 +18,15 @@ async def submit(*_: object) -> None:
 def test_options_reach_every_entry_and_the_row(delay: int) -> None:
     config = Config(delivery=Delivery(expire=EXPIRE))
     context = Context.of(config, config.listeners[0], submit, print)
-    transaction = Transaction(sender="a@example.org", eightbit=False)
+    transaction = Transaction(sender="a@example.org")
     for name in "bc":
         transaction.recipients[parse_mailbox(f"{name}@example.com")] = None
     trace = Trace(
         helo="c", client_address="192.0.2.1", hostname="mta", protocol="ESMTP", submission="01", recipient="", time=0
     )
-    message = Message(trace, 1000)
-    message.options = Options(pool="bulk", priority=9, delay=delay, tags=("spring", "red"), meta={"a": "b"})
-    entries, row = transaction.queued_as(context, "192.0.2.1", message)
+    transaction.message = Message(trace, 1000)
+    transaction.message.options = Options(pool="bulk", priority=9, delay=delay, tags=("spring", "red"), meta={"a": "b"})
+    entries, row = transaction.queued_as(context, "192.0.2.1")
     due = row.time + delay if delay else 0
     assert (row.priority, row.next_attempt) == (9, due)
     assert (row.pool, *(entry.pool for entry in entries)) == ("bulk", "bulk", "bulk")

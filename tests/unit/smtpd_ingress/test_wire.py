@@ -26,6 +26,9 @@ def test_contract_with_aiosmtpd() -> None:
         "self._handler_coroutine = self.loop.create_task( self._handle_client())",
         "asyncio.StreamReader(loop=self.loop, limit=self.line_length_limit)",
         "self._reader = reader self._writer = writer",
+        "self._reader._transport = transport",
+        "self._reader._buffer.clear()",
+        "client_connected_cb=self._cb_client_connected",
         "self._timeout_handle = self.loop.call_later( duration or self._timeout_duration, self._timeout_cb )",
     ):
         assert needed in source

@@ -1,0 +1,23 @@
+"""What a dialogue asks of whoever drives it, besides sending a ``common.codes.Reply``."""
+
+from typing import NamedTuple
+
+from smtpd_ingress.message import Message
+from smtpd_ingress.sasl import Check, Done, Failed
+
+
+class Queue(NamedTuple):
+    """A message is whole: queue it, then call ``Dialogue.queued`` with what became of it."""
+
+    message: Message
+
+
+class Login(NamedTuple):
+    """An AUTH exchange has ended: have it checked by ``smtpd_ingress.logins``, then call ``Dialogue.logged_in``."""
+
+    mechanism: str
+    step: Check | Done | Failed
+
+
+class StartTLS(NamedTuple):
+    """Send 220, begin TLS, then call ``Dialogue.secured``."""

@@ -1,0 +1,89 @@
+"""MAIL and RCPT: from whom and to whom (RFC 5321 4.1.1.2, 4.1.1.3)."""
+
+from common.addresses import Address
+from common.codes import (
+    BAD_RECIPIENT,
+    BAD_SENDER,
+    BAD_SEQUENCE,
+    LOGIN_NEEDED,
+    NO_SUCH_DOMAIN,
+    NO_SUCH_MAILBOX,
+    RECIPIENT_OK,
+    RELAYING_DENIED,
+    SENDER_NOT_ALLOWED,
+    SENDER_OK,
+    TOO_BIG,
+    TOO_MANY_RECIPIENTS,
+    Reply,
+)
+from smtpd_ingress.params import mail_parameters, no_parameters, path_address, split_argument
+from smtpd_ingress.rejection import RefusedError
+from smtpd_ingress.session import Session
+from smtpd_ingress.transaction import Transaction
+
+
+def mail(session: Session, text: str) -> Reply:
+    """Open a transaction."""
+    if not session.helo:
+        raise RefusedError(BAD_SEQUENCE.but("Send EHLO first"))
+    if session.transaction:
+        raise RefusedError(BAD_SEQUENCE.but("MAIL was sent already"))
+    _check_login(session)
+    path, parameters = split_argument("FROM", text)
+    sender = path_address(path, BAD_SENDER)
+    if (user := session.user) and not user.may_send_as(str(sender or "")):
+        raise RefusedError(SENDER_NOT_ALLOWED.but(f"<{sender}>: user {user.name} may not send as this address"))
+    said = mail_parameters(parameters)
+    limit = session.context.listener.max_message
+    if said.size > limit:  # RFC 1870 section 6.1
+        raise RefusedError(TOO_BIG.but(f"Message too big: more than {limit} bytes"))
+    session.transaction = Transaction(sender=str(sender or ""), eightbit=said.eightbit)
+    return SENDER_OK
+
+
+def rcpt(session: Session, text: str) -> Reply:
+    """Add a recipient."""
+    transaction = open_transaction(session)
+    if transaction.message:
+        raise RefusedError(BAD_SEQUENCE.but("BDAT has begun"))
+    path, parameters = split_argument("TO", text)
+    no_parameters(parameters)
+    address = path_address(path, BAD_RECIPIENT)
+    if not address:
+        raise RefusedError(BAD_RECIPIENT.but("<>: no address"))
+    recipient = _destination(session, address)
+    # RFC 5321 4.5.3.1.10: the recipients before it get the message.
+    if len(transaction.recipients) >= session.context.listener.max_recipients:
+        raise RefusedError(TOO_MANY_RECIPIENTS)
+    transaction.recipients[recipient] = None
+    return RECIPIENT_OK
+
+
+def open_transaction(session: Session) -> Transaction:
+    """The transaction that MAIL opened. Raises RefusedError."""
+    if not session.transaction:
+        raise RefusedError(BAD_SEQUENCE.but("Send MAIL first"))
+    return session.transaction
+
+
+def _check_login(session: Session) -> None:
+    """Raises RefusedError where only users may send."""
+    if session.login and not session.user:  # removed meanwhile
+        session.login = ""
+    if session.context.listener.auth == "required" and not session.login:
+        raise RefusedError(LOGIN_NEEDED)
+
+
+def _destination(session: Session, address: Address) -> Address:
+    """Where mail to ``address`` goes. Raises RefusedError."""
+    context = session.context
+    if address.local.lower() == "postmaster" and address.domain in ("", context.hostname.lower()):
+        if context.postmaster:  # RFC 5321 4.5.1: taken from everybody
+            return context.postmaster
+        if not address.domain:
+            raise RefusedError(NO_SUCH_MAILBOX.but("<postmaster>: no such mailbox here"))
+    if not session.trusted:
+        raise RefusedError(RELAYING_DENIED.but(f"<{address}>: relaying denied for client [{session.client}]"))
+    if not address.domain.startswith("[") and "." not in address.domain:  # RFC 5321 2.3.5
+        raise RefusedError(NO_SUCH_DOMAIN.but(f"<{address}>: domain is not fully qualified"))
+    return address
