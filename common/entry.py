@@ -73,6 +73,10 @@ class Entry:
     """What the last try ended with, for the report on expiry."""
     last_host: str = ""
     """The host that said so; ``""`` where it was our own finding."""
+    next_try: float = 0
+    """Scheduled earlier than this only so that its sender is told of the delay; 0: at its time it is tried."""
+    reported: str = ""
+    """The delays that its sender was told of (``common.queue.reports.Kind``), with commas between."""
 
     @property
     def id(self) -> str:

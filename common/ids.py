@@ -31,9 +31,12 @@ def id_time(identifier: str) -> float:
     return int(identifier[:_TIME_CHARS], 32) / 1000
 
 
-def report_id(delivery: str) -> str:
-    """The submission id of the report about a delivery: always the same, with the time of that delivery's own id."""
-    return delivery[:_TIME_CHARS] + _hash(delivery)
+def report_id(delivery: str, kind: str = "") -> str:
+    """The submission id of a report about a delivery: always the same, with the time of that delivery's own id.
+
+    ``kind``: what it tells of, ``""`` for the delivery's end (``common.queue.reports.Kind``).
+    """
+    return delivery[:_TIME_CHARS] + _hash(f"{delivery} {kind}" if kind else delivery)
 
 
 def derived_id(now: float, text: str) -> str:

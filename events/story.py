@@ -1,6 +1,6 @@
 """What happened, asked of the database and told to people.
 
-A delivery that failed is traced with the report on it: the ids of both say that they belong together.
+A delivery is traced with the reports on it: their ids say that they belong together.
 
 ``trace`` and ``recent`` read; ``timeline``, ``line`` and ``to_json`` turn events into text.
 """
@@ -17,7 +17,7 @@ from rich.text import Text
 from common.errors import UsageError
 from common.event import Event, Status, Type
 from common.ids import DELIVERY, SUBMISSION, id_time, report_id
-from common.queue.reports import ABOUT
+from common.queue.reports import ABOUT, INTERFACE, Kind
 from common.units import format_duration, format_size
 from events.store import TIMES, NoTableError, Store
 
@@ -37,6 +37,8 @@ _ADDRESS = (
 #: What ``recent`` can be asked for, each equal to a text.
 FILTERS = [field.name for field in fields(Event) if isinstance(field.default, str)] + ["type", "tag"]
 _FEW = 5
+#: Reports that are asked for at a time: their ids stand in a URL.
+_REPORTS = 1000
 _STYLES = {
     Type.DELIVERED: "green", Type.DEFERRED: "yellow", Type.BOUNCED: "red", Type.EXPIRED: "red",
     Type.REJECTED: "red", Type.HELD: "magenta",
@@ -46,7 +48,7 @@ _STYLES = {
 def trace(store: Store, what: str, limit: int = 1000) -> list[Event]:
     """Events of a submission's id, a delivery's id or a sender's or recipient's address, oldest first.
 
-    Of more than ``limit`` the newest. Those of the reports on what failed follow.
+    Of more than ``limit`` the newest. Those of the reports on them follow.
     Raises UsageError, NotReachableError, RefusedError.
     """
     parameters: dict[str, Any] = {"limit": limit}
@@ -70,14 +72,19 @@ def trace(store: Store, what: str, limit: int = 1000) -> list[Event]:
 
 
 def _reports(store: Store, events: list[Event], limit: int) -> list[Event]:
-    """The events of the reports on deliveries that failed, but for those that are among ``events``."""
-    ids = {report_id(event.delivery) for event in events if event.status == Status.UNDELIVERABLE}
-    ids -= {event.submission for event in events}
-    if not ids:
-        return []
-    parameters = {"reports": sorted(ids), "since": _day_before(min(ids)), "limit": limit}
-    rows = _ask(store, "submission IN {reports:Array(String)}" + _SINCE + _NEWEST, parameters)
-    return [_event(row) for row in reversed(rows)]
+    """The events of the reports on deliveries, but for those that are among ``events``."""
+    told = [event for event in events if event.delivery and event.interface != INTERFACE]
+    ended = {event.delivery for event in told if event.status in (Status.DELIVERED, Status.UNDELIVERABLE)}
+    delayed = {event.delivery for event in told if event.status == Status.DEFERRED}
+    ids = {report_id(delivery) for delivery in ended}
+    ids |= {report_id(delivery, kind) for delivery in delayed for kind in (Kind.DELAY, Kind.DELIVER_BY)}
+    wanted, found = sorted(ids - {event.submission for event in events}), []
+    for start in range(0, len(wanted), _REPORTS):
+        some = wanted[start : start + _REPORTS]
+        parameters = {"reports": some, "since": _day_before(some[0]), "limit": limit}
+        rows = _ask(store, "submission IN {reports:Array(String)}" + _SINCE + _NEWEST, parameters)
+        found += [_event(row) for row in reversed(rows)]
+    return found
 
 
 def _day_before(identifier: str) -> int:

@@ -6,6 +6,7 @@ import functools
 import os
 import socket
 import ssl
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Self
@@ -113,7 +114,7 @@ class Connection:
     async def deliver(self, envelope: Envelope, message: bytes) -> Accepted:
         """Send a message with CRLF line ends to one recipient. Raises DeliveryFailure."""
         with _about(self.target, self.source_address):
-            commands = smtp.transaction(envelope, message, self.offered)
+            commands = smtp.transaction(envelope, message, self.offered, time.time())
             self.messages += 1
             self._in_step = False
             try:

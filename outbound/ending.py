@@ -1,17 +1,22 @@
-"""How an attempt ends that did not deliver: tried again, given up, stopped, or put off until it makes sense."""
+"""How an attempt ends: delivered, tried again, given up, stopped, or put off until it makes sense."""
 
 import time
 
 from common.controls.control import Action, Control
+from common.entry import Entry
+from common.event import Event
 from common.queue.finish import Finisher
 from common.queue.taken import Taken
+from outbound import notify
 from outbound.budget import Budget
+from outbound.delays import Delays
 from outbound.failure import DeliveryFailure, temporary
 from outbound.learn import Learner
 from outbound.orders import Orders
 from outbound.record import Attempt
 from outbound.reporter import Reporter
 from outbound.retry import next_attempt
+from outbound.site import Delivered
 from outbound.ways import Way, Ways
 
 
@@ -22,13 +27,21 @@ class Endings:
         self,
         finisher: Finisher,
         reporter: Reporter,
+        delays: Delays,
         ways: Ways,
         learner: Learner,
         orders: Orders,
         memory: Budget,
     ) -> None:
-        self._finisher, self._reporter, self._ways = finisher, reporter, ways
+        self._finisher, self._reporter, self._delays, self._ways = finisher, reporter, delays, ways
         self._learner, self._orders, self._memory = learner, orders, memory
+
+    async def delivered(self, taken: Taken, attempt: Attempt, result: Delivered) -> None:
+        """The next hop took it over."""
+        row, report = attempt.delivered(result), None
+        if notify.of_relaying(taken.entry, result.offered):
+            report = await self._reporter.relayed(taken, row)
+        await self._finisher.done(taken, row, report)
 
     async def failed(self, taken: Taken, attempt: Attempt, failure: DeliveryFailure, way: Way | None) -> None:
         """An attempt failed; ``way`` is None where it found none."""
@@ -46,20 +59,39 @@ class Endings:
             await self._stopped(taken, attempt, order)
         else:
             later = taken.entry.but(attempts=attempt.number, last_reply=str(failure), last_host=failure.said_by)
-            await self._finisher.defer(taken, attempt.deferred(failure, at), later, at)
+            await self._defer(taken, attempt.deferred(failure, at), later, at, expires)
 
     async def expired(self, taken: Taken, attempt: Attempt) -> None:
         """It is too old to be tried."""
         if self._may_end(taken):
             await self._undeliverable(taken, attempt)
 
+    async def delayed(self, taken: Taken, attempt: Attempt) -> None:
+        """Its sender is to be told that it is delayed, which is no attempt."""
+        if self._may_end(taken):
+            attempt.number -= 1
+            at = max(taken.entry.next_try, time.time())
+            told = temporary("4.4.7", "not delivered yet, which its sender is told", phase="report", reason="delayed")
+            expires = self._ways.expires(taken.entry, self._ways.policy(taken.entry.domain))
+            await self._defer(taken, attempt.deferred(told, at), taken.entry, at, expires)
+
     async def postponed(self, taken: Taken, attempt: Attempt, failure: DeliveryFailure, wait: float, way: Way) -> None:
         """It is not tried for so many seconds, which is no attempt and makes no later delay longer."""
         if self._may_end(taken):
             attempt.number -= 1
-            at = min(time.time() + wait, self._ways.expires(taken.entry, way.policy))
+            expires = self._ways.expires(taken.entry, way.policy)
+            at = min(time.time() + wait, expires)
             later = taken.entry.but(last_reply=str(failure), last_host=failure.said_by)
-            await self._finisher.defer(taken, attempt.deferred(failure, at), later, at)
+            await self._defer(taken, attempt.deferred(failure, at), later, at, expires)
+
+    async def _defer(self, taken: Taken, row: Event, later: Entry, at: float, expires: float) -> None:
+        """Try again at a time, with a report on the delay where one is due."""
+        report = None
+        if self._delays.are_due(later):
+            async with self._memory.use(later.size):
+                later, report = await self._delays.report(taken, row, later, expires)
+        later, at = self._delays.schedule(later, at)
+        await self._finisher.defer(taken, row, later, at, report)
 
     def _may_end(self, taken: Taken) -> bool:
         """Whether the entry is still ours, and no order's."""

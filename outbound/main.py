@@ -23,6 +23,7 @@ from common.queue.take import Taker
 from common.role import Role, together
 from outbound.answers import Answers
 from outbound.connection import Login
+from outbound.delays import Delays
 from outbound.learn import Learner
 from outbound.orders import Orders
 from outbound.prepare import Preparer
@@ -73,7 +74,8 @@ async def main(role: Role) -> None:
     controls = Watcher(broker, pool, role.holder, role.incarnation)
     finisher.may_be_held = controls.may_be_held
     orders = Orders(controls, taker)
-    worker = Worker(name, ways, taker, finisher, preparer, reporter, sites, strikes, learner, orders)
+    delays = Delays(reporter, config.delivery.delay_report)
+    worker = Worker(name, ways, taker, finisher, preparer, reporter, delays, sites, strikes, learner, orders)
     policies.on_change = holds.on_change = worker.park.look_again
     controls.on_change = worker.orders_changed
     mover = Mover(broker, list(config.pools), reporter.about_stopped)

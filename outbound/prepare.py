@@ -10,6 +10,8 @@ from common.content import BodyRef
 from common.key_store import KeyStore
 from common.queue.take import Taker
 from common.queue.taken import Taken
+from outbound import mime
+from outbound.long_lines import shortened
 from outbound.normalise import normalise
 from outbound.sign import from_domain, sign
 
@@ -28,6 +30,8 @@ class Prepared:
     message: bytes
     signatures: tuple[str, ...]
     """``domain:selector:algorithm`` of each signature put on."""
+    smtputf8: bool = False
+    """Some header in it needs SMTPUTF8."""
 
 
 class Preparer:
@@ -42,7 +46,7 @@ class Preparer:
         """Raises MissingError, CorruptError, BadKeyError, UnsignedError and what the broker raises."""
         entry = taken.entry
         if not isinstance(entry.content, BodyRef):
-            return self._build(await self._taker.content(taken))
+            return self._build(await self._taker.content(taken), entry.smtputf8)
         task = self._shared.get(entry.submission)
         if task is None:
             task = self._shared[entry.submission] = asyncio.create_task(self._fetch(taken))
@@ -51,16 +55,17 @@ class Preparer:
         return await asyncio.shield(task)
 
     async def _fetch(self, taken: Taken) -> Prepared:
-        return self._build(await self._taker.content(taken))
+        return self._build(await self._taker.content(taken), taken.entry.smtputf8)
 
-    def _build(self, stored: bytes) -> Prepared:
-        message = normalise(content.load(stored))
+    def _build(self, stored: bytes, smtputf8: bool) -> Prepared:
+        message = shortened(normalise(content.load(stored)))
         domain = from_domain(message)
         keys = self._keys.keys_for(domain) if domain else ()
         if not keys and self._required:
             raise UnsignedError(f"no DKIM key for {domain or 'a message without From'}; see 'postjet dkim new'")
         signed = sign(message, keys, int(time.time())) + message if keys else message
-        return Prepared(signed, tuple(f"{key.domain}:{key.selector}:{key.algorithm}" for key in keys))
+        signatures = tuple(f"{key.domain}:{key.selector}:{key.algorithm}" for key in keys)
+        return Prepared(signed, signatures, smtputf8 and _needs_smtputf8(message))
 
     def _keep(self, submission: str, done: "asyncio.Task[Prepared]") -> None:
         if done.cancelled() or done.exception():
@@ -74,3 +79,8 @@ class Preparer:
             del self._shared[oldest]
             if not task.cancelled() and not task.exception():
                 self._bytes -= len(task.result().message)
+
+
+def _needs_smtputf8(message: bytes) -> bool:
+    """Whether a header is not ASCII (RFC 6532 3); that a client said SMTPUTF8 alone asks nothing of the next hop."""
+    return not message.isascii() and not all(header.isascii() for header in mime.headers(message))

@@ -2,13 +2,14 @@
 
 import re
 import textwrap
+from email.utils import formatdate
 from typing import NamedTuple
 
 from common.entry import Entry
 from common.event import Event, Type
 
 #: How the attachment is called.
-MESSAGE, HEADER = "Undelivered message", "Undelivered message headers"
+MESSAGE, HEADER = "Undelivered message", "Message headers"
 
 _WIDTH = 76
 #: A word longer than this is broken: with what stands around it, it would be too long for a line.
@@ -38,16 +39,22 @@ class Said(NamedTuple):
     words: str
 
 
-def lines(entry: Entry, row: Event, hostname: str, said: Said, attached: str) -> list[str]:
-    """The text's lines. ``attached`` is MESSAGE, HEADER or ``""`` for nothing."""
+_HAPPENED = {
+    Type.DEFERRED: "Your message has not been delivered to this address yet:",
+    Type.DELIVERED: "Your message was passed on for this address:",
+}
+
+
+def lines(entry: Entry, row: Event, hostname: str, said: Said, attached: str, until: float) -> list[str]:
+    """The text's lines. ``attached`` is MESSAGE, HEADER or ``""`` for nothing; ``until`` as in ``report.build``."""
     source = f"The mail server {said.host} said:" if said.host else "The reason:"
-    if row.type == Type.EXPIRED:
+    if row.type == Type.EXPIRED or row.reason == "delayed":
         source = f"After the last try {said.host or hostname} said:"
     paragraphs = [
         [f"This is the mail system at {hostname}."],
-        ["Your message could not be delivered to this address:"],
+        [_HAPPENED.get(row.type, "Your message could not be delivered to this address:")],
         [f"    {visible(entry.recipient)}"],
-        wrapped(f"{_meaning(entry, row)} It will not be tried again."),
+        wrapped(_meaning(entry, row, until)),
     ]
     if said.words:
         paragraphs += [[source], [f"    {line}" for line in wrapped(said.words)]]
@@ -74,11 +81,21 @@ _ATTACHED = {
 }
 
 
-def _meaning(entry: Entry, row: Event) -> str:
+def _meaning(entry: Entry, row: Event, until: float) -> str:
+    if row.type == Type.DEFERRED:
+        waits, last = _duration(row.time - entry.waits_since), formatdate(until, localtime=True)
+        return f"It has waited for {waits}. You need not send it again: it is tried until {last}."
+    if row.type == Type.DELIVERED:
+        return (
+            "The mail server it was passed on to does not report what becomes of mail: expect no more news of this"
+            " message, unless its delivery fails there."
+        )
     if row.type == Type.EXPIRED:
-        return f"It was tried for {_duration(row.time - entry.accepted)}, and nobody took it."
+        tried = _duration(row.time - entry.accepted)
+        return f"It was tried for {tried}, and nobody took it. It will not be tried again."
     detail = row.enhanced_code.partition(".")[2]
-    return next((words for pattern, words in _MEANINGS if re.fullmatch(pattern, detail)), _UNKNOWN)
+    meaning = next((words for pattern, words in _MEANINGS if re.fullmatch(pattern, detail)), _UNKNOWN)
+    return f"{meaning} It will not be tried again."
 
 
 def _duration(seconds: float) -> str:

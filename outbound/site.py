@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from outbound.connection import Connection, Login
 from outbound.failure import DeliveryFailure
 from outbound.routing import Router
 from outbound.seat import NotNowError, Seat
-from outbound.smtp import Envelope
+from outbound.smtp import NOTHING, Envelope, Extensions
 from outbound.sources import reach
 from outbound.ways import Way
 
@@ -38,6 +39,7 @@ class Delivered:
     """Addresses, connecting, greeting and TLS; 0 where a connection was reused."""
     time_transfer: float
     reused: bool
+    offered: Extensions = NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +238,9 @@ class Site:
             accepted = await connection.deliver(envelope, message)
         finally:
             self._sending -= 1
-            connection.used_up = connection.messages >= way.policy.messages_per_connection
+            # RFC 9422: what the server says counts where it is less
+            most = min(way.policy.messages_per_connection, connection.offered.mailmax or sys.maxsize)
+            connection.used_up = connection.messages >= most
         return Delivered(
             code=accepted.code,
             enhanced=accepted.enhanced,
@@ -249,6 +253,7 @@ class Site:
             time_connect=time_connect,
             time_transfer=time.monotonic() - start,
             reused=time_connect == 0,
+            offered=connection.offered,
         )
 
     async def _take_tokens(self, limits: tuple[Limit, ...]) -> None:

@@ -8,8 +8,10 @@ import structlog
 
 from common.broker import BrokerFailure
 from common.content import CorruptError
+from common.entry import Entry
 from common.keys import BadKeyError
 from common.limits.rates import HORIZON
+from common.policies.policy import Policy
 from common.queue.bodies import MissingError
 from common.queue.finish import Finisher
 from common.queue.strikes import PoisonError, Strikes
@@ -18,6 +20,7 @@ from common.queue.taken import Taken
 from common.waits import wait
 from outbound.aside import Aside
 from outbound.budget import Budget
+from outbound.delays import Delays
 from outbound.ending import Endings
 from outbound.failure import DeliveryFailure, temporary
 from outbound.learn import Learner, described
@@ -56,6 +59,7 @@ class Worker:
         finisher: Finisher,
         preparer: Preparer,
         reporter: Reporter,
+        delays: Delays,
         sites: Sites,
         strikes: Strikes,
         learner: Learner,
@@ -66,8 +70,9 @@ class Worker:
         self.sites, self.strikes = sites, strikes
         self._tasks: set[asyncio.Task[None]] = set()
         self._memory = Budget(MAX_LARGE_BYTES, LARGE)
-        self.endings = Endings(finisher, reporter, ways, learner, orders, self._memory)
-        self.park = Park(sites, taker.shed, self._spawn, ways.expires)
+        self.delays = delays
+        self.endings = Endings(finisher, reporter, delays, ways, learner, orders, self._memory)
+        self.park = Park(sites, taker.shed, self._spawn, self._waits_until)
         self._room = asyncio.Event()
         self.lobby = Lobby(taker.shed, self._room.set)
         self.aside = Aside(taker.shed, self._spawn)
@@ -87,8 +92,12 @@ class Worker:
             else:
                 self._spawn(taken)
 
+    def _waits_until(self, entry: Entry, policy: Policy) -> float:
+        """When an entry in the park has to be looked at: it has expired, or its sender is to be told of the delay."""
+        return min(self.ways.expires(entry, policy), self.delays.due(entry))
+
     async def expire_parked(self) -> None:
-        """End what expires while it waits, for ever."""
+        """End what expires while it waits, and tell whose sender wants to know that it waits; for ever."""
         while True:
             await asyncio.sleep(LOOK)
             for taken in self.park.expired(time.time()):
@@ -174,6 +183,9 @@ class Worker:
             if self.aside.enter(taken):
                 await self.endings.expired(taken, attempt)
             return
+        if self.delays.are_due(entry):
+            await self.endings.delayed(taken, attempt)
+            return
         try:
             if way is None:
                 with self.lobby.waits(taken):
@@ -202,7 +214,7 @@ class Worker:
             await self.finisher.hold_taken(taken, str(error), "poison")
         else:
             if result:
-                await self.finisher.done(taken, attempt.delivered(result))
+                await self.endings.delivered(taken, attempt, result)
 
     async def _at_site(self, taken: Taken, way: Way, turn: Turn | None, attempt: Attempt) -> Delivered | None:
         """Deliver, or park where it is not its turn (None).
@@ -233,7 +245,7 @@ class Worker:
                 prepared = await self._prepare(taken)
                 attempt.signatures = prepared.signatures
                 attempt.sent = time.time()
-                envelope = Envelope(taken.entry.sender, taken.entry.recipient, taken.entry.smtputf8)
+                envelope = Envelope.of(taken.entry, prepared.smtputf8)
                 return await site.deliver(seat, way, envelope, prepared.message, begin)
         except NotNowError as later:
             if not taken.dropped:

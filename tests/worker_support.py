@@ -3,7 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from common.policies.policies import Policies
 from common.queue import listing
 from common.queue.room import ReportRoom
 from common.queue.strikes import Strikes
+from outbound.delays import Delays
 from outbound.failure import DeliveryFailure, permanent, temporary
 from outbound.learn import Learner
 from outbound.orders import Orders
@@ -32,7 +33,7 @@ from outbound.reporter import Reporter
 from outbound.routing import Route
 from outbound.seat import NotNowError, Seat
 from outbound.site import Delivered
-from outbound.smtp import Envelope
+from outbound.smtp import NOTHING, Envelope, Extensions
 from outbound.ways import Way, Ways, from_rules
 from outbound.worker import Worker
 
@@ -55,6 +56,7 @@ class Site:
     down: float = 0
     down_failure: DeliveryFailure | None = None
     held: NotNowError | None = None
+    offered: Extensions = NOTHING
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     asked: list[str] = field(default_factory=list)
     """Recipients whose mail is or was under way."""
@@ -78,7 +80,7 @@ class Site:
             raise NotNowError(0.0, None)
         self.asked.append(envelope.recipient)
         await self.gate.wait()
-        return DELIVERED
+        return replace(DELIVERED, offered=self.offered)
 
 
 class SiteByKey(defaultdict[str, Site]):
@@ -133,6 +135,7 @@ class Working:
     task: asyncio.Task[None]
     watch: list[asyncio.Task[None]]
     holds: Holds
+    room: ReportRoom
 
     async def close(self) -> None:
         self.task.cancel()
@@ -170,11 +173,14 @@ async def start(
     learner = Learner(rules, holds, broker, outlet.finisher, slot)
     outlet.finisher.may_be_held = watcher.may_be_held
     orders = Orders(watcher, outlet.taker)
-    worker = Worker(slot, ways, outlet.taker, outlet.finisher, preparer, reporter, parts[1], strikes, learner, orders)
+    delays = Delays(reporter, config.delivery.delay_report)
+    worker = Worker(
+        slot, ways, outlet.taker, outlet.finisher, preparer, reporter, delays, parts[1], strikes, learner, orders
+    )
     watcher.on_change = worker.orders_changed
     watch = [asyncio.create_task(work) for work in (room.watch(), watcher.keep())]
     rules.on_change = holds.on_change = worker.park.look_again
-    return Working(worker, outlet, world, asyncio.create_task(worker.run()), watch, holds)
+    return Working(worker, outlet, world, asyncio.create_task(worker.run()), watch, holds, room)
 
 
 def waiting(worker: Worker) -> list[Parked]:

@@ -1,4 +1,4 @@
-"""Finishing: the outcome's row is stored, then a deferral's schedule or a report, then the entry goes.
+"""Finishing: the outcome's row is stored, then a report, then a deferral's schedule, then the entry goes.
 
 Always in that order. Rows of 5 ms or less share one message of EVENTS. Whatever the broker does meanwhile, an
 outcome is repeated until it is stored; until then ``clear`` is not set, and the worker begins nothing new.
@@ -18,7 +18,7 @@ from common.broker import Broker, BrokerError, BrokerFailure, Message
 from common.content import SCHEDULED_INLINE_LIMIT, BodyRef
 from common.counting import count, took
 from common.entry import Entry
-from common.event import Event
+from common.event import Event, Type
 from common.queue import reports
 from common.queue.bodies import Bodies
 from common.queue.hold import aside, aside_row
@@ -36,6 +36,8 @@ T = TypeVar("T")
 GATHER, GATHER_MOST = 0.005, 200
 #: Deferrals at a time whose content may move to BODY: until the entry is acked it is in the store twice.
 MOVES = 16
+#: What Postfix calls reports on outcomes of other types than failures.
+_NOTIFICATIONS = {Type.DELIVERED: "delivery status", Type.DEFERRED: "delay"}
 
 
 @dataclass(eq=False)
@@ -46,7 +48,7 @@ class _Outcome:
     """What to schedule, for a deferral."""
     at: float
     report: Entry | None
-    """Tells the sender of a delivery that failed."""
+    """Tells the sender what became of the delivery."""
     done: asyncio.Future[None]
 
 
@@ -77,9 +79,14 @@ class Finisher:
         """
         await self._gather(taken, row, None, 0, report)
 
-    async def defer(self, taken: Taken, row: Event, later: Entry, at: float) -> None:
-        """Try again at a time (seconds since 1970) with ``later``, the entry as changed by this attempt."""
-        await self._gather(taken, row, later, at)
+    async def defer(
+        self, taken: Taken, row: Event, later: Entry, at: float, report: Entry | None = None
+    ) -> None:
+        """Try again at a time (seconds since 1970) with ``later``, the entry as changed by this attempt.
+
+        ``report`` tells the sender of the delay.
+        """
+        await self._gather(taken, row, later, at, report)
 
     async def drop(self, taken: Taken) -> None:
         """An old copy: what it stands for is scheduled, reported or finished already."""
@@ -168,10 +175,10 @@ class Finisher:
     async def _end_now(self, outcome: _Outcome) -> None:
         taken, scheduled_at = outcome.taken, 0
         try:
-            if outcome.later is not None:
-                scheduled_at = await self._schedule(taken, outcome.later, outcome.at)
             if outcome.report is not None:
-                await self._report(outcome.report)
+                await self._report(outcome.row, outcome.report)
+            if outcome.later is not None:  # which knows of the report: after a crash before this it is made again
+                scheduled_at = await self._schedule(taken, outcome.later, outcome.at)
             await self._remove(taken.copies)
             if self.may_be_held(taken.entry):  # a copy of what is scheduled now is no copy of this
                 held = as_kind(HELD, taken.subject)
@@ -190,11 +197,12 @@ class Finisher:
         if not outcome.done.done():
             outcome.done.set_exception(error)
 
-    async def _report(self, report: Entry) -> None:
+    async def _report(self, row: Event, report: Entry) -> None:
         """The report's entry, then the row that tells of it: a row never speaks of mail that is not there."""
         await self._surely(reports.stored(report))
         await self._surely(reports.accepted(report))
-        log.info("%s: sender non-delivery notification: %s", report.meta[reports.ABOUT], report.submission)
+        what = _NOTIFICATIONS.get(row.type, "non-delivery")
+        log.info("%s: sender %s notification: %s", report.meta[reports.ABOUT], what, report.submission)
 
     async def _schedule(self, taken: Taken, later: Entry, at: float) -> int:
         """From here on the broker hands it out again, when it is due; the sequence of that, 0 where it has gone."""

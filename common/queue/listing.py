@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from common.broker import Broker, Stored
 from common.entry import Entry, UnreadableError
@@ -20,7 +21,7 @@ class Listed:
     stored: Stored
     entry: Entry | None
     due: str
-    """When a schedule fires, RFC 3339; ``""`` for an entry that is ready."""
+    """When it is tried again or sent, RFC 3339; ``""`` for an entry that is ready."""
     reason: str
     """Why it is held, or what its last try ended with."""
 
@@ -62,4 +63,7 @@ def _listed(stored: Stored) -> Listed:
     except UnreadableError:
         entry = None
     reason = stored.headers.get(HOLD_REASON) or (entry.last_reply if entry else "")
-    return Listed(kind, stored, entry, due(stored.headers) if kind == SCHEDULED else "", reason)
+    at = due(stored.headers) if kind == SCHEDULED else ""
+    if at and entry and entry.next_try:  # it fires earlier, for a report
+        at = f"{datetime.fromtimestamp(entry.next_try, UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+    return Listed(kind, stored, entry, at, reason)

@@ -25,8 +25,10 @@ from master.demo.sink_mail import Mail
 from master.demo.sink_script import Phase, Rule
 from master.demo.sink_session import Session
 
-#: What a sink offers unless told; ``STARTTLS`` works when added.
+#: What a sink offers unless told; ``STARTTLS`` works when added, and to ``LIMITS MAILMAX=…`` clients are held.
 EXTENSIONS = ("PIPELINING", "8BITMIME", "SIZE 104857600", "ENHANCEDSTATUSCODES", "SMTPUTF8")
+#: What it may offer besides, and takes no notice of.
+ASKING = ("DSN", "DELIVERBY", "MT-PRIORITY MIXER")
 
 
 class Sink(LoopbackServer):

@@ -14,6 +14,8 @@ class Mail:
     parameters: tuple[str, ...]
     """Of MAIL: ``SIZE=1234``, ``BODY=8BITMIME`` …"""
     recipients: tuple[str, ...]
+    commands: tuple[str, ...]
+    """MAIL, then each RCPT that was taken, as they were said."""
     content: bytes
     """The bytes of DATA, the dots taken off."""
     ehlo: str

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from master.demo.sink import Sink
 
 MAX_LINE = 8192
+_MAILMAX = re.compile(r"LIMITS [A-Z0-9= ]*\bMAILMAX=(\d+)")
 _PATH = re.compile(r'(?:FROM|TO):\s*<((?:"(?:\\.|[^"\\])*"|[^">])*)>\s*(.*)', re.IGNORECASE | re.DOTALL)
 
 
@@ -23,12 +24,14 @@ class Session(ScriptedConnection):
         super().__init__(sink)
         self.ehlo = ""
         self.tls = ""
+        self.mailmax = 0
         self._reset()
 
     def _reset(self) -> None:
         self.sender: str | None = None
         self.parameters: tuple[str, ...] = ()
         self.recipients: list[str] = []
+        self.commands: list[str] = []
         self._in_data = False
         self._searched = 0
         """Where in the buffer the end of the message may begin at the earliest."""
@@ -71,6 +74,7 @@ class Session(ScriptedConnection):
             sender=self.sender or "",
             parameters=self.parameters,
             recipients=tuple(self.recipients),
+            commands=tuple(self.commands),
             content=content,
             ehlo=self.ehlo,
             tls=self.tls,
@@ -86,6 +90,7 @@ class Session(ScriptedConnection):
         *lines, last = self.sink.hostname, *offered
         if self.passes("ehlo", "".join(f"250-{line}\r\n" for line in lines) + f"250 {last}"):
             self.ehlo = argument
+            self.mailmax = int(match[1]) if (match := _MAILMAX.search(" ".join(offered))) else 0
             self._reset()
 
     def _helo(self, argument: str) -> None:
@@ -128,8 +133,11 @@ class Session(ScriptedConnection):
             self.say(503, "5.5.1", "EHLO first, and one MAIL at a time")
         elif not path:
             self.say(501, "5.5.4", "MAIL FROM:<address>")
+        elif self.mailmax and self.sink.transactions[self.number] >= self.mailmax:  # RFC 9422
+            self.say(421, "4.7.0", "Too many messages on this connection")
         elif self.passes("mail", self.line(250, "2.1.0", "Ok")):
             self.sender, self.parameters = path[1], tuple(path[2].split())
+            self.commands = [f"MAIL {argument}"]
             self.sink.transactions[self.number] += 1
             self.sink.traced("mail", self.number, self.sender)
 
@@ -141,6 +149,7 @@ class Session(ScriptedConnection):
             self.say(501, "5.5.4", "RCPT TO:<address>")
         elif self.passes("rcpt", self.line(250, "2.1.5", "Ok"), path[1]):
             self.recipients.append(path[1])
+            self.commands.append(f"RCPT {argument}")
 
     def _data(self, argument: str) -> None:
         if not self.recipients:

@@ -27,6 +27,17 @@ async def overdue(broker: Broker) -> None:
     await submit(broker, make_entry(f"r@{DOMAIN}", sender="", expires=time.time() - 1))
 
 
+async def successful(broker: Broker) -> None:
+    """Its sender is to be told that it was passed on."""
+    await submit(broker, make_entry(f"r@{DOMAIN}", sender=WRITER, notify="SUCCESS"))
+
+
+async def delayed(broker: Broker) -> None:
+    """Its sender is to be told of the delay, at once."""
+    accepted = time.time() - 5 * 3600
+    await submit(broker, make_entry(f"r@{DOMAIN}", sender=WRITER, notify="DELAY", accepted=accepted))
+
+
 ROWS = [
     Row(
         name="taken",
@@ -105,6 +116,18 @@ ROWS = [
         point=after(WORKER, "common.queue.bodies:Bodies.put"),
         content=MIDDLE, rules=lambda: [Rule(phase="rcpt", reply=LATER, times=2)], stays="s",
         left=Left("q", 1, "accepted deferred"), events="accepted deferred deferred delivered",
+    ),
+    Row(
+        name="delivered and reported and not acked",
+        point=after(WORKER, f"{FINISH}._report"),
+        sends=successful, waits=WRITER, stays="s", left=Left("qq", 0, "accepted accepted delivered"),
+        arrives=2, events="accepted accepted deferred delivered delivered",
+    ),
+    Row(
+        name="delay reported and not scheduled",
+        point=after(WORKER, f"{FINISH}._report"),
+        sends=delayed, waits=WRITER, stays="s", left=Left("qq", 0, "accepted accepted deferred"),
+        arrives=2, events="accepted accepted deferred deferred deferred delivered delivered",
     ),
     Row(
         name="scheduled and not acked",

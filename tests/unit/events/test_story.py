@@ -70,6 +70,23 @@ def test_trace_of_a_delivery_begins_with_its_acceptance(told: Store) -> None:
     assert story.trace(told, f"{ID}-1") == [EVENTS[i] for i in (0, 1, 3)]
 
 
+@pytest.mark.parametrize("at_once", [1, 1000])
+def test_delays_and_what_was_passed_on_are_traced_with_their_reports(
+    told: Store, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(story, "_REPORTS", at_once)
+    delivery = f"{ID}-1"
+    reported = [
+        Event(time=NOW + 9, type=Type.ACCEPTED, submission=report_id(delivery, kind), recipients=(SENDER,),
+              interface="report", meta={"report_of": delivery})
+        for kind in ("", "delay", "deliver-by")
+    ]  # fmt: skip
+    add(told, reported, 9)
+    traced = story.trace(told, delivery)
+    assert {event.submission for event in traced[3:]} == {event.submission for event in reported}
+    assert len(traced) == 6
+
+
 def test_what_failed_is_traced_with_the_report_on_it(told: Store) -> None:
     about = f"{ID}-2"
     report = report_id(about)

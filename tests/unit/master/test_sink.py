@@ -105,6 +105,14 @@ async def test_offers_what_it_is_told():
         assert (await client.reply())[:3] == b"503"
 
 
+async def test_keeps_what_was_said_and_holds_clients_to_its_limit():
+    async with Sink(extensions=["DSN", "LIMITS RCPTMAX=5 MAILMAX=1"]) as sink, Dialogue(sink) as client:
+        await client.codes(b"EHLO x\r\n", 2)
+        mail = b"MAIL FROM:<s@a.test> RET=HDRS\r\nRCPT TO:<r@b.test> NOTIFY=NEVER\r\nDATA\r\n"
+        assert await client.codes(mail + b".\r\nMAIL FROM:<s@a.test>\r\n", 5) == [250, 250, 354, 250, 421]
+    assert sink.received[0].commands == ("MAIL FROM:<s@a.test> RET=HDRS", "RCPT TO:<r@b.test> NOTIFY=NEVER")
+
+
 async def test_rules_reply_by_phase_recipient_and_count(sink):
     sink.rules += [
         Rule(phase="mail", reply="450 4.2.0 Greylisted", times=1),

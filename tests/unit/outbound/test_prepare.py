@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import dkim
 import pytest
 from queue_support import Outlet, batch, open_outlet, submit
 from support import make_entry
@@ -13,7 +14,7 @@ from support import make_entry
 from common.broker import Broker, UnknownOutcomeError
 from common.content import store
 from common.key_store import STALE, KeyStore
-from common.keys import BadKeyError
+from common.keys import BadKeyError, public_record
 from common.queue.taken import Taken
 from outbound import prepare as prepare_module
 from outbound.prepare import Preparer, UnsignedError
@@ -124,6 +125,36 @@ async def test_what_was_used_longest_ago_makes_room(kitchen: Kitchen, monkeypatc
     assert kitchen.counts["fetch"] == 4
     await asyncio.sleep(0)
     assert preparer._bytes == 2 * len(MESSAGE)
+
+
+LONG = b"From: a@sender.example\r\nSubject: " + b"word " * 300 + b"\r\n\r\n" + b"text " * 300 + b"\r\n"
+
+
+async def test_long_lines_are_shortened_before_signing(kitchen: Kitchen) -> None:
+    key = kitchen.keys.create("sender.example", "s", "rsa").load()
+    (taken,) = await kitchen.takens(1, LONG)
+    message = (await kitchen.preparer().prepare(taken)).message
+    assert max(map(len, message.split(b"\r\n"))) <= 998
+    assert b"\r\nContent-Transfer-Encoding: quoted-printable\r\n" in message
+    assert dkim.verify(message, dnsfunc=lambda *_, **__: public_record(key).encode())
+
+
+@pytest.mark.parametrize(
+    ("content", "said", "needed"),
+    [
+        ("Subject: ü\r\n\r\nx\r\n", True, True),
+        ("Subject: ü\r\n\r\nx\r\n", False, False),
+        ("Subject: x\r\n\r\nü\r\n", True, False),
+        ("Subject: x\r\n\r\nx\r\n", True, False),
+        ("Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nX: ü\r\n\r\n\r\n--b--\r\n", True, True),
+        ("Content-Type: multipart/mixed; boundary=b\r\n\r\nX: ü\r\n\r\n--b\r\nX: y\r\n\r\nü\r\n--b--\r\n", True, False),
+        ("Content-Type: message/rfc822\r\n\r\nX: ü\r\n\r\nx\r\n", True, True),
+    ],
+)
+async def test_smtputf8_is_needed_for_headers(kitchen: Kitchen, content: str, said: bool, needed: bool) -> None:
+    await submit(kitchen.outlet.broker, make_entry(smtputf8=said), content=store(content.encode()))
+    prepared = await kitchen.preparer().prepare(await kitchen.outlet.take())
+    assert prepared.smtputf8 == needed
 
 
 async def test_content_in_an_entry_is_not_kept(kitchen: Kitchen) -> None:

@@ -19,6 +19,7 @@ from common.content import INLINE_LIMIT, store
 from common.entry import Entry
 from common.event import Event, Status, Type
 from common.ids import report_id
+from common.queue.reports import Kind
 from outbound import report
 from outbound.normalise import normalise
 from outbound.report_text import HEADER, MESSAGE
@@ -160,6 +161,88 @@ def test_status_of_what_expired_is_the_last_trys(
     assert "It was tried for 5 days" in text(message)
 
 
+DELAYED = bounced(
+    type=Type.DEFERRED, status=Status.DEFERRED, code=451, enhanced_code="4.7.1", text="Later"
+)  # fmt: skip
+RELAYED = bounced(type=Type.DELIVERED, status=Status.DELIVERED, code=250, enhanced_code="2.0.0", text="Ok", reason="")
+
+
+def test_a_delay() -> None:
+    about = entry(accepted=NOW - 4 * 3600)
+    message = report.build(about, DELAYED, HOST, ORIGINAL, Kind.DELAY, NOW + 3600)
+    check_wire(message)
+    parsed = email.message_from_bytes(message)
+    assert parsed["Subject"] == "Delayed Mail (still being retried)"
+    assert parsed["Message-ID"] == f"<{report_id(about.id, 'delay')}@{HOST}>"
+    of_recipient = status(message)[1]
+    until = of_recipient["Will-Retry-Until"]
+    assert dict(of_recipient.items()) == {
+        "Final-Recipient": "rfc822; nobody@strict.example", "Action": "delayed", "Status": "4.7.1",
+        "Remote-MTA": "dns; mx.strict.example", "Diagnostic-Code": "smtp; 451 4.7.1 Later",
+        "Last-Attempt-Date": of_recipient["Last-Attempt-Date"], "Will-Retry-Until": until,
+    }  # fmt: skip
+    assert parsedate_to_datetime(until).timestamp() == NOW + 3600
+    told = unfolded(text(message)).replace("\r\n", " ")
+    assert "has waited for 4 hours. You need not send it again" in told
+    assert until in told
+    assert "not be tried again" not in told
+
+
+def test_a_delay_that_no_try_has_ended_with_tells_of_the_last_one() -> None:
+    about = entry(last_host="mx.a.example", last_reply="mx.a.example[192.0.2.1]: 451 4.7.1 Later")
+    row = bounced(type=Type.DEFERRED, reason="delayed", code=451, enhanced_code="4.4.7", text="told", mx_host="")
+    of_recipient = status(report.build(about, row, HOST, ORIGINAL, Kind.DELIVER_BY, NOW))[1]
+    assert (of_recipient["Status"], of_recipient["Remote-MTA"]) == ("4.4.7", "dns; mx.a.example")
+    assert of_recipient["Diagnostic-Code"] == "smtp; 451 4.7.1 Later"
+    assert of_recipient["Last-Attempt-Date"] is None
+
+
+def test_what_was_passed_on() -> None:
+    message = report.build(entry(), RELAYED, HOST, ORIGINAL)
+    check_wire(message)
+    assert email.message_from_bytes(message)["Subject"] == "Successful Mail Delivery Report"
+    of_recipient = status(message)[1]
+    assert [of_recipient[name] for name in ("Action", "Status", "Remote-MTA", "Diagnostic-Code")] == [
+        "relayed", "2.0.0", "dns; mx.strict.example", "smtp; 250 Ok",
+    ]  # fmt: skip
+    assert "does not report" in text(message)
+
+
+@pytest.mark.parametrize(
+    ("ret", "row", "whole"),
+    [("", bounced(), True), ("FULL", bounced(), True), ("HDRS", bounced(), False), ("HDRS", EXPIRED, False),
+     ("FULL", DELAYED, False), ("FULL", RELAYED, False), ("", RELAYED, False)],
+)  # fmt: skip
+def test_ret_is_about_failures(ret: str, row: Event, whole: bool) -> None:
+    part = parts(report.build(entry(ret=ret), row, HOST, ORIGINAL))[2]
+    assert part.get_content_type() == ("message/rfc822" if whole else "text/rfc822-headers")
+    assert ("hello" in part.as_string()) == whole
+
+
+@pytest.mark.parametrize(
+    ("orcpt", "field"),
+    [
+        ("rfc822;Bob+2Bx@a.example", "rfc822; Bob+x@a.example"),
+        ("x400;/G=A+20B/", "x400; /G=A+20B/"),  # no xtext: refused when it comes, told as it is
+        ("x400;/G+3DA+20B/", "x400; /G=A B/"),
+        (r"utf-8;\x{E4}@a.example", r"utf-8; \x{E4}@a.example"),
+        ("utf-8;ä@a.example", r"utf-8; \x{E4}@a.example"),
+    ],
+)
+def test_the_original_recipient_as_its_sender_knows_it(orcpt: str, field: str) -> None:
+    of_recipient = status(report.build(entry(orcpt=orcpt), bounced(), HOST, ORIGINAL))[1]
+    assert list(of_recipient)[0] == "Original-Recipient"  # noqa: RUF015
+    assert of_recipient["Original-Recipient"] == field
+
+
+def test_what_the_sender_said_of_the_message() -> None:
+    about = entry(envid="QQ+2B1+20x", deliver_by=NOW + 60, future_release="for;600")
+    of_message = status(report.build(about, bounced(), HOST, ORIGINAL))[0]
+    assert of_message["Original-Envelope-Id"] == "QQ+1 x"
+    assert parsedate_to_datetime(of_message["Deliver-By-Date"]).timestamp() == NOW + 60
+    assert of_message["Future-Release-Request"] == "for;600"
+
+
 def test_a_code_that_is_none_becomes_5_0_0_and_is_not_put_into_the_servers_mouth() -> None:
     assert status(report.build(entry(), bounced(enhanced_code=""), HOST, None))[1]["Status"] == "5.0.0"
     row = bounced(enhanced_code="5.0.0")
@@ -246,16 +329,20 @@ hostile = st.text(st.characters(), max_size=1200) | st.sampled_from(
 
 @given(
     said=hostile, last=hostile, sender=hostile, recipient=hostile, host=hostile, code=st.text(max_size=12),
-    expired=st.booleans(), smtputf8=st.booleans(),
+    how=st.sampled_from([Type.BOUNCED, Type.EXPIRED, Type.DEFERRED, Type.DELIVERED]), smtputf8=st.booleans(),
+    asked=hostile | st.just("rfc822;a+0D+0AX: y+00@b"),
 )  # fmt: skip
-@example("x\ud800", "", "\ud800@a", "\ud800", "", "", False, True)
+@example("x\ud800", "", "\ud800@a", "\ud800", "", "", Type.BOUNCED, True, "utf-8;\ud800")
 def test_nothing_that_strangers_say_makes_a_field_or_a_line(
-    said: str, last: str, sender: str, recipient: str, host: str, code: str, expired: bool, smtputf8: bool
+    said: str, last: str, sender: str, recipient: str, host: str, code: str, how: Type, smtputf8: bool, asked: str
 ) -> None:
     sender, recipient, host = sender[:300], recipient[:300], host[:200]  # as long as paths and names may be
-    about = entry(sender=sender, recipient=recipient, last_reply=last, last_host=host, smtputf8=smtputf8)
-    row = bounced(text=said, mx_host=host, enhanced_code=code)
-    message = report.build(about, EXPIRED if expired else row, HOST, ORIGINAL)
+    about = entry(
+        sender=sender, recipient=recipient, last_reply=last, last_host=host, smtputf8=smtputf8, envid=asked[:100],
+        orcpt=asked[:500], future_release=asked[:50],
+    )  # fmt: skip
+    row = EXPIRED if how == Type.EXPIRED else bounced(type=how, text=said, mx_host=host, enhanced_code=code)
+    message = report.build(about, row, HOST, ORIGINAL, Kind.END, NOW)
     check_wire(message)
     head, *bodies = message.split(f"\r\n--{report_id(about.id)}.0".encode())
     assert re.findall(rb"^([A-Za-z-]+):", head, re.MULTILINE) == [
@@ -264,10 +351,11 @@ def test_nothing_that_strangers_say_makes_a_field_or_a_line(
     ]  # fmt: skip
     assert b"".join(bodies).isascii()
     of_message, of_recipient = status(message)
-    assert set(of_message) == {"Reporting-MTA", "X-Postjet-Delivery", "Arrival-Date"}
+    always, optional = {"Reporting-MTA", "X-Postjet-Delivery", "Arrival-Date"}, {"Original-Envelope-Id"}
+    assert always <= set(of_message) <= always | optional | {"Future-Release-Request"}
     always, optional = {"Final-Recipient", "Action", "Status"}, {"Remote-MTA", "Diagnostic-Code", "Last-Attempt-Date"}
-    assert always <= set(of_recipient) <= always | optional
-    assert re.fullmatch(r"[45]\.\d{1,3}\.\d{1,3}", of_recipient["Status"])
+    assert always <= set(of_recipient) <= always | optional | {"Original-Recipient", "Will-Retry-Until"}
+    assert re.fullmatch(r"[245]\.\d{1,3}\.\d{1,3}", of_recipient["Status"])
     assert len(parts(message)) == 3
 
 

@@ -105,6 +105,13 @@ async def test_tls_is_reported(world: World) -> None:
     assert delivered.tls_cipher
 
 
+async def test_what_was_offered_is_reported(world: World) -> None:
+    assert not (await world.deliver()).offered.dsn
+    world.sinks[0].extensions = (*EXTENSIONS, "DSN")
+    await world.sites.close()
+    assert (await world.deliver()).offered.dsn
+
+
 class TestReuse:
     async def test_one_connection_for_domains_of_a_site(self, world: World) -> None:
         world.dns.zone.add("b.test", "MX", "10 mx1.test", "20 mx2.test")
@@ -125,6 +132,14 @@ class TestReuse:
         assert site.busy == 0
         assert all([(await world.deliver()).reused for _ in range(3)])
         assert world.sinks[0].connections == 3
+
+    async def test_no_more_messages_than_the_server_says(self, world: World) -> None:
+        world.sinks[0].extensions = (*EXTENSIONS, "LIMITS MAILMAX=2")
+        site = await world.site()
+        for idle in (1, 0, 1, 0, 1):  # used up, a connection is closed at once: its server need not refuse anything
+            assert (await world.deliver()).mx_host == "mx1.test"
+            assert site.idle == idle
+        assert sorted(world.sinks[0].transactions.values()) == [1, 2, 2]
 
     async def test_messages_per_connection(self, world: World) -> None:
         world.configure(messages_per_connection=2)

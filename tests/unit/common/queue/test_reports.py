@@ -29,6 +29,9 @@ async def outlet(broker: Broker) -> AsyncIterator[Outlet]:
     await outlet.close()
 
 
+BOUNCED = row(make_entry(), Type.BOUNCED)
+
+
 def report_on(entry: Entry, text: bytes = b"sorry\r\n") -> Entry:
     return reports.report_on(entry, text, "<1@mta.example>", 1e9, EXPIRES)
 
@@ -158,7 +161,7 @@ async def test_told_twice_stored_once(broker: Broker, outlet: Outlet, state: str
             headers = {"Nats-Schedule": "@at 2100-01-01T00:00:00Z", "Nats-Schedule-Target": subject}
             await broker.request(subjects.as_kind("s", subject), report.pack(), headers)
         await broker.purge("MQ_default", subject)
-    await outlet.finisher._report(report.but(size=1))
+    await outlet.finisher._report(BOUNCED, report.but(size=1))
     assert await kinds(broker) == ([] if state == "gone" else [state])
 
 
@@ -171,7 +174,7 @@ async def test_a_broker_that_forgot_the_id_knows_what_lies_there(nats: Nats, bro
     await broker.purge("MQ_default", subject)  # and with it the id, once the broker has started again
     nats.kill()
     nats.start()
-    await outlet.finisher._report(report)
+    await outlet.finisher._report(BOUNCED, report)
     assert await kinds(broker) == ["s"]
 
 
