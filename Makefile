@@ -4,7 +4,7 @@ PYTHON ?= python3
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint docs limits faults slow idle bench bench-parts controls clean
+.PHONY: help run test lint docs limits faults slow idle bench bench-parts controls fuzz clean
 
 help:             ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -67,9 +67,14 @@ bench-parts: $(STAMP)  ## signatures a second against dkimpy; submissions a seco
 	$(VENV)/bin/python -m bench.dkim
 	$(VENV)/bin/python -m bench.accepting
 	$(VENV)/bin/python -m bench.recording
+	$(VENV)/bin/python -m bench.receiving
 
 controls: $(STAMP)  ## a campaign of 100,000 queued mails stopped, held and resumed while others flow (5 minutes; ARGS=--help)
 	$(VENV)/bin/python -m bench.controls $(ARGS)
+
+fuzz: export FUZZ_SECONDS ?= 3600
+fuzz: $(STAMP)    ## sessions nobody would write, checked by a model, for an hour; FUZZ_SEED=… repeats one
+	$(VENV)/bin/python -m tests.fuzz
 
 clean:            ## remove what make made
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -160,7 +160,17 @@ class Listener(Section):
     compatible: list[Literal["powermta", "mailerq"]] = Field(
         [], description="products whose header fields for options are understood here, and removed, too"
     )
+    line_endings: Literal["auto", "fix", "deny"] = Field(
+        "auto",
+        description="a message with a bare CR, a bare LF or a NUL is mended (fix) or refused (deny); auto mends it "
+        "for clients that may relay and refuses it from others",
+    )
     max_message: Size = written("50MB", description="largest message in bytes, advertised as SIZE")
+    max_memory: Size = written(
+        "256MB",
+        description="compressed content of messages above 256 KB that one process holds while they come in; beyond it "
+        "reading pauses",
+    )
     max_recipients: int = Field(1000, ge=1, le=1000, description="recipients of one transaction")
     max_connections: int = Field(
         1000, ge=1, description="connections of one process at the same time; a tenth is kept for clients in networks"

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from io import BytesIO
 
 import zstandard
 
@@ -64,29 +65,40 @@ class Compressor:
     """
 
     def __init__(self) -> None:
-        self._parts: list[bytes] = []
+        self._whole = bytearray()
         self._stream: zstandard.ZstdCompressionObj | None = None
+        self._stored = BytesIO()
         self.size = 0
+
+    @property
+    def held(self) -> int:
+        """Bytes of the stored form of a large message so far."""
+        return self._stored.tell()
 
     def feed(self, data: bytes) -> None:
         """Add the next bytes of the message."""
         self.size += len(data)
         if self._stream:
-            self._parts.append(self._stream.compress(data))
+            self._stored.write(self._stream.compress(data))
             return
-        self._parts.append(data)
+        self._whole += data
         if self.size > WHOLE:
             self._stream = _compressor().compressobj()
-            self._parts = [_PREFIX, *map(self._stream.compress, self._parts)]
+            self._stored.write(_PREFIX)
+            self._stored.write(self._stream.compress(self._whole))
+            self._whole = bytearray()
 
     def finish(self) -> bytes:
-        """The stored form of everything fed."""
-        if self._stream:
-            return b"".join([*self._parts, self._stream.flush()])
-        return store(b"".join(self._parts))
+        """The stored form of everything fed, which is not kept here."""
+        stored, whole, stream = self._stored, self._whole, self._stream
+        self._stored, self._whole, self._stream = BytesIO(), bytearray(), None
+        if not stream:
+            return store(whole)
+        stored.write(stream.flush())
+        return stored.getvalue()  # no copy: nobody else has the buffer
 
 
-def store(message: bytes) -> bytes:
+def store(message: bytes | bytearray) -> bytes:
     """The stored form of a whole message."""
     return _PREFIX + _WHOLE_COMPRESSOR.compress(message)
 

@@ -6,7 +6,8 @@ It happens before signing, so that no later hop has a reason to change what was 
 import re
 
 _EMPTY_LINE = re.compile(rb"^\r*\n", re.MULTILINE)
-_LINE_END = re.compile(rb"\r*\n|\r")
+# The look behind keeps a long run of CRs from being looked through from each of them.
+_LINE_END = re.compile(rb"(?<!\r)\r*\n|\r")
 
 
 def normalise(message: bytes) -> bytes:

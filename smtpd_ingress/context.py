@@ -12,6 +12,7 @@ from common.entry import Entry
 from common.event import Event
 from common.options import NOTHING, Options
 from smtpd_ingress.logins import Logins
+from smtpd_ingress.memory import Memory
 from smtpd_ingress.quota import Quotas
 from smtpd_ingress.rejection import OnReject
 from smtpd_ingress.tls import certificate_of
@@ -35,6 +36,7 @@ class Context:
     pools: tuple[str, ...]
     expire: float
     """Seconds from acceptance, for mail sent later from its due time."""
+    memory: Memory
     submit: Submit
     on_reject: OnReject
     tls: Callable[[], SSLContext] | None = None
@@ -67,6 +69,7 @@ class Context:
             postmaster=parse_mailbox(config.postmaster) if config.postmaster else None,
             pools=tuple(config.pools),
             expire=config.delivery.expire,
+            memory=Memory(listener.max_memory),
             submit=submit,
             on_reject=on_reject,
             tls=certificate_of(listener),

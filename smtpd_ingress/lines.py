@@ -1,8 +1,10 @@
 """Command lines from the bytes of a connection, without I/O."""
 
-#: RFC 5321 4.5.3.1.4: a command line has at most 512 octets with its CRLF; extensions add to that, RFC 3461 section 4
-#: and RFC 4954 section 5 about 500 each.
+#: RFC 5321 4.5.3.1.4 has 512 octets with CRLF for a command line, and extensions add to it (RFC 1870, 3461, 4865 …):
+#: all that are known together stay below this.
 MAX_LINE = 2048
+# RFC 4954 section 4: what a client may say in an exchange of AUTH.
+MAX_AUTH_LINE = 12_288 + 2
 
 
 class TooLongError(ValueError):
@@ -13,34 +15,45 @@ class Lines:
     """What came in and is not used yet: commands are taken line by line, message data as it is."""
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
+        self._data = b""
+        self._at = 0
         self._dropping = False
+
+    def __bool__(self) -> bool:
+        """Whether there is anything."""
+        return self._at < len(self._data)
 
     def feed(self, data: bytes) -> None:
         """Add bytes from the client."""
-        self._buffer += data
+        self._data = self._data[self._at :] + data if self else data
+        self._at = 0
+
+    def startswith(self, word: bytes) -> bool:
+        """Whether the next bytes are these, in any case."""
+        return self._data[self._at : self._at + len(word)].upper() == word
 
     def next(self, limit: int = MAX_LINE) -> bytes | None:
-        """The next line with its LF, at most ``limit`` bytes; None: feed more.
+        """The next line, of ``limit`` bytes at most, with its LF; None: feed more.
 
         Raises TooLongError once a longer one has ended.
         """
-        end = self._buffer.find(b"\n") + 1
+        start, end = self._at, self._data.find(b"\n", self._at) + 1
         if not end:
-            if len(self._buffer) > limit:
+            if len(self._data) - start > limit:
                 self._dropping = True
-                self._buffer.clear()
+                self.take()
             return None
-        too_long = self._dropping or end > limit
-        self._dropping = False
-        line = b"" if too_long else bytes(self._buffer[:end])
-        del self._buffer[:end]
+        too_long, self._dropping = self._dropping or end - start > limit, False
+        self._at = end
         if too_long:
             raise TooLongError
-        return line
+        return self._data[start:end]
 
     def take(self, size: int | None = None) -> bytes:
         """What is here, at most ``size`` bytes of it, as message data."""
-        data = bytes(self._buffer if size is None else self._buffer[:size])
-        del self._buffer[: len(data)]
-        return data
+        end = len(self._data) if size is None else min(self._at + size, len(self._data))
+        taken = self._data[self._at : end]
+        self._at = end
+        if not self:
+            self._data, self._at = b"", 0
+        return taken

@@ -127,7 +127,9 @@ class Session:
         )
         listener = self.context.listener
         options = HeaderOptions(self.pools if self.may_set_options else (), listener.compatible)
-        return Message(trace, listener.max_message, options, self.context.kept_fields)
+        fix = self.trusted if listener.line_endings == "auto" else listener.line_endings == "fix"
+        share = self.context.memory.share(trusted=self.trusted)
+        return Message(trace, listener.max_message, options, self.context.kept_fields, fix=fix, share=share)
 
     def refuse(self, phase: str, reply: Reply, argument: str = "") -> Reply:
         """Log and report a refusal; gives the reply to send, which is 421 after too many errors."""

@@ -12,7 +12,7 @@ import structlog
 from aiosmtpd.smtp import SMTP
 
 from common import metrics
-from common.codes import IDLE, LOCAL_ERROR, NOTHING_BEFORE_TLS, READY_FOR_TLS, SHUTTING_DOWN, Reply
+from common.codes import LOCAL_ERROR, NOTHING_BEFORE_TLS, READY_FOR_TLS, SHUTTING_DOWN, Reply
 from common.counting import count, level
 from common.users.user import User
 from smtpd_ingress.accept import accept
@@ -74,7 +74,7 @@ class Connection(SMTP):
 
     def _timeout_cb(self) -> None:
         log.info(f"timeout from [{self._dialogue.session.client}]")
-        self._end(IDLE)
+        self._end(self._dialogue.timed_out())
 
     def shut_down(self) -> None:
         """End the session; a message that is coming in or being queued is finished first."""
@@ -128,10 +128,10 @@ class Connection(SMTP):
         count(metrics.SMTPD_CONNECTIONS, self._context.listener.name, "accepted")
         while True:
             match action:
-                case Queue(message):
+                case Queue():  # its message is not kept in a variable until the next one
                     self._queueing = True
                     self._clients.works(self)
-                    action = self._dialogue.queued(await accept(self._dialogue.session, message))
+                    action = self._dialogue.queued(await accept(self._dialogue.session, action.message))
                     self._queueing = False
                     continue
                 case Login(mechanism, step):
@@ -154,15 +154,19 @@ class Connection(SMTP):
 
     async def _next(self) -> Action:
         """What the dialogue wants next, with as many bytes as it needs."""
-        session = self._dialogue.session
-        self._reset_timeout(None if session.trusted or session.transaction else STRANGER_TIMEOUT)
+        self._wait_for_client()
         if self._stopping.is_set() and not self._dialogue.taking_content:
             return SHUTTING_DOWN
         while (action := self._dialogue.next()) is None:
             self._dialogue.feed(await self._read())
             if self._dialogue.taking_content:
-                self._reset_timeout()
+                self._wait_for_client()
         return action
+
+    def _wait_for_client(self) -> None:
+        session = self._dialogue.session
+        idle = IDLE_TIMEOUT if session.trusted or session.transaction else STRANGER_TIMEOUT
+        self._reset_timeout(self._dialogue.patience(idle) or 0.001)  # 0 would be aiosmtpd's own
 
     async def _log_in(self, mechanism: str, step: Check | Done | Failed) -> User | Reply:
         assert self._context.logins
@@ -212,6 +216,8 @@ class Connection(SMTP):
         """More bytes, after the replies of all that was read before have gone out together (RFC 2920 3.2)."""
         await self._flush()
         self._clients.waits(self, self._dialogue.session.trusted)
+        if message := self._dialogue.message:
+            await message.room()
         data = await self._reader.read(CHUNK)
         if not data or self._ended:
             raise EOFError

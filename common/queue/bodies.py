@@ -24,8 +24,9 @@ class Bodies:
         if len(stored) <= limit:
             await self.broker.store([with_id(subject, stored, subject)], since=since)
             return BodyRef(len(stored), 0, digest(stored))
-        chunks = [stored[start : start + limit] for start in range(0, len(stored), limit)]
-        for i, chunk in enumerate(chunks):
+        chunks = range(0, len(stored), limit)
+        for i, start in enumerate(chunks):  # one at a time: content is large, and others come in too
+            chunk = stored[start : start + limit]
             await self.broker.store([with_id(f"{subject}.{i}", chunk, f"{subject}.{i}")], since=since)
         return BodyRef(len(stored), len(chunks), digest(stored))
 

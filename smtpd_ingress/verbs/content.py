@@ -3,7 +3,8 @@
 import re
 from typing import NamedTuple
 
-from common.codes import BAD_ARGUMENT, BAD_SEQUENCE, NO_RECIPIENTS, START_DATA, Reply
+from common.codes import BAD_ARGUMENT, BAD_SEQUENCE, NO_RECIPIENTS, START_DATA, TOO_BIG, Reply
+from smtpd_ingress.message import most_read
 from smtpd_ingress.rejection import RefusedError
 from smtpd_ingress.session import Session
 from smtpd_ingress.transaction import Transaction
@@ -37,14 +38,16 @@ def bdat(session: Session, text: str) -> Chunk:
     given = _BDAT.fullmatch(text)
     if not given:  # nobody knows where the next command begins
         raise RefusedError(BAD_ARGUMENT.but("Syntax: BDAT size [LAST]")._replace(close=True))
-    refusal = None
+    size, refusal = int(given["size"]), None
+    if size > most_read(session.context.listener.max_message):  # no client that knows of SIZE means it
+        raise RefusedError(TOO_BIG.but("Chunk too big")._replace(close=True))
     try:
         transaction = open_transaction(session)
         if not transaction.message:
             _begin(session, transaction)
     except RefusedError as error:
         refusal = error.reply
-    return Chunk(int(given["size"]), bool(given["last"]), refusal)
+    return Chunk(size, bool(given["last"]), refusal)
 
 
 def _begin(session: Session, transaction: Transaction) -> None:

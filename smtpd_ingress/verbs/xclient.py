@@ -56,14 +56,18 @@ ATTRIBUTES: dict[str, Callable[[str], str]] = {
 
 
 def xclient(session: Session, text: str) -> Reply:
-    """The session begins anew, as if the client had connected itself. What is not said stays as it is."""
+    """The session begins anew, as if the client had connected itself.
+
+    What is not said stays as it is, but for a login, which is none of another client's.
+    """
     if not session.may_xclient:
         raise RefusedError(NOT_PERMITTED)
     if session.transaction:
         raise RefusedError(BAD_SEQUENCE.but("Not within a mail transaction"))
     said = _parsed(text)
-    session.client = said.get("ADDR", session.client)
-    session.in_networks = session.context.may_relay(session.client)
+    if "ADDR" in said:
+        session.client, session.login = said["ADDR"], ""
+        session.in_networks = session.context.may_relay(session.client)
     session.login = said.get("LOGIN", session.login)
     session.helo = said.get("HELO", "")
     session.esmtp = said.get("PROTO") == "ESMTP"

@@ -17,7 +17,9 @@ from common.entry import Entry
 from common.event import Event
 from common.users.user import User
 from common.users.users import Users
+from smtpd_ingress import context
 from smtpd_ingress.logins import Logins
+from smtpd_ingress.memory import Memory
 from smtpd_ingress.rejection import Rejection
 from smtpd_ingress.role import run
 
@@ -149,3 +151,17 @@ async def start_ingress() -> AsyncIterator[Callable[..., Any]]:
     yield start
     for ingress in started:
         await ingress.stop()
+
+
+@pytest.fixture
+def memories(monkeypatch: pytest.MonkeyPatch) -> list[Memory]:
+    """The ``Memory`` of each listener that is started."""
+    made: list[Memory] = []
+
+    class Kept(Memory):
+        def __init__(self, limit: int) -> None:
+            super().__init__(limit)
+            made.append(self)
+
+    monkeypatch.setattr(context, "Memory", Kept)
+    return made

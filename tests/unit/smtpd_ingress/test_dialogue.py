@@ -1,20 +1,25 @@
 """The state machine by itself; whole conversations are in tests/dialogs."""
 
+from random import Random
+
 import pytest
 import structlog
+from dialogue_support import Driven, context
 from hypothesis import given
 from hypothesis import strategies as st
 
 from common import codes
-from common.codes import START_DATA, Reply
+from common.codes import NOT_HTTP, START_DATA, Reply
 from common.config import Config, Listener
 from common.entry import Entry
 from common.event import Event
 from smtpd_ingress.actions import Queue
 from smtpd_ingress.context import Context
 from smtpd_ingress.dialogue import Dialogue
+from smtpd_ingress.message import most_read
 from smtpd_ingress.rejection import Rejection
 from smtpd_ingress.session import MAX_ERRORS
+from tests.fuzz.grammar import session
 
 
 async def submit(entries: list[Entry], content: bytes, row: Event) -> None:
@@ -38,6 +43,7 @@ def reply(to: Dialogue, line: bytes) -> Reply:
     return answer
 
 
+START_LINES = b"EHLO c.example\r\nMAIL FROM:<a@example.org>\r\nRCPT TO:<b@example.com>\r\n"
 START = ("EHLO c.example", "MAIL FROM:<a@example.org>")
 
 
@@ -113,8 +119,7 @@ def test_every_line_has_one_valid_answer(commands: list[tuple[str, str]]) -> Non
             assert isinstance(answer, Reply)
             assert 200 <= answer.code <= 599
             assert answer.enhanced or answer.code in (220, 250, 354)
-            if len(answers) == 1:
-                assert answer.close == (answer.code in (221, 421) or verb in ("GET", "BDAT"))
+            assert answer.close == (answer.code in (221, 421) or answer == NOT_HTTP)
             if answer is START_DATA:
                 assert talk.session.transaction
                 assert talk.session.transaction.recipients
@@ -142,3 +147,22 @@ def test_the_log_says_what_a_client_did() -> None:
     assert logs[-1]["event"] == (
         "disconnect from [127.0.0.1] ehlo=1 mail=1 rcpt=1/2 data=0/1 unknown=0/2 quit=1 commands=4/8"
     )
+
+
+@given(st.integers(0, 2**32), st.integers(1, 60))
+def test_pieces_make_no_difference(seed: int, size: int) -> None:
+    stream = session(Random(seed))
+    whole, pieces = Driven(), Driven()
+    said = pieces.say(stream, size)
+    assert [reply[:2] for reply in said] == [reply[:2] for reply in whole.say(stream)]
+    assert [recipients for recipients, _ in pieces.messages] == [recipients for recipients, _ in whole.messages]
+
+
+def test_a_client_that_goes_on_for_ever_is_sent_away() -> None:
+    driven = Driven(of=context(Listener(max_message=1000)))
+    driven.say(START_LINES + b"DATA\r\n")
+    replies = driven.say(b"x" * (most_read(1000) - 1))
+    assert replies == []
+    [reply] = driven.say(b"xx")
+    assert (reply.code, reply.close) == (552, True)
+    assert driven.dialogue.message is None

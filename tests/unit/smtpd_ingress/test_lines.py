@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smtpd_ingress.lines import MAX_LINE, Lines, TooLongError
+from smtpd_ingress.lines import MAX_AUTH_LINE, MAX_LINE, Lines, TooLongError
 
 
 def drain(lines: Lines) -> list[bytes | None]:
@@ -17,7 +17,7 @@ def drain(lines: Lines) -> list[bytes | None]:
             found.append(None)
 
 
-def test_a_line_may_have_512_octets() -> None:
+def test_a_line_may_have_so_many_octets() -> None:
     lines = Lines()
     lines.feed(b"a" * (MAX_LINE - 2) + b"\r\n")
     assert lines.next() == b"a" * (MAX_LINE - 2) + b"\r\n"
@@ -25,6 +25,12 @@ def test_a_line_may_have_512_octets() -> None:
     with pytest.raises(TooLongError):
         lines.next()
     assert lines.next() == b"NOOP\r\n"
+
+
+def test_who_asks_for_a_longer_line_gets_one() -> None:
+    lines = Lines()
+    lines.feed(b"a" * MAX_LINE + b"\r\n")
+    assert lines.next(MAX_AUTH_LINE) == b"a" * MAX_LINE + b"\r\n"
 
 
 def test_a_line_without_end_takes_no_memory() -> None:
@@ -46,7 +52,7 @@ def test_message_data_is_taken_as_it_is() -> None:
     assert lines.next() is None
 
 
-@given(st.lists(st.binary(max_size=700)), st.integers(1, 600))
+@given(st.lists(st.binary(max_size=2500), max_size=8), st.integers(1, 2300))
 def test_pieces_make_no_difference(parts: list[bytes], size: int) -> None:
     data = b"\n".join(parts)
     whole, pieces = Lines(), Lines()

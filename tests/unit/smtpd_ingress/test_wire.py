@@ -13,7 +13,7 @@ from aiosmtpd.smtp import SMTP
 
 from common.submit_error import SubmitError
 from smtpd_ingress import role, wire
-from smtpd_ingress.message import MAX_HEADER
+from smtpd_ingress.headers import MAX_HEADER
 
 Start = Callable[..., Any]
 
@@ -103,7 +103,7 @@ async def test_header_section_of_a_megabyte(start_ingress: Start) -> None:
     ingress = await start_ingress()
     client = await ingress.connect()
     await client.into_data()
-    fields = b"X-Filler: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n"
+    fields = b"X-Filler:" + (b"\r\n " + b"a" * 70) * 20 + b"\r\n"
     client.write(fields * (10**6 // len(fields)) + b"\r\nx\r\n.\r\n")
     assert (await client.reply()).startswith("250 2.0.0 ")
     assert ingress.queued[0].content.count(fields) == 10**6 // len(fields)
@@ -118,7 +118,9 @@ async def test_over_long_lines(start_ingress: Start) -> None:
     await client.reply()
     assert await client.say("NOOP " + "x" * 2041) == "250 2.0.0 Ok"
     for length in (2042, 5_000, 500_000):
-        assert await client.say("NOOP " + "x" * length) == "500 5.5.2 Command line too long"
+        assert await client.say("NOOP " + "x" * length) == "500 5.5.2 Line too long: more than 2048 bytes"
+    assert await client.say("AUTH " + "x" * 12_283) == "503 5.5.1 Send EHLO first"
+    assert await client.say("AUTH " + "x" * 12_284) == "500 5.5.2 Line too long: more than 12290 bytes"
     assert await client.say("NOOP") == "250 2.0.0 Ok"
 
 

@@ -1,0 +1,1 @@
+"""Sessions nobody would write, against a model of what a server may say: ``make fuzz``."""
