@@ -49,12 +49,12 @@ limits: export LIMITS_SLOW ?= 2000
 limits: export LIMITS_OTHERS ?= 10000
 limits: export LIMITS_KILL_MAILS ?= 2500
 limits: export LIMITS_KILLS ?= 8
-limits: $(STAMP)  ## limits over four workers by the sink's clock, and their owner killed eight times (6 minutes)
-	$(VENV)/bin/python -m pytest -s --timeout 900 tests/scenario/test_limits.py tests/scenario/test_limits_provider.py \
-		tests/fault/test_limits_owner_killed.py tests/unit/common/limits
+limits: $(STAMP)  ## limits over four workers by the sink's clock; their owner killed eight times, and standing still (9 minutes)
+	$(VENV)/bin/python -m pytest -s --timeout 900 tests/scenario/test_limits*.py tests/fault/test_limits_*.py \
+		tests/unit/common/limits
 
-slow: $(STAMP)    ## 100,000 mails to a slow domain in front of 10,000 to others, then to dead ones (10 minutes)
-	SLOW_MAILS=100000 DEAD_FACTOR=17 $(VENV)/bin/python -m pytest -s tests/scenario/test_slow_domain.py \
+slow: $(STAMP)    ## 100,000 mails to a slow domain in front of 10,000 to others, then to dead ones (15 minutes)
+	SLOW_MAILS=100000 DEAD_FACTOR=17 DEAD_OTHERS=10000 $(VENV)/bin/python -m pytest -s tests/scenario/test_slow_domain.py \
 		tests/scenario/test_dead_domains.py
 
 idle: $(STAMP)    ## 5,000 clients that say nothing while 20 send at full speed, with memory (1 minute)

@@ -30,7 +30,12 @@ from master.demo.sink_script import Rule
 from master.demo.world import World
 
 SENDER, SLOW, FAST = "news@sender.test", "slow.test", "fast.test"
+WRONG, FINE = ("wrong", "demo"), ("fine",)
 BATCH = 500
+#: By what the mail is named.
+BY = {
+    "campaign": "wrong", "tag": "demo", "sender": SENDER, "domain": SLOW, "header": "x-job=wrong", "pool": "default",
+}  # fmt: skip
 
 
 @dataclass
@@ -79,20 +84,27 @@ async def flowing(world: World, sink: Sink, rate: float, what: str, count: int) 
         print("  CPU, microseconds a mail:", {name: round(s / count * 1e6) for name, s in spent.items()}, flush=True)
 
 
-async def fill(broker: Broker, count: int, size: int) -> None:
-    """Put the campaign into the queue."""
+async def fill(broker: Broker, count: int, size: int, tags: tuple[str, ...] = WRONG) -> None:
+    """Put a campaign into the queue: the one that is wrong, or another's to the same server."""
+    sender, domain = (SENDER, SLOW) if tags == WRONG else (f"other@{FAST}", f"other.{SLOW}")
     started, text = time.monotonic(), base64.encodebytes(os.urandom(size * 3 // 4))
     stored = content.store(make_message(0, sender=SENDER) + text)
-    for first in range(0, count, BATCH):
-        now, batch = time.time(), []
-        for number in range(first, min(first + BATCH, count)):
-            entry = Entry(
-                submission=new_id(), number=1, sender=SENDER, recipient=f"r{number}@{SLOW}", domain=SLOW, accepted=now,
-                expires=now + 86400, size=size, content=stored, tags=("wrong", "demo"), message_id=f"<{number}@x.test>",
-                interface="relay", client_address="127.0.0.1",
-            )  # fmt: skip
-            batch.append(with_id(entry_subject("q", entry), entry.pack(), entry.id))
-        await broker.store(batch)
+
+    async def put(numbers: range) -> None:
+        for first in numbers[::BATCH]:
+            now, batch = time.time(), []
+            for number in range(first, min(first + BATCH, numbers.stop)):
+                entry = Entry(
+                    submission=new_id(), number=1, sender=sender, recipient=f"r{number}@{domain}", domain=domain,
+                    accepted=now, expires=now + 86400, size=size, content=stored, tags=tags,
+                    message_id=f"<{number}@x.test>", interface="relay", client_address="127.0.0.1",
+                    headers={"x-job": tags[0]},
+                )  # fmt: skip
+                batch.append(with_id(entry_subject("q", entry), entry.pack(), entry.id))
+            await broker.store(batch)
+
+    # one makes a batch while the broker stores the other's
+    await asyncio.gather(put(range(count // 2)), put(range(count // 2, count)))
     took = time.monotonic() - started
     print(f"filled: {count} of {len(stored)} bytes in {took:.1f} s", flush=True)
 
@@ -146,7 +158,7 @@ def processes(folder: Path) -> dict[int, str]:
     return found
 
 
-async def bench(count: int, size: int, rate: float, workers: int, what: str) -> None:
+async def bench(count: int, size: int, rate: float, workers: int, what: str, by: str, others: int) -> None:
     settings = {
         "nats": {"max_store": "40GB"}, "pools.default": {"workers": workers}, "delivery": {"connections": 20},
         "log": {"level": "warning"},
@@ -156,22 +168,26 @@ async def bench(count: int, size: int, rate: float, workers: int, what: str) -> 
             slow, fast = world.sinks
             slow.rules.append(Rule(phase="rcpt", wait=5.0, reply="450 4.2.0 Later"))
             world.add_domain(SLOW, slow)
+            world.add_domain(f"other.{SLOW}", slow)
             world.add_domain(FAST, fast)
             async with connected(instance.find(world.config), ["default"], "bench") as broker:
-                await fill(broker, count, size)
-                async with flowing(world, fast, rate, "stop", count):
-                    said = await postjet(world, "stop", "--campaign", "wrong", "--reason", "bench")
-                print(said, await left(broker), memory(Path(folder)), flush=True)
-                if what == "stop":
-                    return
-                await postjet(world, "resume", "--campaign", "wrong")
-                await fill(broker, count, size)
-                async with flowing(world, fast, rate, "pause", count):
-                    said = await postjet(world, "pause", "--campaign", "wrong", "--reason", "bench")
-                print(said, await left(broker), memory(Path(folder)), flush=True)
-                async with flowing(world, fast, rate, "resume", count):
-                    said = await postjet(world, "resume", "--campaign", "wrong")
-                print(said, await left(broker), memory(Path(folder)), flush=True)
+                named = [f"--{by}", BY[by]]
+                if others:
+                    await fill(broker, others, size, FINE)
+
+                async def measure(*order: str) -> None:
+                    async with flowing(world, fast, rate, order[0], count):
+                        said = await postjet(world, *order, *named)
+                    print(said, await left(broker), memory(Path(folder)), flush=True)
+
+                if what in ("stop", "all"):
+                    await fill(broker, count, size)
+                    await measure("stop", "--reason", "bench")
+                    await postjet(world, "resume", *named)
+                if what in ("pause", "all"):
+                    await fill(broker, count, size)
+                    await measure("pause", "--reason", "bench")
+                    await measure("resume")
 
 
 def main() -> None:
@@ -180,7 +196,9 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=4096, help="bytes of each mail")
     parser.add_argument("--rate", type=float, default=50, help="mails of others each second")
     parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--what", choices=["stop", "all"], default="all")
+    parser.add_argument("--what", choices=["stop", "pause", "all"], default="all", help="pause: and resume")
+    parser.add_argument("--by", choices=list(BY), default="campaign", help="what the order matches")
+    parser.add_argument("--others", type=int, default=0, help="mails of another campaign that lie in the queue too")
     asyncio.run(bench(**vars(parser.parse_args())))
 
 

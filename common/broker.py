@@ -11,7 +11,7 @@ import nats.errors
 from nats.aio.msg import Msg
 from nats.nuid import NUID
 
-from common.nats_connection import TRY_TIMEOUT, BrokerFailure, Connection, NoBrokerError, UnknownOutcomeError
+from common.nats_connection import TRY_TIMEOUT, BrokerFailure, Connection, NoBrokerError, UnknownOutcomeError, frame
 
 __all__ = [
     "Broker",
@@ -100,17 +100,19 @@ class Broker(Connection):
         """Store all of them or none (ADR-50), one try. Raises BrokerError and what request raises."""
         self._check_connected()
         batch = NUID().next().decode()
-        *first, last = [
-            (m.subject, m.body, {**m.headers, "Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(i)})
-            for i, m in enumerate(messages, 1)
+        frames = [
+            frame(m.subject, m.body, {**m.headers, "Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(i)})
+            for i, m in enumerate(messages[:-1], 1)
         ]
+        if frames and (largest := max(map(len, frames))) > self.client.max_payload:
+            # The server would answer -ERR and nats-py close the client for good.
+            raise ValueError(f"{largest} bytes are over the broker's max_payload {self.client.max_payload}")
         try:
-            for subject, body, headers in first:
-                await self.client.publish(subject, body, headers=headers)
+            await self.client.send(b"".join(frames))
         except (nats.errors.Error, OSError) as error:
             raise NoBrokerError(f"batch not sent: {error}") from error  # without its commit nothing is stored
-        subject, body, headers = last
-        reply = await self.request(subject, body, {**headers, "Nats-Batch-Commit": "1"}, timeout)
+        last = {"Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(len(messages)), "Nats-Batch-Commit": "1"}
+        reply = await self.request(messages[-1].subject, messages[-1].body, messages[-1].headers | last, timeout)
         _answer(reply.data)
 
     async def store(self, messages: list[Message], since: float | None = None) -> None:

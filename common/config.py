@@ -279,7 +279,9 @@ class Delivery(Section):
     retry_max: Duration = written("4h")
     retry_jitter: float = Field(0.1, ge=0, lt=1, description="part of the delay that is random")
     max_attempts: int = Field(0, ge=0, description="0 tries until expiry")
-    tls: Literal["none", "opportunistic"] = "opportunistic"
+    tls: Literal["none", "opportunistic", "required"] = Field(
+        "opportunistic", description="required: mail waits for a host that offers STARTTLS; who it is is not verified"
+    )
     tls_ca: str = Field("", description='"" is the system\'s; nothing else in this version')
 
     @model_validator(mode="after")

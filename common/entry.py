@@ -122,7 +122,7 @@ class Entry:
             version = values["v"]
             if version != VERSION:
                 raise UnreadableError(f"entry of schema version {version}; this is version {VERSION}")
-            known = {name: values[name] for name in _NAMES if name in values}
+            known = {name: value for name, value in values.items() if name in _NAMES}
             if isinstance(known.get("content"), list):
                 known["content"] = BodyRef.from_list(known["content"])
             known["tags"] = tuple(known.get("tags", ()))

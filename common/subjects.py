@@ -89,6 +89,17 @@ def selected(kind: Kind, pool: str, *, domain: str = "", campaign: str = "", id_
     return f"{kind}.{pool}.{where}.*.{token(campaign) if campaign else '*'}.{submission_id or '*'}.{number or '*'}"
 
 
+def campaign_in(subject: str) -> str:
+    """The campaign's token in an entry's subject."""
+    return subject.split(".", 6)[5]
+
+
+def with_campaign(filter_: str, token_: str) -> str:
+    """What ``selected`` gave, for one campaign by its token."""
+    parts = filter_.split(".")
+    return ".".join([*parts[:5], token_, *parts[6:]])
+
+
 def lane_filters(pool: str, lane: int, lanes: int, band_: str, without: Container[int] = ()) -> list[str]:
     """The filters of the consumer that reads one band of a lane, every ``lanes``-th group, but for some buckets."""
     filters = []

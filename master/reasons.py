@@ -14,7 +14,7 @@ class Reason:
     """One thing that holds mail back. Times are seconds since 1970; 0: not known."""
 
     kind: str
-    """``route``, ``workers``, ``hold``, ``site``, ``limit``, ``held``."""
+    """``route``, ``order``, ``workers``, ``hold``, ``site``, ``limit``, ``held``."""
     text: str
     since: float = 0
     until: float = 0
@@ -34,6 +34,16 @@ def _route(known: Known) -> Iterator[Reason]:
             first = format_duration(policy.retry[0] if policy.retry else policy.retry_first)
             then = f"mail is deferred, the first time for {first}, and given up after {format_duration(policy.expire)}"
         yield Reason("route", f"{failure}; {then}")
+
+
+def _orders(known: Known) -> Iterator[Reason]:
+    """An order about a campaign, a tag … is named where it holds some of the mail, or where that was not counted."""
+    for order in known.orders:
+        held, narrow = known.ordered[order.id], not order.match.covers_domain
+        if held or not (narrow and known.exact):
+            which = f"mail with {order.match} is " if narrow else ""
+            count = f"; {held} of what is queued" if known.exact else ""
+            yield Reason("order", f"{which}{order}{count}", order.since, order.until)
 
 
 def _workers(known: Known) -> Iterator[Reason]:
@@ -67,9 +77,9 @@ def _limits(known: Known) -> Iterator[Reason]:
 
 
 def _held(known: Known) -> Iterator[Reason]:
-    if known.queued and known.queued.held:
-        yield Reason("held", f"{known.queued.held} set aside; 'postjet queue --held' says why")
+    held = known.queued.held - known.ordered.total() if known.queued else 0
+    if held and (known.exact or not known.orders):
+        yield Reason("held", f"{held} set aside; 'postjet queue --held' says why")
 
 
-#: What operators have ordered (pause, stop) belongs here too.
-CAUSES: list[Callable[[Known], Iterator[Reason]]] = [_route, _workers, _holds, _site, _limits, _held]
+CAUSES: list[Callable[[Known], Iterator[Reason]]] = [_route, _orders, _workers, _holds, _site, _limits, _held]

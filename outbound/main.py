@@ -49,7 +49,7 @@ async def main(role: Role) -> None:
     taker = Taker(broker, pool)
     finisher = Finisher(broker, pool, taker)
     taker.on_unreadable = finisher.hold_soon
-    lanes = Lanes(broker, pool, role.holder, role.incarnation, taker.read, taker.leave, taker.holds)
+    lanes = Lanes(broker, pool, role.holder, role.incarnation, taker.read, taker.leave, taker.holding)
     taker.on_deleted = lanes.look_again
     taker.on_outgrown = lanes.outgrown
     broker.on_connect.append(lanes.reconnected)

@@ -7,14 +7,13 @@ from dataclasses import dataclass, replace
 from common.entry import Entry
 from common.policies.holds import Hold, Holds
 from common.policies.policies import Policies
-from common.policies.policy import Policy
+from common.policies.policy import DEFAULT, Policy
 from common.sockets import is_local
 from outbound.pace import Pace, pace
 from outbound.routing import Route, Router
 
 #: What holds for a domain's mail over a route (None: it has none yet), a pool and a source address ("": any).
 PolicyOf = Callable[[str, Route | None, str, str], Policy]
-DEFAULT = Policy()
 #: Ways kept ready.
 MAX_CACHE = 10_000
 
@@ -73,9 +72,9 @@ class Ways:
         self._turn = 0
         self._ways: dict[tuple[str, str, str], Way] = {}
 
-    def policy(self, domain: str) -> Policy:
+    def policy(self, domain: str, source: str = "") -> Policy:
         """What holds for a domain's mail that has no way yet."""
-        return self._policy_of(domain, None, self._pool, "")
+        return self._policy_of(domain, None, self._pool, source)
 
     def expires(self, entry: Entry, policy: Policy) -> float:
         """When mail under a policy is given up, seconds since 1970."""

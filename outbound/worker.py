@@ -15,6 +15,8 @@ from common.queue.finish import Finisher
 from common.queue.strikes import PoisonError, Strikes
 from common.queue.take import GoneError, Taker
 from common.queue.taken import Taken
+from common.waits import wait
+from outbound.aside import Aside
 from outbound.budget import Budget
 from outbound.ending import Endings
 from outbound.failure import DeliveryFailure, temporary
@@ -68,17 +70,17 @@ class Worker:
         self.park = Park(sites, taker.shed, self._spawn, ways.expires)
         self._room = asyncio.Event()
         self.lobby = Lobby(taker.shed, self._room.set)
+        self.aside = Aside(taker.shed, self._spawn)
 
     async def run(self) -> None:
         """Take and deliver, for ever."""
         while True:
             await self.finisher.clear.wait()
-            while (crowded := self.lobby.is_full() or self.park.is_full()) or self._handled >= MAX_HANDLED:
+            while (crowded := self._is_crowded()) or self._handled >= MAX_HANDLED:
                 self._room.clear()
                 if crowded:
                     self.taker.crowded()
-                with contextlib.suppress(TimeoutError):  # entries that are dropped make room without a word
-                    await asyncio.wait_for(self._room.wait(), 1)
+                await wait(self._room, 1)  # entries that are dropped make room without a word
             taken = await self.taker.take()
             if order := self.orders.over(taken):
                 await self.orders.leave(taken, order)
@@ -96,6 +98,7 @@ class Worker:
         """Wait (seconds) for what has begun; the broker hands everything else to somebody else."""
         self.park.clear()
         self.lobby.clear()
+        self.aside.clear()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=timeout)
 
@@ -103,9 +106,12 @@ class Worker:
     def _handled(self) -> int:
         return len(self._tasks) - self.lobby.waiting
 
+    def _is_crowded(self) -> bool:
+        return self.lobby.is_full() or self.park.is_full() or self.aside.is_full()
+
     def levels(self) -> dict[str, int]:
         """How many entries are where."""
-        active, parked = len(self._tasks), self.park.parked
+        active, parked = len(self._tasks), self.park.parked + len(self.aside)
         return {"active": active, "parked": parked, "buffered": max(0, self.taker.held - active - parked)}
 
     # --- one entry ---
@@ -143,6 +149,7 @@ class Worker:
             raise
         finally:
             self.orders.ended(taken)
+            self.aside.leave(taken)
             if turn:
                 turn.end()
 
@@ -164,7 +171,8 @@ class Worker:
         attempt = Attempt(entry, entry.attempts + 1, self.name, time.time())
         policy = way.policy if way else self.ways.policy(entry.domain)
         if attempt.started >= self.ways.expires(entry, policy):
-            await self.endings.expired(taken, attempt)
+            if self.aside.enter(taken):
+                await self.endings.expired(taken, attempt)
             return
         try:
             if way is None:
@@ -182,7 +190,8 @@ class Worker:
                 return
             result = await self._at_site(taken, way, turn, attempt)
         except DeliveryFailure as failure:
-            await self.endings.failed(taken, attempt, failure, way)
+            if way or self.aside.enter(taken):
+                await self.endings.failed(taken, attempt, failure, way)
         except OrderedError as ordered:
             await self.orders.leave(taken, ordered.order)
         except GoneError:
@@ -259,7 +268,7 @@ class Worker:
 
     async def orders_changed(self) -> None:
         """Let go of what is parked under an order, which makes room for others; look again at what was let go of."""
-        for taken in self.park.waiting():
+        for taken in (*self.park.waiting(), *self.aside.waiting()):
             if self.orders.over(taken):
                 self.orders.drop(taken)
         await self.orders.give_back()

@@ -57,7 +57,7 @@ async def open_outlet(broker: Broker, slot: str = "w0", incarnation: str = "") -
     taker = Taker(broker, "default")
     finisher = Finisher(broker, "default", taker)
     taker.on_unreadable = finisher.hold_soon
-    lanes = Lanes(broker, "default", slot, incarnation or new_id(), taker.read, taker.leave, taker.holds)
+    lanes = Lanes(broker, "default", slot, incarnation or new_id(), taker.read, taker.leave, taker.holding)
     taker.on_deleted = lanes.look_again
     taker.on_outgrown = lanes.outgrown
     broker.on_connect.append(lanes.reconnected)

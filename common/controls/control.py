@@ -61,6 +61,11 @@ class Match:
         """Whether ``filter`` selects what is meant and nothing else."""
         return not (self.tag or self.sender or self.domain or self.header)
 
+    @property
+    def covers_domain(self) -> bool:
+        """Whether all mail to ``domain`` (of ``pool``) is meant, whatever else it is."""
+        return not (self.id or self.campaign or self.tag or self.sender or self.header)
+
     def filter(self, kind: Kind, pool: str) -> str:
         """The narrowest filter for entries of one kind in one pool."""
         return selected(kind, pool, domain=self.domain, campaign=self.campaign, id_=self.id)

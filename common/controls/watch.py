@@ -19,6 +19,7 @@ from common.controls.control import Control
 from common.controls.controls import Controls
 from common.entry import Entry
 from common.queue import leases
+from common.waits import wait
 
 log = structlog.get_logger()
 
@@ -72,11 +73,9 @@ class Watcher:
                 if await self._look():
                     self._soon = 0
                 await self._confirm()
-            wait = SOON_EVERY if self._soon else EVERY
+            every = SOON_EVERY if self._soon else EVERY
             self._soon = max(0, self._soon - 1)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(wait):  # wait_for may swallow being cancelled (Python 3.11)
-                    await self._wake.wait()
+            await wait(self._wake, every)
 
     async def meet(self, order: Control) -> None:
         """Tell the mover that there is something for it."""

@@ -17,6 +17,7 @@ from common.limits.owners import Owners
 from common.limits.slots import Slot
 from common.queue import leases
 from common.queue.streams import LEASE
+from common.waits import wait
 
 log = structlog.get_logger()
 
@@ -53,8 +54,7 @@ class Member:
     async def keep(self) -> None:
         """Follow who lives and say what we hold, for ever."""
         while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), leases.RENEW)
+            await wait(self._wake, leases.RENEW)
             self._wake.clear()
             try:
                 if time.monotonic() - self.owners.seen > LEASE:

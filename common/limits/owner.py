@@ -57,7 +57,7 @@ class Owner:
         """Whether a slot is granted; if not, it stands in line and ``granted`` is told when it is its turn."""
         now = self._now()
         slots = self._at(limit.key, slot.worker)
-        slots.amount = limit.amount
+        slots.limit(limit.amount, now)
         if slots.ask(slot, now + PATIENCE):
             return True
         self._grant(limit.key, slots, asker=slot)

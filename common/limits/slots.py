@@ -3,6 +3,9 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
+#: Seconds in which all workers know of a changed rule (``policies.EVERY``, and some).
+SETTLED = 4.0
+
 
 @dataclass(frozen=True, slots=True)
 class Slot:
@@ -20,6 +23,7 @@ class Slots:
     def __init__(self, amount: int) -> None:
         self.amount = amount
         self.held: set[Slot] = set()
+        self._asked = float("-inf")
         self._line: dict[Slot, float] = {}  # with the time until which who does not ask again is forgotten
 
     @property
@@ -31,6 +35,12 @@ class Slots:
     def unused(self) -> bool:
         """Nothing would be lost by forgetting it."""
         return not (self.held or self._line)
+
+    def limit(self, amount: int, now: float) -> None:
+        """Somebody asks under this limit. Of two amounts the lower counts, until it has not been asked under for long:
+        workers learn of a change one after the other."""
+        if amount <= self.amount or now - self._asked > SETTLED:
+            self.amount, self._asked = amount, now
 
     def ask(self, slot: Slot, until: float) -> bool:
         """Whether it is granted, at once or since it was asked for first; if not, it stands in line ``until``."""

@@ -17,6 +17,7 @@ from common.broker import Broker, BrokerFailure, Message
 from common.ids import token
 from common.limits.limit import Limit, What
 from common.queue.listing import walk
+from common.waits import wait
 
 log = structlog.get_logger()
 
@@ -110,8 +111,7 @@ class Holds:
             with contextlib.suppress(BrokerFailure):
                 await self.look(broker)
             ends = min((hold.until for hold in self._holds.values()), default=float("inf")) - self._clock()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), max(0.05, min(EVERY, ends)))
+            await wait(self._wake, max(0.05, min(EVERY, ends)))
 
     async def look(self, broker: Broker) -> None:
         """Take over what is in KV. Raises BrokerFailure."""

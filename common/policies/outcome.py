@@ -9,11 +9,9 @@ from typing import Any
 from common.errors import ConfigError
 from common.limits.limit import Limit, What
 from common.policies.patterns import matcher
-from common.policies.policy import Policy
+from common.policies.policy import DEFAULT, Policy
 from common.policies.reading import Layer, Rules, Written
 from common.policies.rules import CURVE, SCALARS, PolicyRule, Provider
-
-DEFAULT = Policy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +103,7 @@ class Outcome:
     def policy(self, domain: str, hosts: Sequence[str], site: str, pool: str, source: str) -> Policy:
         """What holds for mail to a domain over a site. ``hosts`` are its MX hosts without a dot at the end.
 
-        Without a ``site``, where no route is known, nothing can be limited.
+        Without a ``site``, where no route is known, limits of sites are left out.
         """
         hosts = tuple(host.lower() for host in hosts)
         mail = Mail(domain, hosts, site, self.provider(domain, hosts), pool, source)
@@ -125,8 +123,7 @@ class Outcome:
             origins["messages_per_connection"] = fewest.written.origin
         for key in [key for key in origins if values[key] == getattr(DEFAULT, key)]:
             del origins[key]
-        limits = _limits(matches, mail) if site else ()
-        return Policy(provider=mail.provider, limits=limits, origins=origins, **values)
+        return Policy(provider=mail.provider, limits=_limits(matches, mail), origins=origins, **values)
 
 
 def in_order(providers: tuple[Written[Provider], ...]) -> list[Written[Provider]]:
@@ -169,6 +166,8 @@ def _limits(matches: list[Match], mail: Mail) -> tuple[Limit, ...]:
     for match in matches:  # from the lowest layer to the highest
         layer = match.written.layer
         for limit in match.limits(mail):
+            if not mail.site and limit.key.startswith("site:"):
+                continue
             kind = limit.key, limit.what, limit.per
             before = found.get(kind)
             if not before or layer > before[0] or limit.amount < before[1].amount:

@@ -44,7 +44,7 @@ class Policies:
     def policy(self, domain: str, hosts: Sequence[str], site_key: str, pool: str, source: str = "") -> Policy:
         """What holds for mail to a domain (lower case) from a pool over the site with these MX hosts.
 
-        Where there is no route, ``hosts`` and ``site_key`` are empty and the policy has no limits.
+        Where there is no route, ``hosts`` and ``site_key`` are empty and the policy has no limits of a site.
         """
         key = domain, site_key, pool, source
         found = self._cache.get(key)

@@ -30,3 +30,7 @@ class Policy:
     """``both``, ``ipv4`` or ``ipv6``."""
     origins: Mapping[str, str] = field(default_factory=dict)
     """Field to where its value was written, for what is not the default."""
+
+
+#: What holds where nothing is written.
+DEFAULT = Policy()

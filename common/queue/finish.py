@@ -17,15 +17,16 @@ from common import metrics
 from common.broker import Broker, BrokerError, BrokerFailure, Message
 from common.content import SCHEDULED_INLINE_LIMIT, BodyRef
 from common.counting import count, took
-from common.entry import Entry, UnreadableError
-from common.event import Event, Type
+from common.entry import Entry
+from common.event import Event
 from common.queue import reports
 from common.queue.bodies import Bodies
+from common.queue.hold import aside, aside_row
 from common.queue.rows import message as rows_message
 from common.queue.schedule import scheduled
 from common.queue.take import GoneError, Taker
 from common.queue.taken import Copy, Taken
-from common.subjects import HELD, READY, as_kind, queue_stream
+from common.subjects import HELD, as_kind, queue_stream
 
 log = structlog.get_logger()
 
@@ -35,9 +36,6 @@ T = TypeVar("T")
 GATHER, GATHER_MOST = 0.005, 200
 #: Deferrals at a time whose content may move to BODY: until the entry is acked it is in the store twice.
 MOVES = 16
-#: Held entries are schedules that never fire (from 2262 on the date overflows and fires at once).
-NEVER = "2200-01-01T00:00:00Z"
-HOLD_REASON = "Postjet-Reason"
 
 
 @dataclass(eq=False)
@@ -94,22 +92,11 @@ class Finisher:
 
     async def hold(self, subject: str, sequence: int, body: bytes, reason: str, word: str = "unreadable") -> None:
         """Set an entry aside that cannot be worked on, until a person looks at it. Nothing is lost."""
-        held = as_kind(HELD, subject)
-        headers = {
-            "Nats-Msg-Id": f"hold.{held}.{sequence}",
-            "Nats-Schedule": f"@at {NEVER}",
-            "Nats-Schedule-Target": as_kind(READY, subject),
-            HOLD_REASON: " ".join(reason.split())[:500].encode("ascii", "replace").decode(),
-        }
-        *_, submission, number = subject.split(".")
-        row = Event(  # the same id however often it is held
-            id=f"{self.pool}.{submission}-{number}.{sequence}", time=time.time(), type=Type.HELD, pool=self.pool,
-            submission=submission, delivery=f"{submission}-{number}", reason=word, text=reason, **_known(body),
-        )  # fmt: skip
-        log.error("queue: %s-%s is held: %s", submission, number, reason)
+        row = aside_row(self.pool, subject, sequence, body, word, reason)
+        log.error("queue: %s is held: %s", row.delivery, reason)
         count(metrics.QUEUE_HELD, self.pool, word)
         await self._surely(rows_message(self.pool, [row]))
-        await self._surely(Message(held, body, headers))
+        await self._surely(aside(subject, sequence, body, reason))
         await self._remove_surely(sequence)
 
     async def hold_taken(self, taken: Taken, reason: str, word: str = "unreadable") -> None:
@@ -294,14 +281,3 @@ class Finisher:
                 await self.bodies.release(entry.submission)
             except BrokerFailure as error:
                 log.debug("queue: content of %s left to the sweeper: %s", entry.submission, error)
-
-
-def _known(body: bytes) -> dict[str, Any]:
-    """What an entry's stored form tells an event; nothing where it cannot be read."""
-    try:
-        entry = Entry.unpack(body)
-    except UnreadableError:
-        return {}
-    names = ("sender", "recipient", "domain", "campaign", "tags", "meta", "message_id", "size", "priority",
-             "interface", "client_address")  # fmt: skip
-    return {name: getattr(entry, name) for name in names}

@@ -6,7 +6,6 @@ the next. When many went together, the next step gives them 2 ms to come back, o
 """
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Coroutine
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from common.queue.schedule import scheduled
 from common.subjects import READY, queue_stream, submission
 from common.subjects import entry as entry_subject
 from common.submit_error import SubmitError
+from common.waits import wait
 
 log = structlog.get_logger()
 
@@ -119,8 +119,7 @@ class Intake:
     async def _gather(self) -> None:
         if self._expected > SINGLES and len(self._waiting) < self._expected:
             self._enough.clear()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._enough.wait(), GATHER)
+            await wait(self._enough, GATHER)
 
     def _next_step(self) -> list[_Waiting]:
         """As many as one step may hold."""

@@ -20,6 +20,7 @@ from common.queue import leases
 from common.queue.consumers import ALL_OUT, MOST_OUT, Consumer, Consumers, Key
 from common.queue.streams import LEASE
 from common.subjects import BANDS, GROUPS
+from common.waits import wait
 
 log = structlog.get_logger()
 
@@ -58,16 +59,16 @@ class Lanes:
         incarnation: str,
         on_consumer: Callable[[Consumer], Awaitable[None]],
         on_lost: Callable[[str, bool], Awaitable[None]],
-        holds: Callable[[str], bool],
+        holding: Callable[[], set[str]],
     ) -> None:
         """``on_consumer`` is told of every consumer to read (again), ``on_lost`` of names to leave.
 
-        With the name comes whether what it handed out to us is still ours to give back. ``holds`` says whether
-        something that a consumer handed out to us is still being worked on.
+        With the name comes whether what it handed out to us is still ours to give back. ``holding`` names
+        the consumers of what is being worked on.
         """
         self.broker, self.pool = broker, pool
         self.slot, self.incarnation = slot, incarnation
-        self._on_consumer, self._on_lost, self._holds = on_consumer, on_lost, holds
+        self._on_consumer, self._on_lost, self._holding = on_consumer, on_lost, holding
         self._count = 0
         self._mine: set[int] = set()
         self._consumers = Consumers(broker, pool, incarnation, self._alive)
@@ -114,10 +115,7 @@ class Lanes:
             except BrokerFailure as error:
                 ensured_at = 0.0  # some may have been ensured and some not
                 log.debug("lanes: %s", error)
-            try:
-                await asyncio.wait_for(self._wake.wait(), leases.RENEW if ensured_at else 0.2)
-            except TimeoutError:
-                continue
+            await wait(self._wake, leases.RENEW if ensured_at else 0.2)
 
     async def _on_lease(self, message: Msg) -> None:
         """Who comes anew need not wait until we have looked."""
@@ -166,8 +164,9 @@ class Lanes:
                 self._read[key] = await self._consumers.ensure(key)
                 for consumer in self._read[key]:
                     await self._on_consumer(consumer)
+        held = self._holding() if self._left else set()
         for key, consumers in list(self._left.items()):
-            if not any(self._holds(consumer.name) for consumer in consumers) and await self._consumers.strike_off(key):
+            if held.isdisjoint(consumer.name for consumer in consumers) and await self._consumers.strike_off(key):
                 del self._left[key]
 
     async def _leave(self, key: Key, give_back: bool) -> None:
@@ -185,10 +184,11 @@ class Lanes:
     async def _reshape(self) -> None:
         """Take buckets out that have outgrown their lane, put back in which nothing has waited for a while."""
         outgrown, self._outgrown = self._outgrown, set()  # whoever has still outgrown its lane says so again
+        held = self._holding() if any(len(consumers) > 1 for consumers in self._read.values()) else set()
         for key, (lane, *own) in [item for item in self._read.items() if item[1]]:
             room = min(MOST_OUT - len(own), ALL_OUT - sum(len(others) - 1 for others in self._read.values() if others))
             out = [bucket for name, bucket in outgrown if name == lane.name][: max(0, room)]
-            idle = [consumer for consumer in own if await self._is_idle(consumer)]
+            idle = [consumer for consumer in own if await self._is_idle(consumer, held)]
             if not (out or idle) or not await self._consumers.may_reshape(key):
                 continue
             for consumer in (lane, *idle):  # what they hand out from here on is not ours
@@ -199,8 +199,8 @@ class Lanes:
             for bucket in out:
                 log.info("pool %s: much waits in bucket %s, which gets a consumer of its own", self.pool, bucket)
 
-    async def _is_idle(self, consumer: Consumer) -> bool:
-        if self._holds(consumer.name) or not await self._consumers.is_idle(consumer):
+    async def _is_idle(self, consumer: Consumer, held: set[str]) -> bool:
+        if consumer.name in held or not await self._consumers.is_idle(consumer):
             self._idle_since.pop(consumer, None)
             return False
         since = self._idle_since.setdefault(consumer, time.monotonic())

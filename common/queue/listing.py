@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from common.broker import Broker, Stored
 from common.entry import Entry, UnreadableError
-from common.queue.finish import HOLD_REASON
+from common.queue.hold import HOLD_REASON
 from common.queue.schedule import due
 from common.subjects import HELD, READY, SCHEDULED, Kind, queue_stream
 

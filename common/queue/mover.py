@@ -1,33 +1,29 @@
 """The mover: takes out of the queue what is under an order, and brings it back. Active once, by lease.
 
 It begins when every live worker has confirmed the order: from then on nothing under it goes out, but for mail that was
-on its way (``busy``), whose worker ends it and takes the held copy away. It goes page by page; several make a
-stretch, which whoever comes after a crash repeats (``common.queue.carrier``).
+on its way (``busy``), whose worker ends it and takes the held copy away. It goes stretch by stretch
+(``common.queue.stretches``).
 """
 
 import asyncio
-import contextlib
 import time
 from collections import defaultdict
 
 import structlog
 from nats.aio.msg import Msg
 
-from common.broker import Broker, BrokerError, BrokerFailure, Stored
+from common.broker import Broker, BrokerFailure
 from common.controls import confirm, store
 from common.controls.control import Action, Control
 from common.controls.watch import MET
 from common.queue import pools, progress
 from common.queue.carrier import Carrier, Job, Report
-from common.queue.moving import order_of, readable
-from common.queue.pages import Pages
-from common.queue.progress import Found, Stretch, delivery_of
+from common.queue.stretches import Stretches
 from common.subjects import HELD, READY, SCHEDULED, Kind
+from common.waits import wait
 
 log = structlog.get_logger()
 
-#: Pages that are removed from the queue by one purge, which costs nats-server a look at every subject of the filter.
-PAGES = 10
 #: Seconds between looks.
 EVERY = 1.0
 
@@ -37,17 +33,15 @@ class Mover:
 
     def __init__(self, broker: Broker, pools: list[str], report: Report | None = None) -> None:
         self.broker, self.pools = broker, pools
-        self._reader, self._carrier = Pages(broker), Carrier(broker, report)
+        self._carrier = Carrier(broker, report)
         self._carrier.pauses = self._pauses
+        self._stretches = Stretches(broker, self._carrier, self._goes_on)
         self._orders: dict[str, Control] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._swept: set[str] = set()
-        self._places: dict[str, dict[tuple[str, Kind], int]] = defaultdict(dict)
-        """Where the sweeps of an order begin: what comes later lies behind it."""
         self._told: dict[str, set[str]] = defaultdict(set)
         """Deliveries that were told of while they were scheduled, and may fire before they are moved."""
         self._wake = asyncio.Event()
-        self._one = asyncio.Lock()
 
     async def start(self) -> None:
         """Listen for orders, and for workers that met mail under one."""
@@ -57,7 +51,7 @@ class Mover:
     async def run(self) -> None:
         """Move for ever."""
         self._swept.clear()
-        self._places.clear()
+        self._stretches.forget()
         try:
             while True:
                 self._wake.clear()
@@ -65,14 +59,12 @@ class Mover:
                     await self._look()
                 except BrokerFailure as error:
                     log.debug("mover: %s", error)
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(EVERY):  # wait_for may swallow being cancelled (Python 3.11)
-                        await self._wake.wait()
+                await wait(self._wake, EVERY)
         finally:
-            self._reader.forget()
             for task in self._tasks.values():
                 task.cancel()
             await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+            self._stretches.forget()
 
     async def _look(self) -> None:
         """Begin the work that there is."""
@@ -118,7 +110,7 @@ class Mover:
     async def _out(self, job: Job) -> None:
         """Hold or stop what is under the order, until nothing is left or the order is over."""
         job.busy = (await confirm.wait(self.broker, job.order.revision)).busy
-        await self._repeat(job)
+        await self._stretches.repeat(job)
         before = job.progress.moved
         kinds: list[Kind] = [READY, SCHEDULED]
         if job.order.action is Action.STOP:
@@ -129,7 +121,7 @@ class Mover:
             return
         if job.skipped:
             self._swept.discard(job.order.id)
-            self._places.pop(job.order.id, None)
+            self._stretches.forget(job.order)
         elif not job.progress.done:
             await self._carrier.store(progress.told(job.order, job.order.action, job.order.by, job.progress.moved))
             job.progress.done = True
@@ -142,13 +134,13 @@ class Mover:
         """Let workers go on, then bring back what the order holds. Until no page is half moved they wait."""
         if not job.order.released:
             job.order = await store.write(self.broker, job.order.but(released=True))
-            self._places.pop(job.order.id, None)
+            self._stretches.forget(job.order)
         job.busy = (await confirm.wait(self.broker, job.order.revision)).busy
-        await self._repeat(job)
+        await self._stretches.repeat(job)
         while await self._sweep(job, [HELD]):
             pass
         if job.skipped:
-            self._places.pop(job.order.id, None)
+            self._stretches.forget(job.order)
             return  # a copy of what was on its way: its worker takes it away
         by = job.order.ended_by or job.order.by
         await self._carrier.store(progress.told(job.order, "resume", by, job.progress.returned))
@@ -156,79 +148,15 @@ class Mover:
         job.progress.over = True
         await self._carrier.save(job)
         await store.remove(self.broker, job.order)
-        for known in (self._places, self._told):
-            known.pop(job.order.id, None)
-
-    # --- page by page ---
+        self._stretches.forget(job.order)
+        self._told.pop(job.order.id, None)
 
     async def _sweep(self, job: Job, kinds: list[Kind]) -> int:
-        """One pass over the pools; how many it moved."""
-        before = job.progress.moved + job.progress.returned
-        places = self._places[job.order.id]
         known = await pools.known(self.broker, self.pools)  # those too that were taken out of the configuration
-        for pool in [pool for pool in known if job.order.match.pool in ("", pool)]:
-            for kind in kinds:
-                first = places.get((pool, kind), 1)
-                while first and self._goes_on(job):
-                    places[pool, kind] = first
-                    first = await self._stretch(job, Stretch(pool, kind, first))
-        return job.progress.moved + job.progress.returned - before
+        return await self._stretches.sweep(job, known, kinds)
 
     def _goes_on(self, job: Job) -> bool:
         return job.order.released or not self._is_over(job)
-
-    async def _stretch(self, job: Job, stretch: Stretch) -> int:
-        """Move some pages, then remove them at one go; where the next begins, 0 after the last."""
-        most = PAGES if job.removes(stretch.kind) and job.purges(stretch.kind) else 1
-        first = stretch.first
-        async with self._one:  # orders that are about the same mail come one after the other
-            job.progress.stretch = stretch
-            for _ in range(most):
-                first = await self._page(job, stretch, first)
-                if not (first and self._goes_on(job)):
-                    break
-            await self._carrier.clear(job, stretch)
-        return first
-
-    async def _repeat(self, job: Job) -> None:
-        """The stretch at which somebody died."""
-        if stretch := job.progress.stretch:
-            first = stretch.first
-            async with self._one:
-                for last, _ in stretch.pages:
-                    await self._page(job, stretch, first, last)
-                    first = last + 1
-                await self._carrier.clear(job, stretch)
-
-    async def _page(self, job: Job, stretch: Stretch, first: int, last: int = 0) -> int:
-        """Move what a page has, one that ended at ``last`` before a crash; where the next begins, 0 after the last."""
-        pool, again = stretch.pool, bool(last)
-        filter_ = job.order.match.filter(stretch.kind, pool)
-        while page := await self._reader.read(pool, filter_, first):
-            last = last or page[-1].sequence
-            job.progress.left = page[-1].following
-            if job.progress.left:
-                self._reader.read_ahead(pool, filter_, last + 1)
-            if not (found := self._found(job, [stored for stored in page if stored.sequence <= last])):
-                break
-            try:
-                await self._carrier.move(job, stretch, first, last, found, again=again)
-                break
-            except BrokerError as error:
-                if error.code not in BrokerError.WRONG_SEQUENCE:
-                    raise  # else one of them has gone meanwhile
-        return last + 1 if page else 0
-
-    def _found(self, job: Job, page: list[Stored]) -> list[Found]:
-        match = job.order.match
-        if job.order.released:
-            page = [stored for stored in page if order_of(stored) == job.order.id]
-        both = ((stored, readable(stored.body)) for stored in page)
-        return [
-            Found(stored, entry, delivery_of(stored))
-            for stored, entry in both
-            if match.is_exact or (entry and match.covers(entry))
-        ]
 
     def _pauses(self) -> list[Control]:
         return [order for order in self._orders.values() if order.action is Action.PAUSE and not order.released]

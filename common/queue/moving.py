@@ -1,17 +1,16 @@
 """Moving entries between ready, scheduled and held, many in one atomic batch; each message guarded by the old one.
 
 What is scheduled or held goes in one step: the new message takes the old one away. What is ready is copied, and
-removed when all copies are stored.
+removed when all copies are stored: nats-server lets a message take only schedules away (10212).
 """
 
-import asyncio
-from collections.abc import Generator, Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from common.broker import Broker, Message, Stored
 from common.controls.control import Control
 from common.entry import Entry, UnreadableError
-from common.queue.finish import HOLD_REASON, NEVER
+from common.queue.hold import hold_headers, one_line
 from common.queue.schedule import due, schedule_headers
 from common.subjects import HELD, READY, SCHEDULED, as_kind
 
@@ -42,9 +41,7 @@ def to_held(stored: Stored, entry: Entry | None, order: Control, reason: str) ->
     """
     since = max(order.since, entry.waits_since) if entry else order.since
     headers = {
-        "Nats-Schedule": f"@at {NEVER}",
-        "Nats-Schedule-Target": as_kind(READY, stored.subject),
-        HOLD_REASON: reason,
+        **hold_headers(stored.subject, reason),
         ORDER: order.id,
         PAUSED: stored.headers.get(PAUSED) or f"{since:.3f}",
     }
@@ -55,7 +52,7 @@ def to_held(stored: Stored, entry: Entry | None, order: Control, reason: str) ->
 
 def hold_reason(order: Control) -> str:
     """What an order's held entries say of themselves."""
-    return " ".join(str(order).split())[:500].encode("ascii", "replace").decode()
+    return one_line(str(order))
 
 
 def back(stored: Stored, now: float) -> Message:
@@ -78,22 +75,14 @@ def to_ready(stored: Stored, body: bytes | None = None) -> Message:
 
 async def put_all(broker: Broker, messages: Iterable[Message]) -> None:
     """Store them, in atomic batches of what one may hold. Raises what ``Broker.put_batch`` raises."""
-    batches = _batches(messages)
-
-    async def put() -> None:
-        try:
-            for batch in batches:
-                await _put(broker, batch)
-        finally:
-            batches.close()  # where one of us fails the other makes no more
-
-    # one makes a batch while the broker stores that of the other; nothing is on its way any more when it raises
-    ended = await asyncio.gather(put(), put(), return_exceptions=True)
-    for error in filter(None, ended):
-        raise error
+    for batch in _batches(messages):
+        if len(batch) == 1:
+            await broker.put(batch[0])
+        else:
+            await broker.put_batch(batch)
 
 
-def _batches(messages: Iterable[Message]) -> Generator[list[Message], None, None]:
+def _batches(messages: Iterable[Message]) -> Iterator[list[Message]]:
     batch: list[Message] = []
     size = 0
     for message in messages:
@@ -102,14 +91,8 @@ def _batches(messages: Iterable[Message]) -> Generator[list[Message], None, None
             batch, size = [], 0
         batch.append(message)
         size += len(message.body)
-    yield batch
-
-
-async def _put(broker: Broker, batch: list[Message]) -> None:
-    if len(batch) == 1:
-        await broker.put(batch[0])
-    elif batch:
-        await broker.put_batch(batch)
+    if batch:
+        yield batch
 
 
 def _due(stored: Stored) -> str:

@@ -24,12 +24,12 @@ class Pages:
             if what == (pool, filter_, first):
                 return await page
             page.cancel()
-        return await self._fetch(pool, filter_, first)
+        return await self.fetch(pool, filter_, first)
 
     def read_ahead(self, pool: str, filter_: str, first: int) -> None:
         """This will be asked for next."""
         self.forget()
-        page = asyncio.create_task(self._fetch(pool, filter_, first))
+        page = asyncio.create_task(self.fetch(pool, filter_, first))
         page.add_done_callback(lambda done: done.cancelled() or done.exception())
         self._ahead = (pool, filter_, first), page
 
@@ -39,6 +39,7 @@ class Pages:
             self._ahead[1].cancel()
             self._ahead = None
 
-    async def _fetch(self, pool: str, filter_: str, first: int) -> list[Stored]:
+    async def fetch(self, pool: str, filter_: str, first: int) -> list[Stored]:
+        """Entries from a sequence on. Raises what ``Broker.page`` raises."""
         query = {"seq": first, "batch": STEP, "max_bytes": STEP_BYTES, "next_by_subj": filter_}
         return await self.broker.page(queue_stream(pool), query)

@@ -26,8 +26,10 @@ class Stretch:
     kind: Kind
     first: int
     """Sequence of the first entry."""
-    pages: list[tuple[int, int]] = field(default_factory=list)
-    """Last sequence of each page, and how many deliveries were told of."""
+    pages: list[tuple[int, int, int, str]] = field(default_factory=list)
+    """First and last sequence of each page, how many deliveries are told of, and the id of the first of their rows."""
+    busy: list[str] = field(default_factory=list)
+    """Deliveries that are not told of: they were on their way when it began."""
 
 
 @dataclass(slots=True)
@@ -80,18 +82,22 @@ def delivery_of(stored: Stored) -> str:
     return f"{submission}-{number}"
 
 
-def rows(order: Control, pool: str, found: Sequence[Found]) -> dict[str, list[Any]]:
-    """What an order does with entries, as columns of ``EVENTS``; the ids of the rows are always the same."""
+def rows(order: Control, pool: str, found: Sequence[Found], first: str = "") -> dict[str, list[Any]]:
+    """What an order does with entries, as columns of ``EVENTS``; the ids of the rows are always the same.
+
+    ``first``: the id of the first row, where some of the entries that were told of before a crash have gone.
+    """
     type_, status, reason, text = _what(order)
     count, now = len(found), time.time()
     entries = [one.entry or _UNKNOWN for one in found]
     deliveries = [one.delivery for one in found]
+    ids = derived_ids(order.since, [f"{order.id}.{type_}.{delivery}" for delivery in deliveries])
     same = {"time": now, "type": type_, "status": status, "reason": reason, "text": text, "pool": pool}
     same["enhanced_code"] = "5.7.0" if type_ is Type.STOPPED else ""
     return {
         **{name: [value] * count for name, value in same.items()},
         **{name: [getattr(entry, name) for entry in entries] for name in _KNOWN},
-        "id": derived_ids(order.since, [f"{order.id}.{type_}.{delivery}" for delivery in deliveries]),
+        "id": [first or ids[0], *ids[1:]],
         "submission": [delivery.rpartition("-")[0] for delivery in deliveries],
         "delivery": deliveries,
         "attempt": [entry.attempts for entry in entries],

@@ -182,9 +182,9 @@ class Taker:
         """How many entries are unacked on our behalf."""
         return len(self._held)
 
-    def holds(self, name: str) -> bool:
-        """Whether something that a consumer handed out is still being worked on."""
-        return any(copy.reader.consumer.name == name for taken in self._held.values() for copy in taken.copies)
+    def holding(self) -> set[str]:
+        """The names of the consumers that handed out what is still being worked on."""
+        return {copy.reader.consumer.name for taken in self._held.values() for copy in taken.copies}
 
     def is_read(self, copy: Copy) -> bool:
         """Whether an ack through the consumer that handed out this copy still removes it."""

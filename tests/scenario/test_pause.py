@@ -31,6 +31,9 @@ async def test_pause(tmp_path: Path) -> None:
         await send_with(world, SPRING, "late@paused.test")
         await until(lambda: all_held(world, MAILS + 1 - out))
         assert {entry["order"] for entry in (await queue(world)).values()} == {order["order"]}
+        why = (await run(world, "explain", "paused.test"))["reasons"]
+        assert isinstance(why, list)
+        assert [(reason["kind"], str(order["order"]) in reason["text"]) for reason in why] == [("order", True)]
 
         assert await world.down() == 0
         await world.up()

@@ -141,6 +141,14 @@ async def test_a_batch_is_stored_once_or_not_at_all(broker: Broker) -> None:
     assert len(await broker.subjects("MQ_default", ">")) == 3
 
 
+async def test_a_batch_with_a_message_that_is_too_large(broker: Broker) -> None:
+    """The server would end the connection."""
+    large = Message("q.default.1.b.-.s.1", bytes(broker.client.max_payload))
+    with pytest.raises(ValueError, match="max_payload"):
+        await broker.put_batch([large, Message("q.default.1.b.-.s.2", b"")])
+    assert await broker.subjects("MQ_default", ">") == {}
+
+
 async def test_more_than_one_page(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listing, "PAGE", 5)
     for i in range(12):

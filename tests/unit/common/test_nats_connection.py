@@ -5,11 +5,12 @@ import asyncio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from nats.aio.client import Client
+from nats.aio.client import NATS_HDR_LINE, Client
 from nats.aio.transport import TcpTransport
 from nats.errors import NoServersError
+from nats.protocol.command import hpub_cmd
 
-from common.nats_connection import _Client
+from common.nats_connection import _Client, frame
 
 NAMES = st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters=":"), min_size=1)
 VALUES = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Z"]))
@@ -19,6 +20,18 @@ VALUES = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Z"]))
 def test_headers_are_read_as_nats_py_reads_them(headers: dict[str, str], colon: str) -> None:
     raw = "".join(f"{name}{colon}{value}\r\n" for name, value in headers.items()).encode() + b"\r\n"
     assert _Client._parse_header_lines(raw) == Client._parse_header_lines(raw) == headers
+
+
+@given(st.dictionaries(NAMES, VALUES, min_size=1), st.binary())
+def test_a_frame_is_what_nats_py_sends(headers: dict[str, str], body: bytes) -> None:
+    head = b"".join([NATS_HDR_LINE, b"\r\n", *(f"{k}: {v}\r\n".encode() for k, v in headers.items()), b"\r\n"])
+    assert frame("a.b", body, headers).split() == hpub_cmd("a.b", "", head, body).split()
+
+
+@pytest.mark.parametrize("value", ["a\r\nNats-Rollup: all", "a\nb", "a\rb"])
+def test_a_frame_has_no_line_break_in_a_header(value: str) -> None:
+    with pytest.raises(ValueError, match="line break"):
+        frame("a.b", b"", {"Name": value})
 
 
 async def test_the_connection_of_a_failed_handshake_is_closed_before_the_next_try() -> None:

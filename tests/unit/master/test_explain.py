@@ -6,21 +6,26 @@ import os
 import re
 import subprocess
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
+from control_support import give, make_order, moving
 from queue_support import submit
 from scenario_support import postjet, said_once
-from support import make_entry
+from support import make_entry, until
 
 from common.broker import Broker
 from common.config import Config, Dns
+from common.controls.control import Match
+from common.controls.watch import MET
 from common.limits.limit import Limit, What
 from common.limits.owner import Use
 from common.policies.holds import Hold
 from common.policies.policy import Policy
 from common.policies.rules import SCALARS
+from common.queue import listing
 from common.queue.summary import Group
 from common.workers import Said, SiteNow, Waiting
 from master import explain
@@ -30,10 +35,8 @@ from master.explain_json import as_json
 from master.explain_text import page
 from master.reasons import reasons
 from outbound.failure import temporary
-from outbound.pace import pace
 from outbound.resolver import Record
 from outbound.routing import Route
-from outbound.ways import Way
 
 NOW = time.time()
 SLOTS = Limit("site:mx.a.test", What.CONNECTIONS, 2, 0, "[delivery]")
@@ -47,9 +50,9 @@ def known(**changes: Any) -> Known:
     policy = Policy(provider="big", limits=(SLOTS, RATE), retry=(60.0, 3600.0), tls="required", origins=origins)
     route = Route("mx.a.test", (Record(10, "mx.a.test"),), 25)
     values: dict[str, Any] = {
-        "config": Config(hostname="us.test"), "domain": "a.test", "pool": "default", "policy": policy, "route": route,
-        "hosts": [Host(10, "mx.a.test", ("192.0.2.1", "2001:db8::1"))], "queued": Group(),
-        "ways": [Way(route, policy, pace(policy.limits))], "said": said(),
+        "config": Config(hostname="us.test"), "domain": "a.test", "pool": "default", "policies": {"": policy},
+        "route": route, "hosts": [Host(10, "mx.a.test", ("192.0.2.1", "2001:db8::1"))], "queued": Group(),
+        "said": said(),
     }  # fmt: skip
     return Known(**values | changes)
 
@@ -116,6 +119,48 @@ def test_reasons() -> None:
     assert kinds(known(queued=Group(held=2))) == ["held"]
 
 
+def test_orders() -> None:
+    all_of_it, some = make_order(match=Match(domain="a.test")), make_order("stop")
+    one = known(orders=[all_of_it, some])
+    assert [reason.text for reason in reasons(one)] == [
+        f"paused by ann@desk: wrong price (order {all_of_it.id}); 0 of what is queued"
+    ]
+    held = {"orders": [some], "ordered": Counter({some.id: 2}), "queued": Group(held=3)}
+    assert [reason.text for reason in reasons(known(**held))] == [
+        f"mail with campaign=spring is stopped by ann@desk: wrong price (order {some.id}); 2 of what is queued",
+        "1 set aside; 'postjet queue --held' says why",
+    ]
+    uncounted = known(orders=[some], queued=Group(held=3), exact=False)
+    assert [reason.text for reason in reasons(uncounted)] == [
+        f"mail with campaign=spring is stopped by ann@desk: wrong price (order {some.id})"
+    ]
+
+
+async def test_orders_are_found_and_what_they_hold_is_counted(broker: Broker) -> None:
+    theirs = [Match(domain="b.test"), Match(pool="bulk"), Match(domain="a.test", pool="bulk"), Match(tag="x")]
+    others = [await give(broker, match=match) for match in theirs]
+    ours = [await give(broker, match=Match(domain="a.test")), await give(broker)]
+    async with DnsServer() as dns, moving(broker):
+        config = Config(hostname="us.test", dns=Dns(nameservers=[dns.address]))
+        for name, tags in (("a", ()), ("a", ("spring",)), ("b", ("spring",))):
+            await submit(broker, make_entry(f"x@{name}.test", tags=tags))
+        for order in ours:
+            await broker.publish(f"{MET}.{order.id}", b"")
+        await until(lambda: _all_held(broker))
+        found = await explain.find(config, None, "a.test", "default", broker)
+    assert {order.id for order in found.orders} == {order.id for order in (*ours, others[3])}
+    assert found.queued
+    held = dict(found.ordered)  # the mover works on both at the same time
+    assert (found.queued.held, sum(held.values()), held.keys() <= {order.id for order in ours}) == (2, 2, True)
+    told = [reason for reason in reasons(found) if reason.kind in ("order", "held")]
+    assert [reason.text for reason in told if f"{ours[0]}; " in reason.text]
+    assert {reason.kind for reason in told} == {"order"}
+
+
+async def _all_held(broker: Broker) -> bool:
+    return [listed.kind async for listed in listing.entries(broker, "default")] == ["h"] * 3
+
+
 def test_how_long() -> None:
     line = Waiting(
         pool="default", worker="default.w0", site="mx.a.test", source="", waits_for="its turn", since=NOW - 600,
@@ -153,7 +198,8 @@ async def test_without_a_running_instance(tmp_path: Path) -> None:
         dns.zone.add("a.test", "MX", "20 mx2.test", "10 mx1.test")
         dns.zone.add("mx1.test", "A", "192.0.2.1")
         dns.zone.add("fails.test", "MX", "10 mx1.test")
-        dns.misbehave("fails.test", rcode="SERVFAIL")
+        for name in ("fails.test", "b.test"):
+            dns.misbehave(name, rcode="SERVFAIL")
         config = tmp_path / "postjet.toml"
         config.write_text(
             f'hostname = "us.test"\ndata_dir = "{tmp_path}/var"\n[dns]\nnameservers = ["{dns.address}"]\n'
@@ -166,9 +212,10 @@ async def test_without_a_running_instance(tmp_path: Path) -> None:
         async def run(*arguments: str) -> subprocess.CompletedProcess[str]:
             return await postjet("explain", *arguments, config=config)
 
-        page_, fails_, bulk_, six_, wrong, pool = await asyncio.gather(
+        page_, fails_, limited_, bulk_, six_, wrong, pool = await asyncio.gather(
             run("x@A.test"),
             run("fails.test", "--json"),
+            run("b.test", "--pool", "bulk", "--json"),
             run("a.test", "--pool", "bulk", "--json"),
             run("a.test", "--pool", "six", "--json"),
             run("a_b..test"),
@@ -182,6 +229,8 @@ async def test_without_a_running_instance(tmp_path: Path) -> None:
     assert (fails["failure"]["reason"], fails["site"], fails["limits"]) == ("dns", None, [])
     [reason] = fails["reasons"]
     assert "mail is deferred, the first time for 5m, and given up after 5d" in reason["text"]
+    limited = json.loads(limited_.stdout)
+    assert [limit["key"] for limit in limited["limits"]] == ["domain:b.test", "source:127.0.0.3"]
     bulk, six = json.loads(bulk_.stdout), json.loads(six_.stdout)
     assert (bulk["sources"], bulk["ehlo"], bulk["failure"]) == (["127.0.0.2", "127.0.0.3"], "bulk.test", None)
     assert [limit["key"] for limit in bulk["limits"]] == [

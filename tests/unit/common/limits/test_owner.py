@@ -5,7 +5,7 @@ import pytest
 from common.limits.limit import Limit, What
 from common.limits.owner import YIELD_EVERY, Owner, Use
 from common.limits.owners import Owners, digest, owner_of
-from common.limits.slots import Slot
+from common.limits.slots import SETTLED, Slot
 from common.queue.streams import LEASE
 
 SLOTS = Limit("site:x", What.CONNECTIONS, 2)
@@ -134,6 +134,24 @@ def test_room_is_made_for_who_has_least_whoever_asks(world: World) -> None:
     world.look("y", "z")
     world.owner.slot(limit, Slot("y", 3, "one"))
     assert world.told == [("y", "yield", key, "one")]
+
+
+def test_of_two_amounts_the_lower_counts_until_it_is_not_asked_under_any_more(world: World) -> None:
+    """A rule has changed, and workers learn of it one after the other."""
+    fewer = Limit(SLOTS.key, SLOTS.what, 1)
+    assert world.owner.slot(fewer, Slot("y", 1, "x"))
+    for second in range(3):
+        world.time += 1
+        world.look("y", "z")
+        assert not world.ask("z", 1)
+        assert not world.owner.slot(fewer, Slot("y", 2, "x")), second
+    world.time += SETTLED
+    world.look("y", "z")
+    assert not world.ask("z", 1)
+    world.time += 0.1
+    assert world.ask("z", 1)
+    assert not world.owner.slot(fewer, Slot("y", 2, "x"))
+    assert world.owner.used(SLOTS.key) == 2
 
 
 def test_what_is_in_use_is_told_of_our_own_keys_only(world: World) -> None:

@@ -86,6 +86,11 @@ def test_all_that_a_rule_names_must_be_so(tmp_path: Path, rule: str) -> None:
     assert policy.tls == "opportunistic"
 
 
+def test_tls_may_be_required_of_all(tmp_path: Path) -> None:
+    text = "[delivery]\ntls = 'required'\n[[policies]]\ndomain = 'b.example'\ntls = 'none'"
+    assert policy_of(tmp_path, text).tls == "required"
+
+
 def test_every_mx_host_must_match(tmp_path: Path) -> None:
     text = "[[policies]]\nmx = ['*.google.com', '*.a.example']\nconnections = 3"
     assert policy_of(tmp_path, text, hosts=["a.google.com", "mx.a.example"]).limits[0].amount == 3

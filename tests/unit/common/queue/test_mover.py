@@ -13,8 +13,10 @@ from common.broker import Broker, Message
 from common.controls import store
 from common.controls.control import Match
 from common.entry import Entry
-from common.ids import new_id
-from common.queue import carrier, listing, mover, pages, progress, streams
+from common.event import unpack
+from common.ids import new_id, token
+from common.queue import carrier, listing, pages, progress, removing, streams, stretches
+from common.queue import moving as moving_module
 from common.queue.carrier import Carrier
 from common.queue.finish import Finisher
 from common.queue.moving import ORDER
@@ -45,7 +47,7 @@ async def entries(broker: Broker) -> dict[str, listing.Listed]:
 @pytest.fixture(autouse=True)
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pages, "STEP", 4)
-    monkeypatch.setattr(mover, "PAGES", 2)
+    monkeypatch.setattr(stretches, "READS", 2)
 
 
 async def test_paused_and_resumed(broker: Broker) -> None:
@@ -262,3 +264,104 @@ async def test_many_rows_are_told_in_several_messages(broker: Broker, monkeypatc
         assert (await done(broker, order)).moved == 50
     assert await told(broker) == {"deferred": 50, "admin": 1}
     assert (await broker.api("STREAM.INFO.EVENTS"))["state"]["messages"] > accepted + 50 // 7
+
+
+async def test_a_page_half_moved_is_told_once(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is left of it goes under the id of the row that was its first."""
+    monkeypatch.setattr(moving_module, "BATCH", 2)
+    soon = time.time() + 3600
+    await submit_all(broker, campaign(4, due=soon))
+    [order, dead, put] = [await give(broker), asyncio.Event(), Broker.put_batch]
+
+    async def dying(self: Broker, messages: list[Message], **options: Any) -> None:
+        await put(self, messages, **options)
+        dead.set()
+        await asyncio.Event().wait()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Broker, "put_batch", dying)
+        async with moving(broker):
+            await asyncio.wait_for(dead.wait(), 20)
+    assert await kinds(broker) == ["h", "h", "s", "s"]
+    async with moving(broker):
+        assert (await done(broker, order)).moved == 4
+    assert await kinds(broker) == ["h"] * 4
+    assert await told(broker) == {"deferred": 4, "admin": 1}
+
+
+async def test_a_page_behind_much_that_stays_is_repeated(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The read that finds it again begins where it begins."""
+    await submit_all(broker, [make_entry(f"r{i}@d.example") for i in range(5)])
+    await submit_all(broker, campaign(2))
+    order, dead, hold = await give(broker, match=Match(tag="web")), asyncio.Event(), Carrier._hold
+    repeated = []
+
+    async def dying(self: Carrier, job: Any, found: list[Any]) -> None:
+        dead.set()
+        await asyncio.Event().wait()
+
+    async def noted(self: Carrier, job: Any, found: list[Any]) -> None:
+        repeated.append(len(found))
+        await hold(self, job, found)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Carrier, "_hold", dying)
+        async with moving(broker):
+            await asyncio.wait_for(dead.wait(), 20)
+    monkeypatch.setattr(Carrier, "_hold", noted)
+    async with moving(broker):
+        assert (await done(broker, order)).moved == 2
+    assert repeated == [2]
+    assert await kinds(broker) == ["h"] * 2 + ["q"] * 5
+    assert await told(broker) == {"deferred": 2, "admin": 1}
+
+
+async def test_a_message_of_rows_is_named_by_its_first_row(broker: Broker) -> None:
+    """By that the recorder knows what it has recorded, also when it was started again."""
+    await submit_all(broker, campaign(5))
+    async with moving(broker):
+        await done(broker, await give(broker))
+    async for stored in listing.walk(broker, "EVENTS", "e.>"):
+        assert stored.headers["Nats-Msg-Id"] == unpack(stored.body)[0]["id"]
+
+
+@pytest.mark.parametrize("action", ["pause", "stop"])
+@pytest.mark.parametrize("worth", [1, 100])
+async def test_by_tag_among_others_of_the_same_campaign(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch, action: str, worth: int
+) -> None:
+    """A campaign of which something stays is not purged, wherever that lies; one that goes as a whole is."""
+    monkeypatch.setattr(removing, "WORTH", worth)
+    purged = []
+    purge = Broker.purge
+
+    async def noted(self: Broker, stream: str, filter_: str, before: int = 0) -> int:
+        purged.append(filter_.split(".")[5])
+        return await purge(self, stream, filter_, before)
+
+    monkeypatch.setattr(Broker, "purge", noted)
+    stays = [make_entry(f"r{i}@d{i}.example", tags=("mixed",)) for i in range(2)]
+    for entry in [
+        stays[0], *campaign(5), *(make_entry(f"r{i}@d{i}.example", tags=("mixed", "web")) for i in range(9)),
+        stays[1], *(make_entry(f"r{i}@d{i}.example", tags=("winter", "web")) for i in range(4)),
+    ]:  # fmt: skip
+        await submit(broker, entry)
+    async with moving(broker):
+        order = await give(broker, action, match=Match(tag="web"))
+        assert (await done(broker, order)).moved == 18
+    left = {listed.id for listed in (await entries(broker)).values() if listed.kind == "q"}
+    assert left == {entry.id for entry in stays}
+    assert await kinds(broker) == (["h"] * 18 if action == "pause" else []) + ["q", "q"]
+    assert token("mixed") not in purged
+    assert ({token("spring"), token("winter")} <= set(purged)) == (worth == 1)
+
+
+async def test_all_on_the_filter_goes_by_one_purge(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def one_by_one(self: Broker, stream: str, sequence: int) -> None:
+        pytest.fail("removed one by one")
+
+    await submit_all(broker, campaign(10))
+    monkeypatch.setattr(Broker, "remove", one_by_one)
+    async with moving(broker):
+        await done(broker, await give(broker, "stop", match=Match(tag="web")))
+    assert await kinds(broker) == []
