@@ -68,9 +68,7 @@ class User(Section):
     senders: Annotated[tuple[Annotated[str, AfterValidator(_sender)], ...], BeforeValidator(listed)] = Field(
         (ANY,), min_length=1, description="envelope senders allowed: a@example.com, @example.com, @*.example.com, *"
     )
-    pools: _Texts = Field(
-        (ANY,), min_length=1, description="pools its mail may go into; the first where it may not use the default one"
-    )
+    pools: _Texts = Field((ANY,), min_length=1, description="pools that its mail may go into; * is any")
     options: dict[str, _Texts] = Field(
         {}, description="options of its mail that does not set them, by the header fields' names without X-Postjet-"
     )

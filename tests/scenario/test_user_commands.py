@@ -23,7 +23,7 @@ TYPED, PIPED = "typed in twice", "  given by a pipe "
 
 
 async def run(world: World, *arguments: str, code: int = 0, stdin: str = "") -> str:
-    """What a ``postjet user`` command printed, or said where it failed; in this process, for there are many."""
+    """What a ``postjet user`` command printed, or said where it failed; in this process, one at a time."""
     invoke = functools.partial(CliRunner().invoke, app, ["--config", str(world.config_file), "user", *arguments])
     done = await asyncio.to_thread(invoke, input=stdin)
     failure = done.exception
@@ -103,7 +103,7 @@ async def test_user_commands(world: World) -> None:
         assert is_right(tim.password_hash, PIPED)
         assert (bounds(tim), tim.may_send_as("x@b.test")) == ([], True)
 
-        as_json, table = await asyncio.gather(run(world, "list", "--json"), run(world, "list"))
+        as_json, table = await run(world, "list", "--json"), await run(world, "list")
         assert [row["name"] for row in json.loads(as_json)] == ["app@a.test", "tim"]
         assert "app@a.test  *         *      priority=7  100/d" in table
         for secret in (TYPED, PIPED, generated, "argon2", "SCRAM"):
