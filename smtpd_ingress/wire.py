@@ -153,6 +153,8 @@ class Connection(SMTP):
 
     async def _next(self) -> Action:
         """What the dialogue wants next, with as many bytes as it needs."""
+        if self._ended:
+            raise EOFError
         session = self._dialogue.session
         self._reset_timeout(None if session.trusted or session.transaction else STRANGER_TIMEOUT)
         if self._stopping.is_set() and not self._dialogue.taking_content:

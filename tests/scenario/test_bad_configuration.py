@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from scenario_support import postjet, said_once
+from tls_support import write_certificate
 
 MISTAKES = {
     "[delivery]\nretry_frist = '1m'": "unknown key delivery.retry_frist; did you mean delivery.retry_first?",
@@ -24,6 +25,17 @@ async def test_bad_configuration(tmp_path: Path, text: str) -> None:
         assert line.startswith(f"postjet: {config}:")
         assert MISTAKES[text] in line
     assert list(tmp_path.iterdir()) == [config]
+
+
+async def test_a_certificate_that_cannot_be_used(tmp_path: Path) -> None:
+    keys = write_certificate(tmp_path, "mta1.example.net", days=0)
+    (tmp_path / "postjet.toml").write_text(f"[[listeners]]\ntls_cert = '{keys['tls_cert']}'\ntls_key = 'no'")
+    no_key = ["postjet: listener 'relay': tls_key: no: No such file or directory"] * 2
+    assert await _up_and_check(tmp_path / "postjet.toml") == no_key
+    (tmp_path / "postjet.toml").write_text(f"[[listeners]]\ntls_cert = '{keys['tls_cert']}'\ntls_key = '{keys['tls_key']}'")
+    for line in await _up_and_check(tmp_path / "postjet.toml"):
+        assert line.startswith(f"postjet: listener 'relay': tls_cert: {keys['tls_cert']} has expired on ")
+    assert len(list(tmp_path.iterdir())) == 3
 
 
 async def test_no_such_file(tmp_path: Path) -> None:

@@ -146,6 +146,21 @@ async def test_idle_clients_are_sent_away(start_ingress: Start, monkeypatch: pyt
     assert not ingress.queued
 
 
+async def test_what_comes_as_the_session_ends_is_not_done(start_ingress: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Told 421, the client sends it again."""
+    made: list[wire.Connection] = []
+    monkeypatch.setattr(wire.Connection, "_count_sessions", lambda connection: made.append(connection))
+    ingress = await start_ingress()
+    client = await ingress.connect()
+    await client.into_data()
+    made[0].data_received(b"x\r\n.\r\n")
+    made[0].cut_off()
+    made[0].data_received(b"NOOP\r\n")
+    assert [line async for line in client.until_closed()] == ["421 4.3.2 Service shutting down, try again later"]
+    await ingress.stop()
+    assert not ingress.queued
+
+
 async def test_a_client_may_close_its_side_early(start_ingress: Start) -> None:
     ingress = await start_ingress()
     client = await ingress.connect()
