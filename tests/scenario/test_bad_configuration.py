@@ -29,11 +29,12 @@ async def test_bad_configuration(tmp_path: Path, text: str) -> None:
 
 async def test_a_certificate_that_cannot_be_used(tmp_path: Path) -> None:
     keys = write_certificate(tmp_path, "mta1.example.net", days=0)
-    (tmp_path / "postjet.toml").write_text(f"[[listeners]]\ntls_cert = '{keys['tls_cert']}'\ntls_key = 'no'")
-    no_key = ["postjet: listener 'relay': tls_key: no: No such file or directory"] * 2
-    assert await _up_and_check(tmp_path / "postjet.toml") == no_key
-    (tmp_path / "postjet.toml").write_text(f"[[listeners]]\ntls_cert = '{keys['tls_cert']}'\ntls_key = '{keys['tls_key']}'")
-    for line in await _up_and_check(tmp_path / "postjet.toml"):
+    config = tmp_path / "postjet.toml"
+    cert = f"[[listeners]]\ntls_cert = '{keys['tls_cert']}'\n"
+    config.write_text(cert + "tls_key = 'no'")
+    assert await _up_and_check(config) == ["postjet: listener 'relay': tls_key: no: No such file or directory"] * 2
+    config.write_text(cert + f"tls_key = '{keys['tls_key']}'")
+    for line in await _up_and_check(config):
         assert line.startswith(f"postjet: listener 'relay': tls_cert: {keys['tls_cert']} has expired on ")
     assert len(list(tmp_path.iterdir())) == 3
 

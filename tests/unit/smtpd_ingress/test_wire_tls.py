@@ -153,11 +153,13 @@ async def test_a_client_that_closes_its_side_with_starttls(start_ingress: Start,
 async def test_nothing_is_left_of_a_handshake_that_failed(
     start_ingress: Start, certificate: Keys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wire, "IDLE_TIMEOUT", 0.3)
+    monkeypatch.setattr(wire, "IDLE_TIMEOUT", 0.5)
+    monkeypatch.setattr(wire, "HANDSHAKE_TIMEOUT", 0.1)
     ingress = await start_ingress(tls="implicit", **certificate)
-    first, second = await ingress.connect(), await ingress.connect()
-    first.write(b"NOOP\r\n")
+    first = await ingress.connect()
     await first.reader.read()
+    monkeypatch.setattr(wire, "HANDSHAKE_TIMEOUT", 30)
+    second = await ingress.connect()
     with structlog.testing.capture_logs() as logs:
         assert await second.line() == ""
     timeouts = [line["event"] for line in logs if line["event"].startswith("timeout")]
