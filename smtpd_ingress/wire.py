@@ -154,6 +154,8 @@ class Connection(SMTP):
 
     async def _next(self) -> Action:
         """What the dialogue wants next, with as many bytes as it needs."""
+        if self._ended:
+            raise EOFError
         self._wait_for_client()
         if self._stopping.is_set() and not self._dialogue.taking_content:
             return SHUTTING_DOWN
@@ -175,7 +177,7 @@ class Connection(SMTP):
 
     async def _shake_hands(self) -> None:
         """Begin TLS. Raises OSError, EOFError."""
-        if self._ended or self._reader.at_eof():
+        if self._ended:
             raise EOFError
         assert self._context.tls
         self._handshaking = True
@@ -192,7 +194,8 @@ class Connection(SMTP):
                 server_side=True,
                 ssl_handshake_timeout=HANDSHAKE_TIMEOUT,
             )
-            if transport is None:
+            tls: ssl.SSLObject | None = transport.get_extra_info("ssl_object") if transport else None
+            if self._ended or not tls:  # lost or ended meanwhile: loops say so in different ways
                 raise ConnectionResetError("lost connection")
         except OSError as error:
             self._no_tls(error)
@@ -200,7 +203,6 @@ class Connection(SMTP):
         self._handshaking = False
         self.transport = self._reader._transport = self._writer._transport = transport  # type: ignore[attr-defined]
         self._replace_writer(self._writer)  # type: ignore[attr-defined]
-        tls: ssl.SSLObject = transport.get_extra_info("ssl_object")
         self._dialogue.secured(tls.version() or "", (tls.cipher() or ("",))[0])
         count(metrics.SMTPD_TLS, self._context.listener.name, self._dialogue.session.tls)
 
@@ -210,7 +212,7 @@ class Connection(SMTP):
             log.info(f"SSL_accept error from [{self._dialogue.session.client}]: {why}")
         count(metrics.SMTPD_TLS, self._context.listener.name, "failed")
         self._writer.transport.abort()
-        self.transport = None  # nobody will call connection_lost
+        self.transport = None  # after a timeout nobody calls connection_lost
 
     async def _read(self) -> bytes:
         """More bytes, after the replies of all that was read before have gone out together (RFC 2920 3.2)."""

@@ -1,10 +1,13 @@
 import asyncio
 import errno
 import socket
+from pathlib import Path
 from types import ModuleType
 
 import pytest
+import structlog
 import uvloop
+from tls_support import write_certificate
 
 from common.config import Config, Listener
 from common.errors import CannotCreateError, ConfigError, UnavailableError
@@ -77,3 +80,25 @@ def test_who_is_accepted_as_the_listener_stops_gets_421(turns: int) -> None:
 
     said = uvloop.run(stop_after_turns()).removeprefix(b"220 mta.test ESMTP Postjet\r\n")
     assert said == b"421 4.3.2 Service shutting down, try again later\r\n"
+
+
+@pytest.mark.parametrize("turns", range(6))
+def test_with_implicit_tls_it_gets_nothing_in_clear(turns: int, tmp_path: Path) -> None:
+    async def submit(*_: object) -> None: ...
+
+    async def stop_after_turns() -> bytes:
+        listener = Listener(bind="127.0.0.1:0", tls="implicit", **write_certificate(tmp_path, "mta.test"))
+        server = Server(Context.of(Config(hostname="mta.test"), listener, submit, lambda _: None))
+        sock = bind(listener)
+        await server.start(sock)
+        with socket.create_connection(sock.getsockname(), timeout=5) as client, client.makefile("rb") as lines:
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await server.stop(1)
+            said = await asyncio.to_thread(lines.read)
+        sock.close()
+        return said
+
+    with structlog.testing.capture_logs() as logs:
+        assert uvloop.run(stop_after_turns()) == b""
+    assert [line for line in logs if line["log_level"] != "info"] == []

@@ -148,6 +148,48 @@ async def test_idle_clients_are_sent_away(start_ingress: Start, monkeypatch: pyt
     assert not ingress.queued
 
 
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[wire.Connection]:
+    """The server's side of connections."""
+    connections: list[wire.Connection] = []
+    monkeypatch.setattr(wire.Connection, "_count_sessions", lambda connection: connections.append(connection))
+    return connections
+
+
+async def test_what_was_sent_ahead_is_not_done_once_the_session_has_ended(
+    start_ingress: Start, made: list[wire.Connection]
+) -> None:
+    ingress = await start_ingress()
+    reached, go_on = asyncio.Event(), asyncio.Event()
+
+    async def wait() -> None:
+        reached.set()
+        await go_on.wait()
+
+    ingress.before_submit = wait
+    client = await ingress.connect()
+    await client.into_data()
+    client.write(b"x\r\n.\r\nMAIL FROM:<>\r\nRCPT TO:<b@example.com>\r\nBDAT 3 LAST\r\nx\r\n")
+    await reached.wait()
+    made[0].cut_off()
+    go_on.set()
+    await ingress.stop()
+    assert len(ingress.queued) == 1
+
+
+async def test_what_comes_as_the_session_ends_is_not_done(start_ingress: Start, made: list[wire.Connection]) -> None:
+    """Told 421, the client sends it again."""
+    ingress = await start_ingress()
+    client = await ingress.connect()
+    await client.into_data()
+    made[0].data_received(b"x\r\n.\r\n")
+    made[0].cut_off()
+    made[0].data_received(b"NOOP\r\n")
+    assert [line async for line in client.until_closed()] == ["421 4.3.2 Service shutting down, try again later"]
+    await ingress.stop()
+    assert not ingress.queued
+
+
 async def test_a_client_may_close_its_side_early(start_ingress: Start) -> None:
     ingress = await start_ingress()
     client = await ingress.connect()

@@ -140,6 +140,32 @@ async def test_a_client_that_leaves_during_the_handshake(start_ingress: Start, c
     await _is_well(ingress, kind)
 
 
+async def test_a_client_that_closes_its_side_with_starttls(start_ingress: Start, certificate: Keys) -> None:
+    """Nothing can come any more: nobody waits for it."""
+    ingress = await start_ingress(**certificate)
+    client = await ingress.connect()
+    await client.reply()
+    client.write(b"STARTTLS\r\n")
+    client.writer.write_eof()
+    assert [line async for line in client.until_closed()] == ["220 2.0.0 Ready to start TLS"]
+
+
+async def test_nothing_is_left_of_a_handshake_that_failed(
+    start_ingress: Start, certificate: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire, "IDLE_TIMEOUT", 0.5)
+    monkeypatch.setattr(wire, "HANDSHAKE_TIMEOUT", 0.1)
+    ingress = await start_ingress(tls="implicit", **certificate)
+    first = await ingress.connect()
+    await first.reader.read()
+    monkeypatch.setattr(wire, "HANDSHAKE_TIMEOUT", 30)
+    second = await ingress.connect()
+    with structlog.testing.capture_logs() as logs:
+        assert await second.line() == ""
+    timeouts = [line["event"] for line in logs if line["event"].startswith("timeout")]
+    assert timeouts == ["timeout from [127.0.0.1]"]  # the other's timer began earlier
+
+
 async def test_a_handshake_under_way_counts_and_ends_with_the_server(
     start_ingress: Start, certificate: Keys, kind: str
 ) -> None:
