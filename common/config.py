@@ -136,7 +136,14 @@ class Listener(Section):
     tls: Literal["none", "starttls", "implicit"] = Field("none", description="none in this version")
     tls_cert: str = ""
     tls_key: str = ""
-    auth: Literal["none", "optional", "required"] = Field("none", description="none in this version")
+    auth: Literal["none", "optional", "required"] = Field(
+        "optional",
+        description="optional: clients outside networks may log in to send; required: nobody sends without; "
+        "none: it is not offered",
+    )
+    auth_without_tls: bool = Field(
+        False, description="take passwords in clear too; for networks that nobody listens in"
+    )
     networks: list[Network] = Field(
         ["127.0.0.0/8", "::1/128"], description="clients that may relay; everybody else is refused"
     )
@@ -157,7 +164,7 @@ class Listener(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        for key, allowed in {"tls": "none", "tls_cert": "", "tls_key": "", "auth": "none"}.items():
+        for key, allowed in {"tls": "none", "tls_cert": "", "tls_key": ""}.items():
             self._later(key, allowed)
         return self
 
@@ -167,6 +174,26 @@ class Listener(Section):
             return read(written_options(self.defaults), time.time(), pools)
         except OptionError as error:
             raise ValueError(f"defaults: {error.name}: {error}") from None
+
+
+class Logins(Section):
+    """Failed logins (AUTH) of one address, IPv6 addresses by /64. Each process of a listener counts for itself."""
+
+    failures: int = Field(10, ge=1, description="so many failed logins within the time below are too many: 421 4.7.0")
+    within: Duration = written("10m", description="how long it takes until as many are forgotten, one by one")
+    refuse: Duration = written("10m", description="how long an address with too many is refused")
+    max_delay: Duration = written(
+        "10s", description="the answer to a failed login comes after 0.5s, twice that for the next, at most so long"
+    )
+    cache: Duration = written(
+        "5m", description="a password that was right is not computed again for so long; a user that changes is"
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.within < 1:
+            raise ValueError("within: 1s is the least")
+        return self
 
 
 def _hostname(text: str) -> str:
@@ -293,6 +320,7 @@ class Config(Section):
     dns: Dns = Dns()
     api: Api = Api()
     listeners: list[Listener] = Field([Listener()], min_length=1)
+    logins: Logins = Logins()
     pools: Annotated[
         dict[Annotated[str, AfterValidator(_pool_name)], Pool],
         AfterValidator(lambda pools: {"default": Pool()} | pools),

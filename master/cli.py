@@ -26,6 +26,7 @@ from master import (
     queue_commands,
     story_commands,
     top,
+    user_commands,
 )
 from master.parent import Parent
 
@@ -114,6 +115,7 @@ app.add_typer(config_commands.app, name="config")
 app.add_typer(dkim_commands.app, name="dkim")
 app.add_typer(policy_commands.app, name="policy")
 app.add_typer(hold_commands.app, name="holds")
+app.add_typer(user_commands.app, name="user")
 for commands in (queue_commands.app, control_commands.app, story_commands.app, top.app):
     app.registered_commands += commands.registered_commands
 

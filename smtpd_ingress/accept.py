@@ -7,6 +7,7 @@ from common.codes import LOCAL_ERROR, OK, Reply
 from common.counting import count
 from common.submit_error import SubmitError
 from smtpd_ingress.message import Message
+from smtpd_ingress.quota import Reservation
 from smtpd_ingress.session import Session
 
 log = structlog.get_logger()
@@ -25,9 +26,17 @@ async def accept(session: Session, message: Message) -> Reply:
 async def _queue(session: Session, content: bytes) -> Reply:
     assert session.transaction
     entries, row = session.transaction.queued_as(session.context, session.client)
+    reservation: Reservation | None = None
+    if (user := session.user) and session.context.quotas:
+        reserved = await session.context.quotas.reserve(user, len(entries))
+        if isinstance(reserved, Reply):
+            return reserved
+        reservation = reserved
     try:
         await session.context.submit(entries, content, row)
     except SubmitError as error:
+        if reservation:
+            reservation.give_back()
         return Reply(error.code, error.enhanced, error.text)
     except Exception:
         log.exception(f"{row.submission}: not queued")

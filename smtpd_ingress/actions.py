@@ -3,12 +3,20 @@
 from typing import NamedTuple
 
 from smtpd_ingress.message import Message
+from smtpd_ingress.sasl import Check, Done, Failed
 
 
 class Queue(NamedTuple):
     """A message is whole: queue it, then call ``Dialogue.queued`` with what became of it."""
 
     message: Message
+
+
+class Login(NamedTuple):
+    """An AUTH exchange has ended: have it checked by ``smtpd_ingress.logins``, then call ``Dialogue.logged_in``."""
+
+    mechanism: str
+    step: Check | Done | Failed
 
 
 class StartTLS(NamedTuple):

@@ -11,6 +11,8 @@ from common.config import Config, Listener
 from common.entry import Entry
 from common.event import Event
 from common.options import NOTHING, Options
+from smtpd_ingress.logins import Logins
+from smtpd_ingress.quota import Quotas
 from smtpd_ingress.rejection import OnReject
 
 #: Stores entries (without content), the content's stored form and the ``accepted`` row, all or nothing;
@@ -33,14 +35,25 @@ class Context:
     on_reject: OnReject
     tls: Callable[[], SSLContext] | None = None
     """Gives what the next handshake needs; None: no TLS here."""
+    logins: Logins | None = None
+    """Checks who logs in; None: AUTH is not offered here."""
+    quotas: Quotas | None = None
     kept_fields: tuple[str, ...] = ()
     """Fields of the header that controls can match, lower case."""
     defaults: Options = NOTHING
     """Of mail that comes by this listener."""
 
     @classmethod
-    def of(cls, config: Config, listener: Listener, submit: Submit, on_reject: OnReject) -> Self:
-        """From the configuration."""
+    def of(
+        cls,
+        config: Config,
+        listener: Listener,
+        submit: Submit,
+        on_reject: OnReject,
+        logins: Logins | None = None,
+        quotas: Quotas | None = None,
+    ) -> Self:
+        """From the configuration; ``logins`` are left out where the listener has no AUTH."""
         return cls(
             hostname=config.hostname,
             listener=listener,
@@ -50,6 +63,8 @@ class Context:
             expire=config.delivery.expire,
             submit=submit,
             on_reject=on_reject,
+            logins=logins if listener.auth != "none" else None,
+            quotas=quotas,
             kept_fields=tuple(config.controls.headers),
             defaults=listener.default_options(config.pools),
         )

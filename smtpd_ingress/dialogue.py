@@ -6,24 +6,27 @@ import structlog
 
 from common import codes
 from common.codes import Reply
-from smtpd_ingress.actions import Queue, StartTLS
+from common.users.user import User
+from smtpd_ingress.actions import Login, Queue, StartTLS
 from smtpd_ingress.context import Context
 from smtpd_ingress.data import DataReader
 from smtpd_ingress.lines import Lines, TooLongError
 from smtpd_ingress.message import Message
 from smtpd_ingress.rejection import RefusedError
-from smtpd_ingress.session import Session
-from smtpd_ingress.verbs import content, envelope, hello, other, security
+from smtpd_ingress.sasl import AUTHENTICATED, BAD_CREDENTIALS, MAX_LINE
+from smtpd_ingress.session import MAX_FAILED_LOGINS, Session
+from smtpd_ingress.verbs import auth, content, envelope, hello, other, security
 from smtpd_ingress.verbs.content import Chunk
 
 log = structlog.get_logger()
 
-Action = Reply | Queue | StartTLS
+Action = Reply | Queue | Login | StartTLS
 
 VERBS: dict[str, Callable[[Session, str], Action | Chunk]] = {
     "HELO": hello.helo,
     "EHLO": hello.ehlo,
     "STARTTLS": security.starttls,
+    "AUTH": auth.auth,
     "MAIL": envelope.mail,
     "RCPT": envelope.rcpt,
     "DATA": content.data,
@@ -32,7 +35,7 @@ VERBS: dict[str, Callable[[Session, str], Action | Chunk]] = {
     "NOOP": other.noop,
     "VRFY": other.vrfy,
     "QUIT": other.quit_,
-    **dict.fromkeys(("AUTH", "ETRN", "EXPN", "HELP", "TURN"), other.not_implemented),
+    **dict.fromkeys(("ETRN", "EXPN", "HELP", "TURN"), other.not_implemented),
     **dict.fromkeys(("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "PATCH", "TRACE"), other.http),
 }
 
@@ -49,7 +52,7 @@ class Dialogue:
     @property
     def taking_content(self) -> bool:
         """Whether a message is coming in."""
-        return self._expected != self._command
+        return self._expected not in (self._command, self._response)
 
     def greeting(self) -> Reply:
         """What the server says first."""
@@ -75,10 +78,30 @@ class Dialogue:
         self.session.transaction = None
         return reply
 
+    def logged_in(self, outcome: User | Reply) -> Reply:
+        """What became of a ``Login`` action; gives the reply to it."""
+        session = self.session
+        if isinstance(outcome, User):
+            session.login = outcome.name
+            return AUTHENTICATED
+        session.failed_logins += outcome is BAD_CREDENTIALS
+        return session.refuse("auth", outcome if session.failed_logins < MAX_FAILED_LOGINS else codes.TOO_MANY_LOGINS)
+
     def secured(self, version: str) -> None:
         """TLS has begun. RFC 3207 section 4.2: what was said before counts no more."""
         was = self.session
         self.session = Session(context=was.context, client=was.client, tls=version, counts=was.counts)
+
+    def _response(self) -> Action | None:
+        """A line of an AUTH exchange."""
+        try:
+            line = self._input.next(MAX_LINE)
+        except TooLongError:
+            line = b"*"  # what comes after it is a command again
+        if line is None:
+            return None
+        self._expected = self._command
+        return self._begun(auth.answer(self.session, line.removesuffix(b"\n").removesuffix(b"\r")))
 
     def _command(self) -> Action | None:
         try:
@@ -107,10 +130,12 @@ class Dialogue:
 
     def _begun(self, action: Action | Chunk) -> Action | None:
         """See to what has to come after a command."""
-        if action is codes.START_DATA:
-            self._expect_data()
-        elif isinstance(action, Chunk):
+        if isinstance(action, Chunk):
             return self._expect_chunk(action)
+        if self.session.exchange:
+            self._expected = self._response
+        elif action is codes.START_DATA:
+            self._expect_data()
         elif isinstance(action, StartTLS) and self._input.take():
             # RFC 3207 section 5: what came with the command in clear may be another's.
             raise RefusedError(codes.NOTHING_BEFORE_TLS)

@@ -20,15 +20,18 @@ class Lines:
         """Add bytes from the client."""
         self._buffer += data
 
-    def next(self) -> bytes | None:
-        """The next line with its LF; None: feed more. Raises TooLongError once such a line has ended."""
+    def next(self, limit: int = MAX_LINE) -> bytes | None:
+        """The next line with its LF, at most ``limit`` bytes; None: feed more.
+
+        Raises TooLongError once a longer one has ended.
+        """
         end = self._buffer.find(b"\n") + 1
         if not end:
-            if len(self._buffer) > MAX_LINE:
+            if len(self._buffer) > limit:
                 self._dropping = True
                 self._buffer.clear()
             return None
-        too_long = self._dropping or end > MAX_LINE
+        too_long = self._dropping or end > limit
         self._dropping = False
         line = b"" if too_long else bytes(self._buffer[:end])
         del self._buffer[:end]

@@ -10,6 +10,9 @@ from common.event import Event
 from common.queue.intake import Intake
 from common.queue.room import Disk, Room
 from common.role import Role
+from common.users.users import Users
+from smtpd_ingress.logins import Logins
+from smtpd_ingress.quota import Quotas
 from smtpd_ingress.rejections import Rejections
 from smtpd_ingress.role import run
 
@@ -28,10 +31,17 @@ async def main(role: Role) -> None:
     def submit(entries: list[Entry], content: bytes, row: Event) -> Awaitable[None]:
         return intakes[entries[0].pool].submit(entries, content, row)
 
-    background = [asyncio.create_task(room.watch()), asyncio.create_task(rejections.send())]
+    users = Users()
+    await users.start(role.broker)
+    logins, quotas = Logins(users, config.logins), Quotas(role.broker)
+    background = [
+        asyncio.create_task(work) for work in (room.watch(), rejections.send(), users.watch(role.broker))
+    ]
     try:
-        await run(config, submit, rejections.add, role.stopping, sockets)
+        await run(config, submit, rejections.add, role.stopping, sockets, logins, quotas)
     finally:
+        logins.close()
+        await quotas.close()
         for task in background:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):

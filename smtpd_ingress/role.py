@@ -8,6 +8,8 @@ from contextlib import ExitStack
 from common.config import Config
 from smtpd_ingress.context import Context, Submit
 from smtpd_ingress.listener import Server, bind
+from smtpd_ingress.logins import Logins
+from smtpd_ingress.quota import Quotas
 from smtpd_ingress.rejection import OnReject
 
 #: Seconds that messages coming in have when the process stops.
@@ -20,13 +22,15 @@ async def run(
     on_reject: OnReject,
     stopping: asyncio.Event,
     sockets: Mapping[str, socket.socket],
+    logins: Logins | None = None,
+    quotas: Quotas | None = None,
 ) -> None:
     """Take mail until ``stopping``. ``sockets`` are bound ones by listener name; what is missing is bound here.
 
     Raises UnavailableError, CannotCreateError or ConfigError when that cannot be done.
     """
     listeners = config.listeners
-    servers = [Server(Context.of(config, listener, submit, on_reject)) for listener in listeners]
+    servers = [Server(Context.of(config, listener, submit, on_reject, logins, quotas)) for listener in listeners]
     with ExitStack() as stack:
         bound = [stack.enter_context(sockets.get(listener.name) or bind(listener)) for listener in listeners]
         try:

@@ -1,26 +1,28 @@
 """What is known of a client: where it connects from, what it said, what it may do."""
 
 import time
-from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import structlog
 
-from common.codes import TOO_MANY_ERRORS, Reply, printable
+from common.codes import LOCAL_ERROR, TOO_MANY_ERRORS, Reply, printable
 from common.ids import new_id
-from common.options import Options
+from common.options import OptionError, Options, read
+from common.users.user import User
 from smtpd_ingress.context import Context
 from smtpd_ingress.counts import Counts
 from smtpd_ingress.message import Message, Trace
 from smtpd_ingress.options import HeaderOptions
 from smtpd_ingress.params import path_in
-from smtpd_ingress.rejection import Rejection
+from smtpd_ingress.rejection import RefusedError, Rejection
+from smtpd_ingress.sasl import Exchange
 from smtpd_ingress.transaction import Transaction
 
 log = structlog.get_logger()
 
 #: Commands that make no sense before the connection is closed.
 MAX_ERRORS = 10
+MAX_FAILED_LOGINS = 3
 
 
 @dataclass(slots=True, kw_only=True)
@@ -39,16 +41,45 @@ class Session:
     transaction: Transaction | None = None
     errors: int = 0
     counts: Counts = field(default_factory=Counts)
-    trusted: bool = field(init=False)
-    """Whether it may send to anywhere and set options."""
-    pools: Collection[str] = field(init=False)
-    """Those that its mail may choose from."""
-    defaults: Options = field(init=False)
-    """Of mail that does not say otherwise."""
+    failed_logins: int = 0
+    exchange: Exchange | None = None
+    """Of AUTH, while it goes on."""
+    in_networks: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        self.trusted = self.context.may_relay(self.client)
-        self.pools, self.defaults = self.context.pools, self.context.defaults
+        self.in_networks = self.context.may_relay(self.client)
+
+    @property
+    def trusted(self) -> bool:
+        """Whether it may send to anywhere and set options."""
+        return self.in_networks or bool(self.login)
+
+    @property
+    def user(self) -> User | None:
+        """Who has logged in, as the user is now: users change, and are removed."""
+        return self.context.logins.users.get(self.login) if self.login and self.context.logins else None
+
+    @property
+    def pools(self) -> tuple[str, ...]:
+        """The pools that its mail may choose from."""
+        user = self.user
+        return tuple(pool for pool in self.context.pools if not user or user.may_use(pool))
+
+    @property
+    def defaults(self) -> Options:
+        """Of mail that does not say otherwise: the login's over the listener's. Raises RefusedError."""
+        if not (user := self.user) or not user.options:
+            return self.context.defaults
+        try:
+            return read(user.options, time.time(), self.pools).over(self.context.defaults)
+        except OptionError as error:
+            why = f"Option {error.name} of user {user.name}: {error}; try again later"
+            raise RefusedError(LOCAL_ERROR.but(why)) from error
+
+    @property
+    def may_log_in(self) -> bool:
+        """Whether AUTH is offered now: passwords are not for everybody to read."""
+        return bool(self.context.logins and not self.login and (self.tls or self.context.listener.auth_without_tls))
 
     @property
     def may_start_tls(self) -> bool:
@@ -66,7 +97,7 @@ class Session:
         if not self.esmtp:
             return "SMTP"
         kind = "UTF8SMTP" if self.transaction and self.transaction.smtputf8 else "ESMTP"
-        return f"{kind}{'S' if self.tls else ''}"
+        return f"{kind}{'S' if self.tls else ''}{'A' if self.login else ''}"
 
     def message(self, transaction: Transaction) -> Message:
         """Where the content goes that comes now."""

@@ -12,10 +12,12 @@ from aiosmtpd.smtp import SMTP
 from common import metrics
 from common.codes import IDLE, LOCAL_ERROR, READY_FOR_TLS, SHUTTING_DOWN, TOO_MANY_CONNECTIONS, Reply
 from common.counting import count, level
+from common.users.user import User
 from smtpd_ingress.accept import accept
-from smtpd_ingress.actions import Queue, StartTLS
+from smtpd_ingress.actions import Login, Queue, StartTLS
 from smtpd_ingress.context import Context, client_address
 from smtpd_ingress.dialogue import Action, Dialogue
+from smtpd_ingress.sasl import Check, Done, Failed
 
 log = structlog.get_logger()
 
@@ -121,6 +123,9 @@ class Connection(SMTP):
                     action = self._dialogue.queued(await accept(self._dialogue.session, message))
                     self._queueing = False
                     continue
+                case Login(mechanism, step):
+                    action = self._dialogue.logged_in(await self._log_in(mechanism, step))
+                    continue
                 case StartTLS():
                     self._replies += READY_FOR_TLS.encode()
                     await self._start_tls()
@@ -148,6 +153,11 @@ class Connection(SMTP):
             if self._dialogue.taking_content:
                 self._reset_timeout()
         return action
+
+    async def _log_in(self, mechanism: str, step: Check | Done | Failed) -> User | Reply:
+        assert self._context.logins
+        await self._flush()
+        return await self._context.logins.finish(self._dialogue.session.client, mechanism, step)
 
     async def _start_tls(self) -> None:
         """Send the reply, shake hands. Raises OSError."""

@@ -44,9 +44,8 @@ async def entries(broker: Broker, pool: str, filter_: str | None = None) -> Asyn
             yield _listed(stored)
 
 
-async def walk(broker: Broker, stream: str, filter_: str) -> AsyncIterator[Stored]:
-    """Every message of a stream on the subjects of a filter, a page at a time."""
-    sequence = 1
+async def walk(broker: Broker, stream: str, filter_: str, sequence: int = 1) -> AsyncIterator[Stored]:
+    """Every message of a stream on the subjects of a filter, from a sequence on, a page at a time."""
     while True:
         page = await broker.page(stream, {"seq": sequence, "batch": PAGE, "next_by_subj": filter_})
         for stored in page:

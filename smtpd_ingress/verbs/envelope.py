@@ -8,11 +8,13 @@ from common.codes import (
     BAD_RECIPIENT,
     BAD_SENDER,
     BAD_SEQUENCE,
+    LOGIN_NEEDED,
     NO_SUCH_DOMAIN,
     NO_SUCH_MAILBOX,
     PRIORITY_LOWERED,
     RECIPIENT_OK,
     RELAYING_DENIED,
+    SENDER_NOT_ALLOWED,
     SENDER_OK,
     TOO_BIG,
     TOO_MANY_RECIPIENTS,
@@ -39,11 +41,14 @@ def mail(session: Session, text: str) -> Reply:
         raise RefusedError(BAD_SEQUENCE.but("Send EHLO first"))
     if session.transaction:
         raise RefusedError(BAD_SEQUENCE.but("MAIL was sent already"))
+    _check_login(session)
     path, parameters = split_argument("FROM", text)
     _need_esmtp(session, parameters)
     now = time.time()
     said = mail_parameters(parameters, now, future_release=session.may_set_options)
     sender = path_address(path, BAD_SENDER, smtputf8=said.smtputf8)
+    if (user := session.user) and not user.may_send_as(str(sender or "")):
+        raise RefusedError(SENDER_NOT_ALLOWED.but(f"<{sender}>: user {user.name} may not send as this address"))
     limit = session.context.listener.max_message
     if said.size > limit:  # RFC 1870 section 6.1
         raise RefusedError(TOO_BIG.but(f"Message too big: more than {limit} bytes"))
@@ -97,6 +102,14 @@ def open_transaction(session: Session) -> Transaction:
     if not session.transaction:
         raise RefusedError(BAD_SEQUENCE.but("Send MAIL first"))
     return session.transaction
+
+
+def _check_login(session: Session) -> None:
+    """Raises RefusedError where only users may send."""
+    if session.login and not session.user:  # removed meanwhile
+        session.login = ""
+    if session.context.listener.auth == "required" and not session.login:
+        raise RefusedError(LOGIN_NEEDED)
 
 
 def _destination(session: Session, address: Address) -> Address:

@@ -8,6 +8,7 @@ from functools import lru_cache
 from common.codes import BAD_ARGUMENT, Reply
 from common.options import MAX_AHEAD
 from smtpd_ingress.rejection import RefusedError
+from smtpd_ingress.sasl import MECHANISMS
 from smtpd_ingress.session import Session
 
 # RFC 5321 4.1.1.1 wants a domain or literal; what else hosts call themselves must be fit for Received.
@@ -41,6 +42,7 @@ def offered(session: Session) -> list[str]:
         "MT-PRIORITY",  # RFC 6710 section 3; of no policy that has a name
         *([f"FUTURERELEASE {MAX_AHEAD} {_latest(int(time.time()) // 86400)}"] if session.may_set_options else []),
         f"LIMITS RCPTMAX={listener.max_recipients}",  # RFC 9422 section 4
+        *([f"AUTH {' '.join(MECHANISMS)}"] if session.may_log_in else []),
         *(["STARTTLS"] if session.may_start_tls else []),
     ]
 

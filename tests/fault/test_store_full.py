@@ -41,7 +41,8 @@ async def test_store_full(tmp_path: Path) -> None:
         good = taken(mails, first)
         assert most.used > 0.7 * limit
         tried = later.used
-        await until(lambda: later.used > tried + len(good), 60)  # fires, is tried and deferred again, all of it
+        # fires, is tried and deferred again, all of it; a busy machine does some 100 in a second
+        await until(lambda: later.used > tried + len(good), 60 + len(good) / 50)
         second = asyncio.create_task(
             send_all(mails[half:], "127.0.0.1", world.smtp_port, 20, retry=True, deadline=120)
         )

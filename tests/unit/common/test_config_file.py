@@ -46,7 +46,6 @@ def test_pools(tmp_path: Path) -> None:
         ("[[listeners]]\nbnd = ''", "unknown key listeners[0].bnd; did you mean listeners[0].bind?"),
         ("zebra = 1", "unknown key zebra; see 'postjet config reference'"),
         ("[[listeners]]\ntls = 'starttls'", "listeners[0].tls: only 'none' works in this version"),
-        ("[[listeners]]\nauth = 'optional'", "listeners[0].auth: only 'none' works in this version"),
         ("[[policies]]\ndomain = 'a.example'", "policies[0].connections: the rule sets nothing"),
         ("[pools.Bulk]", "pools.Bulk: a pool's name has lower-case letters, digits and -, at most 32"),
         ("[pools.-bulk]", "pools.-bulk: a pool's name has"),

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -13,6 +13,9 @@ from common.config import Config, Listener
 from common.content import load
 from common.entry import Entry
 from common.event import Event
+from common.users.user import User
+from common.users.users import Users
+from smtpd_ingress.logins import Logins
 from smtpd_ingress.rejection import Rejection
 from smtpd_ingress.role import run
 
@@ -80,7 +83,7 @@ class Ingress:
     clients: list[Client] = field(default_factory=list)
 
     @classmethod
-    async def start(cls, *, postmaster: str = "", **keys: Any) -> Self:
+    async def start(cls, *, postmaster: str = "", users: Sequence[User] = (), **keys: Any) -> Self:
         sock = socket.socket()
         sock.bind(("127.0.0.1", 0))
         config = Config(
@@ -98,7 +101,9 @@ class Ingress:
 
         sock.listen()
         port = sock.getsockname()[1]
-        task = asyncio.create_task(run(config, submit, on_reject, stopping, {"relay": sock}))
+        logins = Logins(Users(users), config.logins)
+        task = asyncio.create_task(run(config, submit, on_reject, stopping, {"relay": sock}, logins))
+        task.add_done_callback(lambda _: logins.close())
         ingress = cls(port, stopping, task)
         return ingress
 

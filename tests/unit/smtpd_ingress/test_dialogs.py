@@ -8,20 +8,27 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from users_support import user
 
 from common.entry import Entry
+from common.users.user import User
 
-#: RFC 2034 section 4: replies have an enhanced code of their class; but the greeting, those to HELO and EHLO, and 354.
-CODED = re.compile(r"([245])\d\d \1(\.\d{1,3}){2} .+|354 .+|2[25]0 (mta1\.example\.net|LIMITS|STARTTLS|AUTH).*")
+#: RFC 2034 section 4: replies have an enhanced code of their class; but the greeting, those to HELO and EHLO, and 3xx.
+CODED = re.compile(r"([245])\d\d \1(\.\d{1,3}){2} .+|3[35]4 .*|2[25]0 (mta1\.example\.net|LIMITS|STARTTLS|AUTH).*")
 FIELD = re.compile(r"(\w+)=('[^']*'|\([^)]*\)|\{[^}]*\}|\S+)")
 DIALOGS = sorted((Path(__file__).parents[2] / "dialogs").glob("*.smtp"))
+
+
+def _user(name: str, *senders: str) -> User:
+    return user(name, senders=senders)
 
 
 @pytest.mark.parametrize("file", DIALOGS, ids=lambda file: file.stem)
 async def test_dialog(file: Path, start_ingress: Callable[..., Any]) -> None:
     lines = file.read_text().splitlines()
     keys = [line.removeprefix("listener: ") for line in lines if line.startswith("listener: ")]
-    ingress = await start_ingress(**tomllib.loads("\n".join(keys)))
+    users = [_user(*line.split()[1:]) for line in lines if line.startswith("user: ")]
+    ingress = await start_ingress(users=users, **tomllib.loads("\n".join(keys)))
     client = await ingress.connect()
     queued: list[str] = []
     entries: Iterator[Entry] = iter(())
@@ -45,7 +52,7 @@ async def test_dialog(file: Path, start_ingress: Callable[..., Any]) -> None:
             case "ent":
                 check_entry(next(entries), line.removeprefix("entry: "), where)
             case _:
-                assert not line or line.startswith(("#", "listener: ")), f"{where}: not understood"
+                assert not line or line.startswith(("#", "listener: ", "user: ")), f"{where}: not understood"
     assert [f"{one.row.sender} -> {' '.join(one.row.recipients)}" for one in ingress.queued] == queued
 
 

@@ -55,11 +55,11 @@ async def test_a_connection_that_is_lost(start_ingress: Callable[..., Any]) -> N
 async def test_the_line_of_a_mail_names_the_login() -> None:
     config = Config(hostname="mta1.example.net")
     talk = Dialogue(Context.of(config, Listener(), submit, print), "127.0.0.1")
-    talk.session.login = "alice"
     for line in ("EHLO c", "MAIL FROM:<a@example.org>", "RCPT TO:<b@example.com>", "DATA", "x\r\n."):
         talk.feed(line.encode() + b"\r\n")
         action = talk.next()
     assert isinstance(action, Queue)
+    talk.session.login = "alice"
     with structlog.testing.capture_logs() as logs:
         assert (await accept(talk.session, action.message))[:2] == OK[:2]
     assert ": client=[127.0.0.1], sasl_username=alice, message-id=<" in logs[0]["event"]
