@@ -142,3 +142,19 @@ def test_the_log_says_what_a_client_did() -> None:
     assert logs[-1]["event"] == (
         "disconnect from [127.0.0.1] ehlo=1 mail=1 rcpt=1/2 data=0/1 unknown=0/2 quit=1 commands=4/8"
     )
+
+
+def test_received_says_that_smtputf8_was_used() -> None:
+    talk = dialogue()
+    say(talk, "EHLO c.example", "MAIL FROM:<a@example.org> SMTPUTF8")
+    assert talk.session.protocol == "UTF8SMTP"
+    say(talk, "RSET", "MAIL FROM:<a@example.org>")
+    assert talk.session.protocol == "ESMTP"
+
+
+def test_what_was_said_before_tls_is_counted() -> None:
+    talk = dialogue()
+    say(talk, "EHLO c.example", "HELLO")
+    talk.secured("TLSv1.3")
+    say(talk, "EHLO c.example")
+    assert str(talk.session.counts) == "ehlo=2 unknown=0/1 commands=2/3"
