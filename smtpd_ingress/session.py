@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from common.codes import NOT_PERMITTED, TOO_MANY_ERRORS, Reply, printable
+from common.codes import LOCAL_ERROR, NOT_PERMITTED, TOO_MANY_ERRORS, Reply, printable
 from common.entry import DEFAULT_POOL
 from common.ids import new_id
 from common.options import OptionError, Options, read
@@ -78,7 +78,8 @@ class Session:
         try:
             defaults = read(user.options, time.time(), self.pools).over(self.context.defaults)
         except OptionError as error:
-            raise RefusedError(NOT_PERMITTED.but(f"User {user.name}: option {error.name}: {error}")) from None
+            why = f"Option {error.name} of user {user.name}: {error}; try again later"
+            raise RefusedError(LOCAL_ERROR.but(why)) from error
         if (defaults.pool or DEFAULT_POOL) in self.pools:
             return defaults
         if not self.pools:

@@ -138,3 +138,22 @@ def test_rules_in_force_can_be_read_back(tmp_path: Path) -> None:
     config = read(tmp_path, file)
     again = read(tmp_path, config_text.in_force(config))
     assert (again.providers, again.policies, again.replies) == (config.providers, config.policies, config.replies)
+
+
+def test_default_options_of_a_listener_are_checked_at_the_start(tmp_path: Path) -> None:
+    written = 'defaults = { pool = "bulk", priority = 3, meta = { shop = "7" } }'
+    listener = read(tmp_path, f"[[listeners]]\n{written}\n[pools.bulk]").listeners[0]
+    assert listener.defaults == {"pool": "bulk", "priority": 3, "meta": {"shop": "7"}}
+    for text, why in (
+        (written, "pool: 'bulk' is no pool here; there are default"),
+        ("defaults = { colour = 1 }", "colour: no option of this version"),
+        ("defaults = { priority = [1, 2] }", "priority: given twice"),
+        ('compatible = ["sendgrid"]', "compatible"),
+    ):
+        with pytest.raises(ConfigError, match=why):
+            read(tmp_path, f"[[listeners]]\n{text}")
+
+
+def test_default_options_can_be_read_back(tmp_path: Path) -> None:
+    config = read(tmp_path, '[[listeners]]\ndefaults = { tags = ["a", "b"], meta = { shop = "7" } }')
+    assert read(tmp_path, config_text.in_force(config)) == config

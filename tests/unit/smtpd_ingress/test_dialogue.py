@@ -166,3 +166,19 @@ def test_a_client_that_goes_on_for_ever_is_sent_away() -> None:
     [reply] = driven.say(b"xx")
     assert (reply.code, reply.close) == (552, True)
     assert driven.dialogue.message is None
+
+
+def test_received_says_that_smtputf8_was_used() -> None:
+    talk = dialogue()
+    say(talk, "EHLO c.example", "MAIL FROM:<a@example.org> SMTPUTF8")
+    assert talk.session.protocol == "UTF8SMTP"
+    say(talk, "RSET", "MAIL FROM:<a@example.org>")
+    assert talk.session.protocol == "ESMTP"
+
+
+def test_what_was_said_before_tls_is_counted() -> None:
+    talk = dialogue()
+    say(talk, "EHLO c.example", "HELLO")
+    talk.secured("TLSv1.3", "TLS_AES_256_GCM_SHA384")
+    say(talk, "EHLO c.example")
+    assert str(talk.session.counts) == "ehlo=2 unknown=0/1 commands=2/3"

@@ -64,6 +64,7 @@ async def test_the_line_of_a_mail_names_the_login() -> None:
         talk.feed(line.encode() + b"\r\n")
         action = talk.next()
     assert isinstance(action, Queue)
+    talk.session.login = "alice"
     with structlog.testing.capture_logs() as logs:
         assert (await accept(talk.session, action.message))[:2] == OK[:2]
     assert ": client=[127.0.0.1], sasl_username=alice, message-id=<" in logs[0]["event"]

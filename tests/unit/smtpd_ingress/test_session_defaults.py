@@ -1,25 +1,61 @@
-"""Where mail of a login goes that names no pool."""
+"""What a login and a listener set where a mail does not."""
+
+from typing import Any
 
 import pytest
 from users_support import user
 
 from common.config import Config, Listener, Pool
+from common.options import Options
 from common.users.users import Users
 from smtpd_ingress.context import Context
 from smtpd_ingress.logins import Logins
 from smtpd_ingress.rejection import RefusedError
 from smtpd_ingress.session import Session
 
+DEFAULTS = {"priority": 1, "pool": "bulk", "meta": {"a": "listener", "b": "listener"}}
+LISTENER = Listener(auth="optional", defaults=DEFAULTS)
+CONFIG = Config(hostname="mta1.example.net", pools={"bulk": Pool()}, listeners=[LISTENER])
+
 
 async def submit(*_: object) -> None:
-    raise AssertionError("nothing is queued here")
+    """Nothing is queued here."""
 
 
-def session(**values: object) -> Session:
-    config = Config(hostname="mta.test", pools={"bulk": Pool(), "news": Pool()})
-    logins = Logins(Users([user("tim", **values)]), config.logins)
-    context = Context.of(config, Listener(auth="optional", auth_without_tls=True), submit, lambda _: None, logins)
-    return Session(context=context, client="192.0.2.1", login="tim")
+@pytest.fixture
+def logins() -> Logins:
+    users = [
+        user("tim", options={"priority": ["7"], "tag": ["x", "y"], "meta-a": ["login"]}),
+        user("ann"),
+        user("bob", pools=["default"], options={"pool": ["default"], "notify": ["NEVER"]}),
+        user("old", options={"pool": ["gone"]}),
+    ]
+    return Logins(Users(users), CONFIG.logins)
+
+
+def session(logins: Logins, login: str, **keys: Any) -> Session:
+    context = Context.of(CONFIG, LISTENER, submit, print, logins)
+    return Session(context=context, client="192.0.2.1", login=login, **keys)
+
+
+def test_the_listener_sets_what_the_login_does_not(logins: Logins) -> None:
+    of_listener = Options(priority=1, pool="bulk", meta={"a": "listener", "b": "listener"})
+    for login in ("", "ann"):
+        assert session(logins, login).defaults == of_listener
+    assert session(logins, "tim").defaults == Options(
+        priority=7, pool="bulk", tags=("x", "y"), meta={"a": "login", "b": "listener"}
+    )
+    assert session(logins, "bob").defaults == Options(
+        priority=1, pool="default", notify="NEVER", meta={"a": "listener", "b": "listener"}
+    )
+
+
+def test_a_default_that_cannot_be_taken_any_more_is_not_left_out_in_silence(logins: Logins) -> None:
+    with pytest.raises(RefusedError) as caught:
+        _ = session(logins, "old").defaults
+    assert str(caught.value.reply) == (
+        "451 4.3.0 Option pool of user old: 'gone' is no pool here; there are default, bulk; try again later"
+    )
 
 
 @pytest.mark.parametrize(
@@ -32,11 +68,16 @@ def session(**values: object) -> Session:
         ({"pools": ["news", "bulk"], "options": {"pool": "news"}}, "news"),
     ],
 )
-def test_pool(values: dict[str, object], pool: str | None) -> None:
-    assert session(**values).defaults.pool == pool
+def test_where_mail_of_a_login_goes_that_names_no_pool(values: dict[str, object], pool: str | None) -> None:
+    assert _tim(**values).defaults.pool == pool
 
 
-@pytest.mark.parametrize("values", [{"pools": ["gone"]}, {"options": {"pool": "gone"}}])
-def test_a_pool_that_was_taken_away(values: dict[str, object]) -> None:
-    with pytest.raises(RefusedError, match="tim"):
-        assert session(**values).defaults
+def test_a_user_none_of_whose_pools_is_there() -> None:
+    with pytest.raises(RefusedError, match="User tim has no pool that is there"):
+        assert _tim(pools=["gone"]).defaults
+
+
+def _tim(**values: object) -> Session:
+    config = Config(hostname="mta.test", pools={"bulk": Pool(), "news": Pool()})
+    logins = Logins(Users([user("tim", **values)]), config.logins)
+    return Session(context=Context.of(config, Listener(), submit, print, logins), client="192.0.2.1", login="tim")
