@@ -37,12 +37,19 @@ class Model:
     stored: list[Stored]
     mends: bool
     """Bare line ends are mended, not refused."""
+    mends_for_user: bool
+    """The same once somebody has logged in."""
     postmaster: str
     whole: bool = True
     """All that the server said is in ``answers``; false: the connection was lost."""
     recipients: list[str] = field(default_factory=list)
     content: bytes = b""
     at: int = 0
+    exchange: bool = False
+    """AUTH goes on: the next line belongs to it."""
+
+    def __post_init__(self) -> None:
+        self._mends = self.mends
 
     def check(self) -> None:
         """Raises WrongError."""
@@ -61,15 +68,21 @@ class Model:
         line, self.at = self.stream[self.at : end], end
         words = line.rstrip(b"\r\n \t").split()
         verb = words[0].upper() if words else b""
-        if line.endswith(b"\r\n") and _BDAT.fullmatch(line[:-2].rstrip(b" \t")):
+        if self.exchange:
+            verb = b"AUTH"
+        elif line.endswith(b"\r\n") and _BDAT.fullmatch(line[:-2].rstrip(b" \t")):
             return self._chunk(int(words[1]), last=len(words) == 3)
         answer = self._answer(line)
         if not answer or answer.close:
             return False
+        self.exchange = verb == b"AUTH" and answer.code == 334
+        if verb == b"AUTH" and answer.code == 235:
+            self._mends = self.mends_for_user
         if verb in (b"EHLO", b"HELO", b"RSET") and answer.code == 250:
             self._reset()
         if verb == b"STARTTLS" and answer.code == 220:
             self._reset()
+            self._mends = self.mends
         if verb == b"MAIL" and answer.code == 250:
             self._reset()
         if verb == b"RCPT" and answer.code == 250:
@@ -127,7 +140,7 @@ class Model:
             raise WrongError(f"queued for {one.recipients}, meant for {self.recipients}")
         clean = mended(self.content)
         ended = self.content if self.content.endswith(b"\r\n") or not self.content else self.content + b"\r\n"
-        if not self.mends and clean != ended:
+        if not self._mends and clean != ended:
             raise WrongError(f"bare line ends were taken: {self.content!r}")
         expected = edited(clean)
         added = one.content.removesuffix(expected)
