@@ -140,12 +140,13 @@ class Message:
         """Check and change the header section, pass on what there is. Raises RefusedError."""
         self._header = None
         fields, rest = header.split()
-        options = [field for field in fields if field.name.startswith(PREFIX)]
-        if sum(field.name == "received" for field in fields) >= MAX_HOPS:
+        names = [field.name for field in fields]
+        if names.count("received") >= MAX_HOPS:
             raise RefusedError(LOOP)
+        options = [field for field in fields if field.name.startswith(PREFIX)]
         if options and self._pools:
             self.options = read_options(options, self._trace.time, self._pools)
-        first = {field.name: field for field in reversed(fields)}
+        first = dict(zip(reversed(names), reversed(fields), strict=True))
         self.kept = {name: kept_value(first[name].value) for name in self._kept_fields if name in first}
         added = self._trace.received
         if identifier := first.get("message-id"):

