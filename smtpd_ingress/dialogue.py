@@ -139,6 +139,8 @@ class Dialogue:
         return self._begun("AUTH", auth.answer(self.session, line.removesuffix(b"\n").removesuffix(b"\r")))
 
     def _command(self) -> Action | None:
+        if not self._input:
+            return None
         limit = MAX_AUTH_LINE if self._input.startswith(b"AUTH ") else MAX_LINE
         try:
             line = self._input.next(limit)

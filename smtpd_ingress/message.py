@@ -144,12 +144,12 @@ class Message:
         """Check and change the header section, pass on what there is. Raises RefusedError."""
         self._header = None
         fields, rest = header.split()
-        options = self._header_options.among(fields)
-        if sum(field.name == "received" for field in fields) >= MAX_HOPS:
+        names = [field.name for field in fields]
+        if names.count("received") >= MAX_HOPS:
             raise RefusedError(LOOP)
-        if options:
+        if options := self._header_options.among(fields):
             self.options = self._header_options.read(options, self._trace.time)
-        first = {field.name: field for field in reversed(fields)}
+        first = dict(zip(reversed(names), reversed(fields), strict=True))
         self.kept = {name: kept_value(first[name].value) for name in self._kept_fields if name in first}
         added = self._trace.received
         if identifier := first.get("message-id"):

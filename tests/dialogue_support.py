@@ -7,20 +7,27 @@ from common.config import Config, Listener
 from common.content import load
 from common.entry import Entry
 from common.event import Event
-from smtpd_ingress.actions import Queue, StartTLS
+from smtpd_ingress.actions import Login, Queue, StartTLS
 from smtpd_ingress.context import Context
 from smtpd_ingress.dialogue import Dialogue
+from smtpd_ingress.logins import Logins
 from smtpd_ingress.rejection import Rejection
+from smtpd_ingress.sasl import BAD_CREDENTIALS
 
 
 async def submit(entries: list[Entry], content: bytes, row: Event) -> None:
     raise AssertionError("a dialogue queues nothing by itself")
 
 
-def context(listener: Listener | None = None, rejections: list[Rejection] | None = None, **keys: str) -> Context:
+def context(
+    listener: Listener | None = None,
+    rejections: list[Rejection] | None = None,
+    logins: Logins | None = None,
+    **keys: str,
+) -> Context:
     rejected = [] if rejections is None else rejections
     config = Config(hostname="mta1.example.net", **keys)
-    return Context.of(config, listener or Listener(), submit, rejected.append)
+    return Context.of(config, listener or Listener(), submit, rejected.append, logins)
 
 
 class Driven:
@@ -50,10 +57,16 @@ class Driven:
             self.messages.append((tuple(map(str, transaction.recipients)), load(content)))
         return self.dialogue.queued(action.message.refusal or OK)
 
+    def login(self, action: Login) -> Reply:
+        """What becomes of a login."""
+        return self.dialogue.logged_in(BAD_CREDENTIALS)
+
     def _replies(self) -> Iterator[Reply]:
         while not self.closed and (action := self.dialogue.next()) is not None:
             if isinstance(action, Queue):
                 action = self.queue(action)
+            if isinstance(action, Login):
+                action = self.login(action)
             if isinstance(action, StartTLS):
                 self.dialogue.secured("TLSv1.3")
                 action = READY_FOR_TLS

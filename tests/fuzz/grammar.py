@@ -26,10 +26,16 @@ BODY = (
     b"QUIT", b"MAIL FROM:<evil@example.org>", b"RSET\r\n", b"x" * 1500, b"\xff\xfe",
 )  # fmt: skip
 
+WORDS = (
+    b"AHRpbQBjb3JyZWN0IGhvcnNl", b"dGlt", b"*", b"=", b"", b"biwsbj10aW0scj1hYmM=", b"BDAT 3", b"\xff", b"A" * 13_000
+)  # fmt: skip
+
 
 def session(random: Random) -> bytes:
     """All that a client sends."""
     parts = [random.choice([b"EHLO c.example\r\n"] * 6 + [b"HELO c.example\r\n", b"", b"EHLO \xff\r\n"])]
+    if random.random() < 0.2:
+        parts += _login(random)
     for _ in range(random.randint(1, 4)):
         parts += _transaction(random)
     if random.random() < 0.3:
@@ -51,6 +57,12 @@ def pieces(random: Random, stream: bytes) -> list[bytes]:
         cut.append(stream[at : at + step])
         at += step
     return cut
+
+
+def _login(random: Random) -> list[bytes]:
+    first = random.choice((b"PLAIN", b"LOGIN", b"SCRAM-SHA-256", b"X", b"PLAIN " + WORDS[0], b"LOGIN dGlt"))
+    lines = [random.choice(WORDS) for _ in range(random.choice((0, 1, 1, 2, 3)))]
+    return [line + b"\r\n" for line in (b"AUTH " + first, *lines)]
 
 
 def _transaction(random: Random) -> list[bytes]:

@@ -37,12 +37,19 @@ class Model:
     stored: list[Stored]
     mends: bool
     """Bare line ends are mended, not refused."""
+    mends_for_user: bool
+    """The same once somebody has logged in."""
     postmaster: str
     whole: bool = True
     """All that the server said is in ``answers``; false: the connection was lost."""
     recipients: list[str] = field(default_factory=list)
     content: bytes = b""
     at: int = 0
+    exchange: bool = False
+    """AUTH goes on: the next line belongs to it."""
+
+    def __post_init__(self) -> None:
+        self._mends = self.mends
 
     def check(self) -> None:
         """Raises WrongError."""
@@ -61,15 +68,21 @@ class Model:
         line, self.at = self.stream[self.at : end], end
         words = line.rstrip(b"\r\n \t").split()
         verb = words[0].upper() if words else b""
-        if line.endswith(b"\r\n") and _BDAT.fullmatch(line[:-2].rstrip(b" \t")):
+        if self.exchange:
+            verb = b"AUTH"
+        elif line.endswith(b"\r\n") and _BDAT.fullmatch(line[:-2].rstrip(b" \t")):
             return self._chunk(int(words[1]), last=len(words) == 3)
         answer = self._answer(line)
         if not answer or answer.close:
             return False
+        self.exchange = verb == b"AUTH" and answer.code == 334
+        if verb == b"AUTH" and answer.code == 235:
+            self._mends = self.mends_for_user
         if verb in (b"EHLO", b"HELO", b"RSET") and answer.code == 250:
             self._reset()
         if verb == b"STARTTLS" and answer.code == 220:
             self._reset()
+            self._mends = self.mends
         if verb == b"MAIL" and answer.code == 250:
             self._reset()
         if verb == b"RCPT" and answer.code == 250:
@@ -123,11 +136,11 @@ class Model:
         if not self.stored:
             raise WrongError("250 to a message that was not queued")
         one = self.stored.pop(0)
-        if list(one.recipients) != self.recipients:
+        if not _same(one.recipients, self.recipients):
             raise WrongError(f"queued for {one.recipients}, meant for {self.recipients}")
         clean = mended(self.content)
         ended = self.content if self.content.endswith(b"\r\n") or not self.content else self.content + b"\r\n"
-        if not self.mends and clean != ended:
+        if not self._mends and clean != ended:
             raise WrongError(f"bare line ends were taken: {self.content!r}")
         expected = edited(clean)
         added = one.content.removesuffix(expected)
@@ -146,6 +159,8 @@ class Model:
         address = path[path.index("<") + 1 : path.rindex(">")].rpartition(":")[2]
         if address.lower() == "postmaster":
             address = self.postmaster
+        local, at, domain = address.rpartition("@")
+        address = local + at + domain.lower()
         if address not in self.recipients:
             self.recipients.append(address)
 
@@ -158,6 +173,14 @@ _ADDED = re.compile(
     rb"Received: from [^\r\n]+\r\n\tby [^\r\n]+(\r\n\tfor [^\r\n]+)?;\r\n\t[^\r\n]+\r\n"
     rb"(Message-ID: <[^\r\n]+\r\n)?(Date: [^\r\n]+\r\n)?"
 )
+
+
+def _same(queued: tuple[str, ...], meant: list[str]) -> bool:
+    """Whether they are the same addresses; what IDNA makes of a domain is not worked out here."""
+    pairs = list(zip(queued, meant, strict=False))
+    return len(queued) == len(meant) and all(
+        a == b if b.isascii() else a.rpartition("@")[0] == b.rpartition("@")[0] and "xn--" in a for a, b in pairs
+    )
 
 
 def mended(content: bytes) -> bytes:

@@ -5,6 +5,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import lru_cache
 from random import Random
 from ssl import SSLContext
 from types import FrameType
@@ -16,12 +17,17 @@ from common.content import load
 from common.entry import Entry
 from common.event import Event
 from common.submit_error import SubmitError
-from smtpd_ingress.actions import Queue
+from common.users.user import User
+from common.users.users import Users
+from smtpd_ingress.actions import Login, Queue
+from smtpd_ingress.logins import Logins
 from smtpd_ingress.rejection import Rejection
 from smtpd_ingress.role import run
+from smtpd_ingress.sasl import BAD_CREDENTIALS, Failed
 from tests.dialogue_support import Driven, context
 from tests.fuzz.grammar import pieces, session
 from tests.fuzz.model import Answer, Model, Stored, WrongError
+from tests.users_support import user
 
 #: Seconds of CPU or clock that a session may take.
 PATIENCE = 20
@@ -36,14 +42,18 @@ _STRANGER = "203.0.113.9"
 
 
 class Fuzzed(Driven):
-    """Queues as it likes."""
+    """Queues and lets log in as it likes."""
 
     def __init__(self, random: Random, *, trusted: bool, listener: Listener) -> None:
-        of = context(listener, postmaster=POSTMASTER)
+        of = context(listener, logins=_logins(), postmaster=POSTMASTER)
         object.__setattr__(of, "tls", SSLContext)
         super().__init__("127.0.0.1" if trusted else _STRANGER, of)
         self._random = random
         self.stored: list[Stored] = []
+
+    def login(self, action: Login) -> Reply:
+        refused = isinstance(action.step, Failed) or self._random.random() < 0.3
+        return self.dialogue.logged_in(BAD_CREDENTIALS if refused else _user())
 
     def queue(self, action: Queue) -> Reply:
         content, refusal = action.message.finish(), action.message.refusal
@@ -61,7 +71,8 @@ def pure(seed: str) -> None:
     random = Random(seed)
     stream, trusted = session(random), random.random() < 0.7
     endings = random.choice(("auto", "auto", "fix", "deny"))
-    listener = Listener.model_validate({**LISTENER, "line_endings": endings})
+    auth = {"auth": "optional", "auth_without_tls": True}
+    listener = Listener.model_validate({**LISTENER, **auth, "line_endings": endings})
     driven = Fuzzed(random, trusted=trusted, listener=listener)
     answers: list[Answer] = []
     signal.signal(signal.SIGVTALRM, _hung)
@@ -72,7 +83,17 @@ def pure(seed: str) -> None:
     finally:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
     mends = endings == "fix" or (endings == "auto" and trusted)
-    Model(stream, answers, driven.stored, mends, POSTMASTER).check()
+    Model(stream, answers, driven.stored, mends, endings != "deny", POSTMASTER).check()
+
+
+@lru_cache
+def _user() -> User:
+    return user("tim", senders=("@example.com", "@example.net"))
+
+
+@lru_cache
+def _logins() -> Logins:
+    return Logins(Users([_user()]), Config().logins)
 
 
 def _hung(number: int, frame: FrameType | None) -> None:
@@ -123,7 +144,7 @@ class Server:
             raise WrongError("no greeting")
         closes = bool(lines) and lines[-1].endswith(_CLOSE)
         answers = [Answer(int(line[:3]), closes and line is lines[-1]) for line in lines]
-        Model(stream, answers[1:], self.stored, mends=True, postmaster=POSTMASTER, whole=whole).check()
+        Model(stream, answers[1:], self.stored, True, True, POSTMASTER, whole).check()
 
 
 @asynccontextmanager

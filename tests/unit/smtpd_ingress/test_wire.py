@@ -12,7 +12,7 @@ import structlog
 from aiosmtpd.smtp import SMTP
 
 from common.submit_error import SubmitError
-from smtpd_ingress import role, wire
+from smtpd_ingress import pace, role, wire
 from smtpd_ingress.headers import MAX_HEADER
 
 Start = Callable[..., Any]
@@ -187,6 +187,21 @@ async def test_what_comes_as_the_session_ends_is_not_done(start_ingress: Start, 
     made[0].data_received(b"NOOP\r\n")
     assert [line async for line in client.until_closed()] == ["421 4.3.2 Service shutting down, try again later"]
     await ingress.stop()
+    assert not ingress.queued
+
+
+async def test_slow_messages_are_sent_away(start_ingress: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pace, "GRACE", 0.5)
+    monkeypatch.setattr(pace, "MIN_RATE", 1e9)
+    ingress = await start_ingress()
+    in_data, in_chunk = await ingress.connect(), await ingress.connect()
+    await in_data.into_data()
+    in_chunk.write(b"EHLO c\r\nMAIL FROM:<>\r\nRCPT TO:<b@example.com>\r\nBDAT 1000\r\n")
+
+    for client in (in_data, in_chunk):
+        client.write(b"x")
+        lines = [line async for line in client.until_closed()]
+        assert lines[-1] == "421 4.4.2 Message comes in too slowly, closing connection"
     assert not ingress.queued
 
 
