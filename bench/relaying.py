@@ -8,6 +8,7 @@ round. docs/performance.md says what exactly is measured.
 import argparse
 import dataclasses
 import json
+import platform
 import shutil
 import signal
 import sys
@@ -33,6 +34,7 @@ SIZES = {"4k": (4_000, 6000), "100k": (100_000, 2000)}
 
 async def run(options: argparse.Namespace, folder: Path) -> dict[Case, dict[str, list[Round]]]:
     """All rounds. Raises PostjetError."""
+    _say(f"Python {platform.python_version()} of {sys.base_prefix}")  # how it was built makes a difference
     key = KeyStore(f"file://{folder}/{{domain}}.{{selector}}.pem", "").create(SENDER_DOMAIN, SELECTOR, "rsa").path
     settings = {"pools.default": {"workers": options.workers}}
     makes: dict[str, Make] = {Postjet.name: partial(Postjet, settings=settings)}
