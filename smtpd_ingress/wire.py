@@ -176,9 +176,7 @@ class Connection(SMTP):
         return await self._context.logins.finish(self._dialogue.session.client, mechanism, step)
 
     async def _shake_hands(self) -> None:
-        """Begin TLS. Raises OSError, EOFError."""
-        if self._ended:
-            raise EOFError
+        """Begin TLS. Raises OSError."""
         assert self._context.tls
         self._handshaking = True
         raw = self._writer.transport
@@ -195,7 +193,7 @@ class Connection(SMTP):
                 ssl_handshake_timeout=HANDSHAKE_TIMEOUT,
             )
             tls: ssl.SSLObject | None = transport.get_extra_info("ssl_object") if transport else None
-            if self._ended or not tls:  # lost or ended meanwhile: loops say so in different ways
+            if not tls:  # lost meanwhile: asyncio gives no transport then, uvloop one without TLS
                 raise ConnectionResetError("lost connection")
         except OSError as error:
             self._no_tls(error)

@@ -33,6 +33,12 @@ async def test_connections_of_one_client(start_ingress: Start) -> None:
     assert (await (await ingress.connect("127.0.0.2")).reply()).startswith("220 ")
 
 
+async def test_who_may_say_xclient_speaks_for_many(start_ingress: Start) -> None:
+    ingress = await start_ingress(networks=OURS, xclient=["127.0.0.2"], client_connections=1)
+    for _ in range(3):
+        assert (await (await ingress.connect("127.0.0.2")).reply()).startswith("220 ")
+
+
 async def test_connections_a_minute(start_ingress: Start) -> None:
     ingress = await start_ingress(networks=OURS, client_rate=2)
     replies = [await (await ingress.connect("127.0.0.2")).reply() for _ in range(3)]
