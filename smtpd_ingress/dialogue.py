@@ -53,6 +53,7 @@ class Dialogue:
         self._clock = clock
         self._input = Lines()
         self._pace: Pace | None = None
+        self._late = codes.IDLE
         self._expected: Callable[[], Action | None] = self._command
         """Makes the next action of what comes next: a command line, message data or a chunk."""
 
@@ -69,15 +70,17 @@ class Dialogue:
     def patience(self, idle: float) -> float:
         """Seconds to wait for more bytes; ``idle`` where no message is coming in, else that at most."""
         if not (self.taking_content or self.message):
-            self._pace = None
+            self._pace, self._late = None, codes.IDLE
             return idle
         now = self._clock()
         self._pace = self._pace or Pace(now)
-        return min(idle, self._pace.left(now))
+        left = self._pace.left(now)
+        self._late = codes.TOO_SLOW if left < idle else codes.IDLE
+        return min(idle, left)
 
     def timed_out(self) -> Reply:
         """What to say to who sent nothing for as long as ``patience`` said."""
-        return codes.TOO_SLOW if self._pace and not self._pace.left(self._clock()) else codes.IDLE
+        return self._late
 
     def greeting(self) -> Reply:
         """What the server says first."""

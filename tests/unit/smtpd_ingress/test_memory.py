@@ -4,7 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from dialogue_support import Driven, context
 
+from common.config import Listener
 from smtpd_ingress import memory as module
 from smtpd_ingress.memory import Memory
 from smtpd_ingress.wire import CHUNK
@@ -48,6 +50,16 @@ async def test_strangers_have_half() -> None:
     await memory.room(friend)
     one.set(0)
     await waiting
+
+
+def test_a_session_asks_for_what_it_may_have() -> None:
+    of = context(Listener(max_memory=1000), postmaster="p@example.com")
+    for client, limit in (("127.0.0.1", 1000), ("203.0.113.9", 500)):
+        driven = Driven(client, of)
+        for line in (b"EHLO c\r\n", b"MAIL FROM:<>\r\n", b"RCPT TO:<postmaster>\r\n", b"DATA\r\n"):
+            driven.say(line)
+        assert driven.dialogue.message
+        assert driven.dialogue.message._share.limit == limit
 
 
 async def test_nobody_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
