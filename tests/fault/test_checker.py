@@ -26,7 +26,7 @@ def sink() -> Sink:
 def taken(**changes: Any) -> Mail:
     values: dict[str, Any] = {
         "sender": "s@x.test", "parameters": (), "recipients": ("r@y.test",), "content": RECEIVED, "ehlo": "h",
-        "tls": "", "peer": "127.0.0.1", "connection": 1, "time": 1000.0, "told": True,
+        "tls": "", "peer": "127.0.0.1", "connection": 1, "time": 1000.0, "told": True, "commands": (),
     }  # fmt: skip
     return Mail(**(values | changes))
 
