@@ -68,7 +68,7 @@ class Driven:
             if isinstance(action, Login):
                 action = self.login(action)
             if isinstance(action, StartTLS):
-                self.dialogue.secured("TLSv1.3")
+                self.dialogue.secured("TLSv1.3", "TLS_AES_256_GCM_SHA384")
                 action = READY_FOR_TLS
             self.closed = action.close
             yield action
