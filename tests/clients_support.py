@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import pwd
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +30,7 @@ smtps unix - - n - - smtp
 """
 _EXIM = """\
 primary_hostname = exim.test
+exim_path = {program}
 spool_directory = {folder}/spool
 log_file_path = {folder}/%slog
 keep_environment = ^LD_ : ^NSS_
@@ -105,21 +108,27 @@ async def run(*command: str, given: bytes = b"", code: int = 0, environment: dic
 
 
 async def exim(folder: Path, door: Door, sender: str, recipients: list[str], content: bytes) -> str:
-    """One mail through Exim, which tries to deliver it before it ends; its log."""
+    """One mail through Exim's queue; its log."""
     root = packages.CACHE / "clients"
-    config = folder / "exim.conf"
+    program, config = str(root / "usr/sbin/exim4"), folder / "exim.conf"
     config.write_text(
-        _EXIM.format(folder=folder, port=door.starttls, cert=door.cert, user=USER, password=PASSWORD.replace(":", "::"))
+        _EXIM.format(
+            program=program, folder=folder, port=door.starttls, cert=door.cert, user=USER,
+            password=PASSWORD.replace(":", "::"),
+        )  # fmt: skip
     )
+    shutil.chown(folder, postfix.OWNER)
     users, groups = folder / "passwd", folder / "group"
-    users.write_text(f"root:x:0:0::/:/bin/sh\n{_EXIM_USER}:x:8:8::/:/bin/sh\n")
-    groups.write_text(f"root:x:0:\n{_EXIM_USER}:x:8:\n")
+    owner = pwd.getpwnam(postfix.OWNER)
+    users.write_text(f"root:x:0:0::/:/bin/sh\n{_EXIM_USER}:x:{owner.pw_uid}:{owner.pw_gid}::/:/bin/sh\n")
+    groups.write_text(f"root:x:0:\n{_EXIM_USER}:x:{owner.pw_gid}:\n")
     environment = packages.environment(root) | {
         "LD_PRELOAD": "libnss_wrapper.so", "NSS_WRAPPER_PASSWD": str(users), "NSS_WRAPPER_GROUP": str(groups)
     }  # fmt: skip
-    program = str(root / "usr/sbin/exim4")
-    arguments = ("-C", str(config), "-odf", "-i", "-f", sender, *recipients)
-    await run(program, *arguments, given=content.replace(b"\r\n", b"\n"), environment=environment)
+    mail = ("-odq", "-i", "-f", sender, *recipients)
+    await run(program, "-C", str(config), *mail, given=content.replace(b"\r\n", b"\n"), environment=environment)
+    # what takes a mail in gives up root, and cannot get it back: this is not installed
+    await run(program, "-C", str(config), "-q", environment=environment)
     return (folder / "mainlog").read_text()
 
 

@@ -99,7 +99,7 @@ async def test_postfix(world: World, sink: Sink, door: Door) -> None:
     assert log.count("Verified TLS connection established to 127.0.0.1") >= 2
     [submission] = {queued for to, queued in _SENT.findall(log) if to in many}
     rows = await story(world, submission, "delivered", 50)
-    assert rows[0]["recipients"] == many
+    assert sorted(rows[0]["recipients"]) == sorted(many)
     assert all(b" with ESMTPSA id " in mail.content for mail in sink.received)
     [noted] = [mail for mail in sink.received if mail.recipients == ("You+@a.test",)]
     mail, rcpt = noted.commands
