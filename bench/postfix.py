@@ -13,7 +13,6 @@ from pathlib import Path
 
 from bench import packages
 from bench.generator import SENDER_DOMAIN
-from bench.packages import CACHE as CACHE
 from bench.relays import ROUTES, SELECTOR, Relay
 from common.errors import UnavailableError
 from master.demo.world import HOSTNAME

@@ -20,7 +20,7 @@ smtp_tls_security_level = secure
 smtp_tls_secure_cert_match = {hostname}
 smtp_tls_loglevel = 1
 smtp_sasl_auth_enable = yes
-smtp_sasl_password_maps = inline:{{ {{ 127.0.0.1 = {user}:{password} }} }}
+smtp_sasl_password_maps = texthash:{folder}/etc/passwords
 smtp_sasl_security_options = noanonymous
 """
 _SMTPS = """\
@@ -87,10 +87,10 @@ class Postfix(postfix.Postfix):
         main, services = self.folder / "etc/main.cf", self.folder / "etc/master.cf"
         cert = self.folder / "cert.pem"  # its daemons are not root
         cert.write_bytes(self._door.cert.read_bytes())
-        ours = _POSTFIX.format(
-            starttls=self._door.starttls, implicit=self._door.implicit, cert=cert, hostname=HOSTNAME,
-            user=USER, password=PASSWORD,
-        )  # fmt: skip
+        ports = {"starttls": self._door.starttls, "implicit": self._door.implicit}
+        ours = _POSTFIX.format(**ports, cert=cert, hostname=HOSTNAME, folder=self.folder)
+        passwords = "".join(f"[127.0.0.1]:{port} {USER}:{PASSWORD}\n" for port in ports.values())
+        (self.folder / "etc/passwords").write_text(passwords)
         kept = [line for line in main.read_text().splitlines() if not line.startswith(("smtp_tls_", "transport_maps"))]
         main.write_text("\n".join(kept) + "\n" + ours)
         with services.open("a") as file:
@@ -111,12 +111,9 @@ async def exim(folder: Path, door: Door, sender: str, recipients: list[str], con
     """One mail through Exim's queue; its log."""
     root = packages.CACHE / "clients"
     program, config = str(root / "usr/sbin/exim4"), folder / "exim.conf"
-    config.write_text(
-        _EXIM.format(
-            program=program, folder=folder, port=door.starttls, cert=door.cert, user=USER,
-            password=PASSWORD.replace(":", "::"),
-        )  # fmt: skip
-    )
+    password = PASSWORD.replace(":", "::")
+    names = {"program": program, "folder": folder, "cert": door.cert, "user": USER, "password": password}
+    config.write_text(_EXIM.format(port=door.starttls, **names))
     shutil.chown(folder, postfix.OWNER)
     users, groups = folder / "passwd", folder / "group"
     owner = pwd.getpwnam(postfix.OWNER)

@@ -3,7 +3,6 @@
 import asyncio
 import re
 import smtplib
-import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -30,7 +29,7 @@ needs_clients = pytest.mark.skipif(
 )
 #: What a program may trip over: dots, a long line, 8 bits, empty lines at the end.
 BODY = b"\r\n.one dot\r\n..two\r\n.\r\nGr\xc3\xbc\xc3\x9fe " + b"x" * 900 + b"\r\n\r\n\r\n"
-MESSAGE = b"From: <news@sender.test>\r\nTo: <r@a.test>\r\nSubject: x\r\nDate: Fri, 21 Nov 2025 12:00:00 +0000\r\n" + BODY
+MESSAGE = b"From: <news@sender.test>\r\nTo: <r@a.test>\r\nDate: Fri, 21 Nov 2025 12:00:00 +0000\r\n" + BODY
 DSN_MAIL, DSN_RCPT = ["RET=HDRS", "ENVID=QQ+2B1"], ["NOTIFY=SUCCESS,DELAY", "ORCPT=rfc822;You+2B@A.test"]
 _SENT = re.compile(r"to=<([^>]+)>.*status=sent \(250 2\.0\.0 Ok: queued as (\w+)\)")
 LOGIN = ("--auth-user", USER, "--auth-password", PASSWORD)
@@ -47,10 +46,9 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
         world.sinks[0].extensions = (*EXTENSIONS, "DSN")
         world.add_domain("a.test")
         world.add_domain("smtps.test")
-        command = [sys.executable, "-m", "master", "--config", str(world.config_file), "user", "add", USER]
-        subprocess.run(
-            [*command, "--password-stdin"], input=PASSWORD, text=True, check=True, timeout=60, env=environment()
-        )
+        config = ("--config", str(world.config_file))
+        add = (sys.executable, "-m", "master", *config, "user", "add", USER, "--password-stdin")
+        await run(*add, given=PASSWORD.encode(), environment=environment())
         yield world
 
 
@@ -116,7 +114,7 @@ def _to_postfix(port: int, recipients: list[str], mail: list[str] | None = None,
 async def test_exim_sends_bdat(world: World, sink: Sink, door: Door) -> None:
     with workplace() as folder:
         log = await exim(folder, door, SENDER, ["r@a.test"], MESSAGE)
-    assert " K C=\"250 2.0.0 Ok: queued as " in log
+    assert ' K C="250 2.0.0 Ok: queued as ' in log
     await arrived(world, sink)
     await said(world, "ehlo=2 starttls=1 auth=1 mail=1 rcpt=1 bdat=1 quit=1")
 
