@@ -47,6 +47,7 @@ postjet:
 begin transports
 postjet:
   driver = smtp
+  protocol = {protocol}
   hosts_require_tls = *
   hosts_require_auth = *
   tls_verify_certificates = {cert}
@@ -107,13 +108,14 @@ async def run(*command: str, given: bytes = b"", code: int = 0, environment: dic
     return said
 
 
-async def exim(folder: Path, door: Door, sender: str, recipients: list[str], content: bytes) -> str:
-    """One mail through Exim's queue; its log."""
+async def exim(folder: Path, door: Door, protocol: str, sender: str, recipient: str, content: bytes) -> str:
+    """One mail through Exim's queue, by smtp, which begins TLS, or smtps; its log."""
     root = packages.CACHE / "clients"
     program, config = str(root / "usr/sbin/exim4"), folder / "exim.conf"
     password = PASSWORD.replace(":", "::")
     names = {"program": program, "folder": folder, "cert": door.cert, "user": USER, "password": password}
-    config.write_text(_EXIM.format(port=door.starttls, **names))
+    port = door.implicit if protocol == "smtps" else door.starttls
+    config.write_text(_EXIM.format(protocol=protocol, port=port, **names))
     shutil.chown(folder, postfix.OWNER)
     users, groups = folder / "passwd", folder / "group"
     owner = pwd.getpwnam(postfix.OWNER)
@@ -122,7 +124,7 @@ async def exim(folder: Path, door: Door, sender: str, recipients: list[str], con
     environment = packages.environment(root) | {
         "LD_PRELOAD": "libnss_wrapper.so", "NSS_WRAPPER_PASSWD": str(users), "NSS_WRAPPER_GROUP": str(groups)
     }  # fmt: skip
-    mail = ("-odq", "-i", "-f", sender, *recipients)
+    mail = ("-odq", "-i", "-f", sender, recipient)
     await run(program, "-C", str(config), *mail, given=content.replace(b"\r\n", b"\n"), environment=environment)
     # what takes a mail in gives up root, and cannot get it back: this is not installed
     await run(program, "-C", str(config), "-q", environment=environment)

@@ -111,12 +111,13 @@ def _to_postfix(port: int, recipients: list[str], mail: list[str] | None = None,
 
 
 @needs_clients
-async def test_exim_sends_bdat(world: World, sink: Sink, door: Door) -> None:
+@pytest.mark.parametrize(("protocol", "hello"), [("smtp", "ehlo=2 starttls=1"), ("smtps", "ehlo=1")])
+async def test_exim_sends_bdat(world: World, sink: Sink, door: Door, protocol: str, hello: str) -> None:
     with workplace() as folder:
-        log = await exim(folder, door, SENDER, ["r@a.test"], MESSAGE)
+        log = await exim(folder, door, protocol, SENDER, "r@a.test", MESSAGE)
     assert ' K C="250 2.0.0 Ok: queued as ' in log
     await arrived(world, sink)
-    await said(world, "ehlo=2 starttls=1 auth=1 mail=1 rcpt=1 bdat=1 quit=1")
+    await said(world, f"disconnect from [127.0.0.1] {hello} auth=1 mail=1 rcpt=1 bdat=1 quit=1")
 
 
 @needs_clients
