@@ -11,12 +11,12 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from bench import packages
 from bench.generator import SENDER_DOMAIN
 from bench.relays import ROUTES, SELECTOR, Relay
 from common.errors import UnavailableError
 from master.demo.world import HOSTNAME
 
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "postjet-bench")
 #: Any account and group that no other daemon here uses do; Debian's own are not made.
 OWNER, GROUP = "mail", "news"
 START_TIMEOUT, STOP_TIMEOUT = 20.0, 10.0
@@ -70,30 +70,10 @@ InternalHosts 127.0.0.0/8
 
 
 def unpack() -> Path:
-    """Both packages and what they need, as apt-get has them; the folder. Raises UnavailableError with the remedy."""
-    if not shutil.which("apt-get"):
-        raise UnavailableError("apt-get is needed to fetch Postfix and OpenDKIM: not a Debian system")
+    """Both packages and what they need; the folder. Raises UnavailableError with the remedy."""
     if os.geteuid():
         raise UnavailableError("Postfix runs as root only: try sudo")
-    root = CACHE / "root"
-    if not root.exists():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        plan = _command("apt-get", "install", "--simulate", "--no-install-recommends", "postfix", "opendkim")
-        names = {"postfix", "opendkim", *re.findall(r"^Inst (\S+)", plan, re.MULTILINE)}
-        _command("apt-get", "download", *sorted(names))
-        part = CACHE / "part"
-        shutil.rmtree(part, ignore_errors=True)
-        for package in CACHE.glob("*.deb"):
-            _command("dpkg-deb", "--extract", str(package), str(part))
-        part.rename(root)
-    return root
-
-
-def _command(*argv: str) -> str:
-    done = subprocess.run(argv, cwd=CACHE, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise UnavailableError(f"{' '.join(argv[:2])}: {done.stderr.strip()[-300:]}; try: apt-get update")
-    return done.stdout
+    return packages.unpack("root")
 
 
 class Postfix(Relay):
@@ -105,8 +85,7 @@ class Postfix(Relay):
     def __init__(self, folder: Path, mx_port: int, key: Path) -> None:
         super().__init__(folder, mx_port, key)
         self._root = unpack()
-        libraries = [self._root / "usr/lib", self._root / "usr/lib/postfix", *self._root.glob("usr/lib/*-linux-gnu")]
-        self._environment = {**os.environ, "LD_LIBRARY_PATH": ":".join(map(str, libraries))}
+        self._environment = packages.environment(self._root)
         self._processes: list[asyncio.subprocess.Process] = []
 
     async def start(self) -> None:

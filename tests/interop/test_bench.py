@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 
-from bench import postfix
+from bench import packages, postfix
 from bench.figures import Case, table
 from bench.generator import SENDER_DOMAIN
 from bench.measuring import Make, measure, workplace
@@ -12,7 +12,7 @@ from bench.relays import SELECTOR, Postjet
 from common.key_store import KeyStore
 
 CASE = Case(size=4000, mails=50, sessions=5)
-NO_POSTFIX = pytest.mark.skipif(not (postfix.CACHE / "root").exists(), reason="make bench has not fetched Postfix")
+NO_POSTFIX = pytest.mark.skipif(not (packages.CACHE / "root").exists(), reason="python -m bench.packages fetches it")
 
 
 @pytest.mark.parametrize(

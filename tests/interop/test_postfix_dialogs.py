@@ -8,12 +8,12 @@ import pytest
 import pytest_asyncio
 from dialog_support import DIALOGS, Dialog
 
-from bench import postfix
+from bench import packages, postfix
 from bench.measuring import workplace
 from bench.relays import quiet_port
 
 pytestmark = [
-    pytest.mark.skipif(not (postfix.CACHE / "root").exists(), reason="make bench has not fetched Postfix"),
+    pytest.mark.skipif(not (packages.CACHE / "root").exists(), reason="python -m bench.packages fetches it"),
     pytest.mark.asyncio(loop_scope="module"),
 ]
 _STANDARD = [file for file in DIALOGS if Dialog.read(file).standard]

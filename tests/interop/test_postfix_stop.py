@@ -9,12 +9,12 @@ import pytest
 from scenario_support import SENDER
 from support import until
 
-from bench import postfix
+from bench import packages, postfix
 from bench.measuring import workplace
 from master.demo.generator import make_message, send_all
 from master.demo.world import World
 
-pytestmark = pytest.mark.skipif(not (postfix.CACHE / "root").exists(), reason="make bench has not fetched Postfix")
+pytestmark = pytest.mark.skipif(not (packages.CACHE / "root").exists(), reason="python -m bench.packages fetches it")
 
 MAILS, BEFORE = 600, 100
 _SETTINGS = """\

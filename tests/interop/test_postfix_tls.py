@@ -8,13 +8,13 @@ from scenario_support import SENDER
 from support import until
 from tls_support import write_certificate
 
-from bench import postfix
+from bench import packages, postfix
 from bench.measuring import workplace
 from master.demo.generator import make_message, send_all
 from master.demo.world import HOSTNAME, World
 from master.sockets import free_port
 
-pytestmark = pytest.mark.skipif(not (postfix.CACHE / "root").exists(), reason="make bench has not fetched Postfix")
+pytestmark = pytest.mark.skipif(not (packages.CACHE / "root").exists(), reason="python -m bench.packages fetches it")
 
 MAILS = 50
 _SETTINGS = """\
