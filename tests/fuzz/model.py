@@ -170,7 +170,7 @@ class Model:
 
 _BDAT = re.compile(rb"BDAT +[0-9]{1,20}( +LAST)?", re.IGNORECASE)
 _ADDED = re.compile(
-    rb"Received: from [^\r\n]+\r\n\tby [^\r\n]+(\r\n\tfor [^\r\n]+)?;\r\n\t[^\r\n]+\r\n"
+    rb"Received: from [^\r\n]+\r\n(\t\(version=[^\r\n]+\)\r\n)?\tby [^\r\n]+(\r\n\tfor [^\r\n]+)?;\r\n\t[^\r\n]+\r\n"
     rb"(Message-ID: <[^\r\n]+\r\n)?(Date: [^\r\n]+\r\n)?"
 )
 
