@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address
 
+from common import xtext
 from common.codes import BAD_ARGUMENT, BAD_SEQUENCE, NOT_PERMITTED, Reply
 from smtpd_ingress.context import client_address
 from smtpd_ingress.rejection import RefusedError
@@ -14,7 +15,6 @@ UNKNOWN_ADDRESS = "0.0.0.0"
 _UNAVAILABLE = ("[UNAVAILABLE]", "[TEMPUNAVAIL]")
 # as in HELO: fit for Received
 _NAME = re.compile(r"[A-Za-z0-9._:\[\]-]{1,255}")
-_XTEXT = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})+")  # RFC 3461 section 4
 
 
 def _address(text: str) -> str:
@@ -80,7 +80,7 @@ def _parsed(text: str) -> dict[str, str]:
     for word in text.split(" "):
         name, _, value = word.partition("=")
         name = name.upper()
-        if name not in ATTRIBUTES or name in said or not _XTEXT.fullmatch(value):
+        if name not in ATTRIBUTES or name in said or not value:
             raise RefusedError(BAD_ARGUMENT.but(f"Syntax: XCLIENT attribute=value, with {', '.join(ATTRIBUTES)}"))
         try:
             said[name] = ATTRIBUTES[name]("" if value.upper() in _UNAVAILABLE else _plain(value))
@@ -89,9 +89,9 @@ def _parsed(text: str) -> dict[str, str]:
     return said
 
 
-def _plain(xtext: str) -> str:
-    """Raises ValueError where it is no printable text."""
-    plain = re.sub(r"\+(..)", lambda match: chr(int(match[1], 16)), xtext).encode("latin-1").decode()
+def _plain(text: str) -> str:
+    """Raises ValueError where it is no xtext of printable text."""
+    plain = xtext.decode(text).decode()
     if not plain.isprintable():
-        raise ValueError(xtext)
+        raise ValueError(text)
     return plain
