@@ -169,6 +169,23 @@ def test_a_digest_has_messages() -> None:
     assert b"--b\r\n\r\nSubject: y\r\nMIME-Version: 1.0\r\nContent-Transfer-Encoding: quoted-printable\r\n" in short
 
 
+@pytest.mark.parametrize("hostile", [b";" * 1_000_000, b';a="' + b";" * 1_000_000, b';a="\\"' * 250_000])
+def test_a_content_type_of_a_megabyte(hostile: bytes) -> None:
+    """Quadratic work would not end within the test's time."""
+    for type_ in (b"text/plain", b"multipart/mixed; boundary=b"):
+        message = b"Content-Type: " + type_ + b"\r\n " + hostile + b"\r\n\r\n" + LONG + b"\r\n"
+        assert longest(shortened(message)) <= LONGEST
+
+
+def test_of_more_parts_than_anybody_makes_the_last_ones_are_not_looked_into(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mime, "MAX_PARTS", 3)
+    few, many = (HEADER + multipart(*[part(b"x")] * number, part(LONG)) for number in (2, 3))
+    assert b"quoted-printable" in checked(few)
+    broken = shortened(many)
+    assert b"quoted-printable" not in broken
+    assert longest(broken) <= LONGEST
+
+
 def test_what_is_signed_stays_as_it_is() -> None:
     signed = multipart(part(LONG), part(b"sig", b"Content-Type: application/pgp-signature\r\n"), type_=b"signed")
     message = HEADER + signed
