@@ -7,6 +7,7 @@ Lines end in CRLF.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from email.message import Message
 from email.parser import BytesHeaderParser
 
 #: Entities in entities that are looked at; what lies deeper is text.
@@ -63,17 +64,26 @@ def parse(message: bytes, default: str = "text/plain") -> Entity:
     fields.set_default_type(default)
     types, encodings = fields.get_all("Content-Type", []), fields.get_all("Content-Transfer-Encoding", [])
     match = _ENCODING.match(str(encodings[0]) if encodings else "7bit")
-    few = len(types) == 1 and str(types[0]).count(";") <= MAX_PARAMETERS
-    boundary = (fields.get_boundary() or "") if few else ""
     return Entity(
         header,
         separator,
         body,
         type=fields.get_content_type() if len(types) <= 1 else "",
         encoding=match[1].lower() if match and len(encodings) <= 1 else "",
-        boundary=boundary.encode("utf-8", "surrogateescape") if len(boundary) <= MAX_BOUNDARY else b"",
+        boundary=_boundary(fields) if len(types) == 1 else b"",
         typed=bool(types),
     )
+
+
+def _boundary(fields: Message) -> bytes:
+    """That of the only Content-Type; ``b""`` where it has none that can be understood."""
+    if str(fields["Content-Type"]).count(";") > MAX_PARAMETERS:
+        return b""
+    try:
+        boundary = (fields.get_boundary() or "").encode("utf-8", "surrogateescape")
+    except ValueError:  # RFC 2231 lets it name any charset of Python's, and numbers of any length
+        return b""
+    return boundary if len(boundary) <= MAX_BOUNDARY else b""
 
 
 def split(entity: Entity) -> list[bytes] | None:

@@ -177,6 +177,22 @@ def test_a_content_type_of_a_megabyte(hostile: bytes) -> None:
         assert longest(shortened(message)) <= LONGEST
 
 
+@pytest.mark.parametrize(
+    "parameter",
+    [
+        b"boundary*=undefined''b", b"boundary*=idna''b%ff", b"boundary*=unicode_escape''%5cud800",
+        b"boundary*=utf-7''%2B2AA-", b"boundary*=a%00b''b", b"boundary*" + b"9" * 5000 + b"=b",
+        b"boundary*0*=undefined''b; boundary*1=b",
+    ],
+)  # fmt: skip
+def test_a_boundary_that_cannot_be_decoded(parameter: bytes) -> None:
+    """What the parser raises would end every attempt of the worker."""
+    for tail in (LONG, b"x"):
+        message = b"Content-Type: multipart/mixed; " + parameter + b"\r\n\r\n--b\r\n\r\n" + tail + b"\r\n"
+        assert mime.parse(message).boundary == b""
+        assert longest(shortened(message)) <= LONGEST
+
+
 def test_of_more_parts_than_anybody_makes_the_last_ones_are_not_looked_into(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mime, "MAX_PARTS", 3)
     few, many = (HEADER + multipart(*[part(b"x")] * number, part(LONG)) for number in (2, 3))
