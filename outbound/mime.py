@@ -4,15 +4,21 @@ Nothing is decoded and nothing is lost: what is taken apart here gives the same 
 Lines end in CRLF.
 """
 
-import email
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from email.message import Message
+from email.parser import BytesHeaderParser
 
 #: Entities in entities that are looked at; what lies deeper is text.
 MAX_DEPTH = 20
 #: RFC 2046 5.1.1 allows 70 characters.
 MAX_BOUNDARY = 200
+#: Parameters of a Content-Type that is looked into: Python's parser takes quadratic time over hostile ones.
+MAX_PARAMETERS = 100
+#: Parts of a multipart that are looked at; what comes behind them stands around.
+MAX_PARTS = 10_000
+_PARSER = BytesHeaderParser()
 _ENCODING = re.compile(r"\s*([^\s;]*)")
 #: Of a boundary line (RFC 2046 5.1.1): whether it is the last one, padding.
 _TAIL = re.compile(rb"(--)?[ \t]*(?=\r\n|\Z)")
@@ -54,20 +60,30 @@ def parse(message: bytes, default: str = "text/plain") -> Entity:
         header, separator, body = message.partition(b"\r\n\r\n")
         if separator:
             header, separator = header + b"\r\n", b"\r\n"
-    fields = email.message_from_bytes(header)
+    fields = _PARSER.parsebytes(header)
     fields.set_default_type(default)
     types, encodings = fields.get_all("Content-Type", []), fields.get_all("Content-Transfer-Encoding", [])
     match = _ENCODING.match(str(encodings[0]) if encodings else "7bit")
-    boundary = (fields.get_boundary() or "") if len(types) == 1 else ""
     return Entity(
         header,
         separator,
         body,
         type=fields.get_content_type() if len(types) <= 1 else "",
         encoding=match[1].lower() if match and len(encodings) <= 1 else "",
-        boundary=boundary.encode("utf-8", "surrogateescape") if len(boundary) <= MAX_BOUNDARY else b"",
+        boundary=_boundary(fields) if len(types) == 1 else b"",
         typed=bool(types),
     )
+
+
+def _boundary(fields: Message) -> bytes:
+    """That of the only Content-Type; ``b""`` where it has none that can be understood."""
+    if str(fields["Content-Type"]).count(";") > MAX_PARAMETERS:
+        return b""
+    try:
+        boundary = (fields.get_boundary() or "").encode("utf-8", "surrogateescape")
+    except ValueError:  # RFC 2231 lets it name any charset of Python's, and numbers of any length
+        return b""
+    return boundary if len(boundary) <= MAX_BOUNDARY else b""
 
 
 def split(entity: Entity) -> list[bytes] | None:
@@ -82,7 +98,7 @@ def split(entity: Entity) -> list[bytes] | None:
             pieces += [body[around:part], body[part:start]]
             around = start
         part = end + 2
-        if closes:
+        if closes or len(pieces) >= 2 * MAX_PARTS:
             break
     else:
         if 0 <= part < len(body):  # it is not closed

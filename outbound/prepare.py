@@ -17,6 +17,8 @@ from outbound.sign import from_domain, sign
 
 #: Bytes of shared content that are kept ready.
 CACHE_BYTES = 64 * 2**20
+#: Parts of a message whose headers are looked at for what needs SMTPUTF8.
+MAX_LOOKED_AT = 1000
 
 
 class UnsignedError(Exception):
@@ -83,4 +85,7 @@ class Preparer:
 
 def _needs_smtputf8(message: bytes) -> bool:
     """Whether a header is not ASCII (RFC 6532 3); that a client said SMTPUTF8 alone asks nothing of the next hop."""
-    return not message.isascii() and not all(header.isascii() for header in mime.headers(message))
+    if message.isascii():
+        return False
+    headers = enumerate(mime.headers(message))  # in a message of more parts than anybody makes there may be one
+    return any(number > MAX_LOOKED_AT or not header.isascii() for number, header in headers)

@@ -37,6 +37,11 @@ class HeaderReader:
         self._buffer = bytearray()
         self.done = False
 
+    @property
+    def held(self) -> int:
+        """Bytes so far."""
+        return len(self._buffer)
+
     def feed(self, data: bytes) -> None:
         """Add bytes; ``done`` is set when the section's end is among them. Raises RefusedError."""
         searched = max(len(self._buffer) - len(_END) + 1, 0)
@@ -63,8 +68,8 @@ class HeaderReader:
 
     def _split(self) -> tuple[list[Field], bytes]:
         whole, end = bytes(self._buffer), 0
-        fields = []
-        while match := _FIELD.match(whole, end):
+        fields: list[Field] = []
+        while len(fields) <= MAX_FIELDS and (match := _FIELD.match(whole, end)):
             fields.append(Field(match[1].decode().lower(), match[0]))
             end = match.end()
         return fields, whole[end:]

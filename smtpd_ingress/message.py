@@ -110,6 +110,8 @@ class Message:
 
     async def room(self) -> None:
         """Wait until there is memory for more of it; refused where that takes too long."""
+        if self.refusal:  # the rest takes none
+            return
         try:
             await self._share.memory.room(self._share)
         except TimeoutError:
@@ -134,11 +136,11 @@ class Message:
     def _add(self, data: bytes) -> None:
         if not self._header:
             self._content.feed(data)
-            self._share.set(self._content.held)
-            return
-        self._header.feed(data)
-        if self._header.done:
-            self._edit(self._header)
+        else:
+            self._header.feed(data)
+            if self._header.done:
+                self._edit(self._header)
+        self._share.set(self._header.held if self._header else self._content.held)
 
     def _edit(self, header: HeaderReader) -> None:
         """Check and change the header section, pass on what there is. Raises RefusedError."""

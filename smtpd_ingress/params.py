@@ -67,7 +67,7 @@ def split_argument(keyword: str, text: str) -> tuple[str, Given]:
 
 def path_in(text: str) -> str:
     """What stands between the brackets of an argument's path; ``""`` where there is none."""
-    match = _PATH.search(text)
+    match = _PATH.match(text, max(text.find("<"), 0))  # search would try again at each "<": quadratic time
     return match[0][1:-1] if match else ""
 
 

@@ -36,6 +36,8 @@ OVER_QUOTA = Reply(452, "4.7.1", "Too many recipients")
 NEVER = Reply(550, "5.7.1", "Too many recipients")
 #: Tries of a reservation while other processes change the same counter.
 _TRIES = 50
+#: Seconds that a mail waits for its turn and the broker: many of one user wait in line.
+PATIENCE = 20.0
 
 
 _Needs = list[tuple[Bound, int]]
@@ -75,12 +77,12 @@ class Quotas:
         for bound, needed in needs:
             if needed > bound.amount:
                 return NEVER.but(f"Too many recipients: {needed}, where user {user.name} may have {bound}")
-        async with self._locks[user.name]:
-            try:
+        try:
+            async with asyncio.timeout(PATIENCE), self._locks[user.name]:
                 return self._take(user.name, needs) or await self._fetch(user.name, needs)
-            except BrokerFailure as failure:
-                log.warning(f"quota: user {user.name}: nothing can be reserved: {failure}")
-                return LOCAL_ERROR
+        except (BrokerFailure, TimeoutError) as failure:
+            log.warning(f"quota: user {user.name}: nothing can be reserved: {failure or 'no answer in time'}")
+            return LOCAL_ERROR
 
     async def close(self) -> None:
         """Give back what is left."""

@@ -131,6 +131,7 @@ class Connection(SMTP):
                 case Queue():  # its message is not kept in a variable until the next one
                     self._queueing = True
                     self._clients.works(self)
+                    self._reset_timeout(IDLE_TIMEOUT)  # the time that was left for the message says nothing now
                     action = self._dialogue.queued(await accept(self._dialogue.session, action.message))
                     self._queueing = False
                     continue

@@ -101,6 +101,8 @@ def open_transaction(session: Session) -> Transaction:
     """The transaction that MAIL opened. Raises RefusedError."""
     if not session.transaction:
         raise RefusedError(BAD_SEQUENCE.but("Send MAIL first"))
+    if session.login and not session.user:  # removed since MAIL: nobody's pools and quota hold for it
+        raise RefusedError(LOGIN_NEEDED)
     return session.transaction
 
 

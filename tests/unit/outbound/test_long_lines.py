@@ -169,6 +169,39 @@ def test_a_digest_has_messages() -> None:
     assert b"--b\r\n\r\nSubject: y\r\nMIME-Version: 1.0\r\nContent-Transfer-Encoding: quoted-printable\r\n" in short
 
 
+@pytest.mark.parametrize("hostile", [b";" * 1_000_000, b';a="' + b";" * 1_000_000, b';a="\\"' * 250_000])
+def test_a_content_type_of_a_megabyte(hostile: bytes) -> None:
+    """Quadratic work would not end within the test's time."""
+    for type_ in (b"text/plain", b"multipart/mixed; boundary=b"):
+        message = b"Content-Type: " + type_ + b"\r\n " + hostile + b"\r\n\r\n" + LONG + b"\r\n"
+        assert longest(shortened(message)) <= LONGEST
+
+
+@pytest.mark.parametrize(
+    "parameter",
+    [
+        b"boundary*=undefined''b", b"boundary*=idna''b%ff", b"boundary*=unicode_escape''%5cud800",
+        b"boundary*=utf-7''%2B2AA-", b"boundary*=a%00b''b", b"boundary*" + b"9" * 5000 + b"=b",
+        b"boundary*0*=undefined''b; boundary*1=b",
+    ],
+)  # fmt: skip
+def test_a_boundary_that_cannot_be_decoded(parameter: bytes) -> None:
+    """What the parser raises would end every attempt of the worker."""
+    for tail in (LONG, b"x"):
+        message = b"Content-Type: multipart/mixed; " + parameter + b"\r\n\r\n--b\r\n\r\n" + tail + b"\r\n"
+        assert mime.parse(message).boundary == b""
+        assert longest(shortened(message)) <= LONGEST
+
+
+def test_of_more_parts_than_anybody_makes_the_last_ones_are_not_looked_into(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mime, "MAX_PARTS", 3)
+    few, many = (HEADER + multipart(*[part(b"x")] * number, part(LONG)) for number in (2, 3))
+    assert b"quoted-printable" in checked(few)
+    broken = shortened(many)
+    assert b"quoted-printable" not in broken
+    assert longest(broken) <= LONGEST
+
+
 def test_what_is_signed_stays_as_it_is() -> None:
     signed = multipart(part(LONG), part(b"sig", b"Content-Type: application/pgp-signature\r\n"), type_=b"signed")
     message = HEADER + signed

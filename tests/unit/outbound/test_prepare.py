@@ -157,6 +157,23 @@ async def test_smtputf8_is_needed_for_headers(kitchen: Kitchen, content: str, sa
     assert prepared.smtputf8 == needed
 
 
+@pytest.mark.parametrize("parts", [10, 100_000])
+def test_headers_of_many_parts_are_not_all_looked_at(parts: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who sends many small ones would have the worker parse for minutes; SMTPUTF8 is asked for then, as it was."""
+    looked_at = 0
+    parse = prepare_module.mime.parse
+
+    def counted(*args: Any) -> Any:
+        nonlocal looked_at
+        looked_at += 1
+        return parse(*args)
+
+    monkeypatch.setattr(prepare_module.mime, "parse", counted)
+    message = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + b"--b\r\n\r\n\xff\r\n" * parts
+    assert prepare_module._needs_smtputf8(message) == (parts > 10)
+    assert looked_at <= prepare_module.MAX_LOOKED_AT + 2
+
+
 async def test_content_in_an_entry_is_not_kept(kitchen: Kitchen) -> None:
     preparer, (taken,) = kitchen.preparer(), await kitchen.takens()
     assert (await preparer.prepare(taken)).message == MESSAGE

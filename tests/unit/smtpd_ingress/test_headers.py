@@ -1,4 +1,5 @@
 import re
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -89,6 +90,16 @@ def test_limits() -> None:
         with pytest.raises(RefusedError) as error:
             feed(data).split()
         assert str(error.value).startswith("552 5.3.4 Message header too big: more than ")
+
+
+def test_no_more_fields_are_made_than_are_taken() -> None:
+    reader = feed(b"a:\r\n" * (MAX_HEADER // 4 - 1) + b"\r\n")
+    tracemalloc.start()
+    with pytest.raises(RefusedError):
+        reader.split()
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 5 * MAX_HEADER  # all of them would take 80 times as much as they are long
 
 
 def test_a_body_without_empty_line_before_it_is_no_header_however_long() -> None:

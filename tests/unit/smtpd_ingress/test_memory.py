@@ -97,6 +97,33 @@ async def test_many_large_messages_at_once_stay_below_the_limit(start_ingress: S
     assert memories[0].held == 0
 
 
+async def test_a_header_section_counts_while_it_comes(start_ingress: Start, memories: list[Memory]) -> None:
+    ingress = await start_ingress()
+    client = await ingress.connect()
+    await client.into_data()
+    client.write(b"Subject: x\r\n" + b" aaaa\r\n" * 100_000)
+    while memories[0].held < 700_000:
+        await asyncio.sleep(0.01)
+    client.write(b"\r\n.\r\n")
+    assert (await client.reply()).startswith("250")
+    assert memories[0].held == 0
+
+
+async def test_who_is_refused_waits_for_no_room(start_ingress: Start, memories: list[Memory]) -> None:
+    ingress = await start_ingress(max_memory=1_000_000)
+    slow, refused = await ingress.connect(), await ingress.connect()
+    await refused.into_data()
+    refused.write(b"Received: x\r\n" * 100 + b"\r\n")
+    await slow.into_data()
+    slow.write(LARGE)
+    while memories[0].held < 1_000_000:
+        await asyncio.sleep(0.01)
+    refused.write(LARGE + b".\r\n")
+    assert (await refused.reply()).startswith("554 5.4.6")
+    slow.write(b".\r\n")
+    assert (await slow.reply()).startswith("250")
+
+
 async def test_a_lost_connection_and_rset_give_back(start_ingress: Start, memories: list[Memory]) -> None:
     ingress = await start_ingress(max_memory=1_000_000)
     lost, other = await ingress.connect(), await ingress.connect()

@@ -211,3 +211,9 @@ def test_parses_or_refuses(text: str) -> None:
         return
     assert path.startswith("<")
     assert path.endswith(">")
+
+
+@pytest.mark.parametrize("text", ["<" * 1_000_000, '<"\\"' * 250_000])
+def test_a_hostile_argument_is_looked_through_once(text: str) -> None:
+    """Quadratic work would not end within the test's time."""
+    assert path_in(text) == ""

@@ -13,6 +13,7 @@ from common.codes import LOCAL_ERROR, Reply
 from common.users import usage
 from common.users.usage import bounds
 from common.users.user import User
+from smtpd_ingress import quota as module
 from smtpd_ingress.quota import Quotas, Reservation
 
 
@@ -194,3 +195,17 @@ async def test_without_a_broker(broker: Broker, nats: Nats, clock: Clock) -> Non
     await until(is_back)
     left = await sent(quotas, tim)
     assert left == 1000 - 11
+
+
+async def test_nobody_waits_in_line_for_ever(broker: Broker, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each before it waits until the broker does not answer: together that is more than the client does."""
+    monkeypatch.setattr(module, "PATIENCE", 0.05)
+    quotas, tim, go_on = Quotas(broker, clock), user(quota=1000), asyncio.Event()
+
+    async def silent(*_: object) -> None:
+        await go_on.wait()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(usage, "read", silent)
+        assert await asyncio.gather(*(quotas.reserve(tim, 1) for _ in range(5))) == [LOCAL_ERROR] * 5
+    assert isinstance(await quotas.reserve(tim, 1000), Reservation)

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from dialogue_support import Driven
 from users_support import user
 
 from common.config import Config, Listener, Pool
@@ -48,6 +49,19 @@ def test_the_listener_sets_what_the_login_does_not(logins: Logins) -> None:
     assert session(logins, "bob").defaults == Options(
         priority=1, pool="default", notify="NEVER", meta={"a": "listener", "b": "listener"}
     )
+
+
+@pytest.mark.parametrize("line", ["RCPT TO:<c@example.com>", "DATA", "BDAT 0 LAST"])
+def test_who_is_removed_after_mail_has_no_rights_left(logins: Logins, line: str) -> None:
+    """Else all pools and no quota would be what holds for the rest of the mail."""
+    of = Context.of(CONFIG, LISTENER, submit, print, logins)
+    talk = Driven("192.0.2.1", of)
+    talk.dialogue.session.esmtp, talk.dialogue.session.helo, talk.dialogue.session.login = True, "c", "bob"
+    talk.say(b"MAIL FROM:<a@example.org>\r\n")
+    assert talk.say(b"RCPT TO:<b@example.com>\r\n")[0].code == 250
+    del logins.users._users["bob"]
+    assert talk.say(f"{line}\r\n".encode())[0].code == 530
+    assert [reply.code for reply in talk.say(b"RSET\r\nMAIL FROM:<>\r\nRCPT TO:<b@example.com>\r\n")] == [250, 250, 550]
 
 
 def test_a_default_that_cannot_be_taken_any_more_is_not_left_out_in_silence(logins: Logins) -> None:

@@ -205,6 +205,25 @@ async def test_slow_messages_are_sent_away(start_ingress: Start, monkeypatch: py
     assert not ingress.queued
 
 
+async def test_a_message_that_is_whole_in_time_is_not_too_slow(
+    start_ingress: Start, made: list[wire.Connection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Told 421 while it is queued the client would send it again, and it would be there twice."""
+    monkeypatch.setattr(pace, "GRACE", 5.0)
+    ingress = await start_ingress()
+    left = []
+
+    async def look() -> None:
+        assert made[0]._timeout_handle
+        left.append(made[0]._timeout_handle.when() - asyncio.get_running_loop().time())
+
+    ingress.before_submit = look
+    client = await ingress.connect()
+    await client.into_data()
+    assert (await client.say("x\r\n.")).startswith("250 ")
+    assert left[0] > 2 * pace.GRACE
+
+
 async def test_a_client_may_close_its_side_early(start_ingress: Start) -> None:
     ingress = await start_ingress()
     client = await ingress.connect()
