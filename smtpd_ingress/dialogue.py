@@ -128,6 +128,8 @@ class Dialogue:
             cipher=cipher,
             may_xclient=old.may_xclient,
             counts=old.counts,
+            errors=old.errors,
+            failed_logins=old.failed_logins,
         )
 
     def _response(self) -> Action | None:

@@ -24,6 +24,8 @@ log = structlog.get_logger()
 #: Commands that make no sense before the connection is closed.
 MAX_ERRORS = 10
 MAX_FAILED_LOGINS = 3
+#: Refusals of any kind that a stranger may have.
+MAX_REFUSED = 100
 
 
 @dataclass(slots=True, kw_only=True)
@@ -40,8 +42,11 @@ class Session:
     cipher: str = ""
     may_xclient: bool = False
     """Whether it may say for whom it speaks, by XCLIENT: decided by where the connection comes from."""
+    spoken_for: bool = False
+    """Whether a proxy has said so."""
     transaction: Transaction | None = None
     errors: int = 0
+    refused: int = 0
     counts: Counts = field(default_factory=Counts)
     login: str = ""
     """The user's name; ``""`` where none has logged in."""
@@ -137,7 +142,8 @@ class Session:
         self.counts.fail()
         # What is no address or comes out of order may be a client's honest trouble; this is none.
         self.errors += reply.code in (500, 501, 502) and reply.enhanced.startswith("5.5.")
-        if self.errors >= MAX_ERRORS:
+        self.refused += 1
+        if self.errors >= MAX_ERRORS or (self.refused >= MAX_REFUSED and not self.trusted):
             reply = TOO_MANY_ERRORS
         given = printable(path_in(argument))
         envelope = self.transaction or Transaction(sender=given if phase == "mail" else "")

@@ -42,6 +42,7 @@ def mail(session: Session, text: str) -> Reply:
     if session.transaction:
         raise RefusedError(BAD_SEQUENCE.but("MAIL was sent already"))
     _check_login(session)
+    session.may_xclient &= not session.spoken_for
     path, parameters = split_argument("FROM", text)
     _need_esmtp(session, parameters)
     now = time.time()
@@ -52,6 +53,8 @@ def mail(session: Session, text: str) -> Reply:
     limit = session.context.listener.max_message
     if said.size > limit:  # RFC 1870 section 6.1
         raise RefusedError(TOO_BIG.but(f"Message too big: more than {limit} bytes"))
+    if not session.trusted:
+        said = said._replace(deliver_by=0)
     options, reply = _with_priority(session, said)
     session.transaction = Transaction(
         sender=str(sender or ""), said=said, options=options, defaults=session.defaults, began=now
@@ -67,6 +70,8 @@ def rcpt(session: Session, text: str) -> Reply:
     path, parameters = split_argument("TO", text)
     _need_esmtp(session, parameters)
     said = rcpt_parameters(parameters, smtputf8=transaction.smtputf8)
+    if not session.trusted:
+        said = said._replace(notify=_least(said.notify))
     address = path_address(path, BAD_RECIPIENT, smtputf8=transaction.smtputf8)
     if not address:
         raise RefusedError(BAD_RECIPIENT.but("<>: no address"))
@@ -76,6 +81,13 @@ def rcpt(session: Session, text: str) -> Reply:
         raise RefusedError(TOO_MANY_RECIPIENTS)
     transaction.recipients.setdefault(recipient, said)
     return RECIPIENT_OK
+
+
+def _least(notify: str) -> str:
+    """What strangers get of NOTIFY: their sender may be anybody, who has asked for no report but on a failure."""
+    if not notify:
+        return notify
+    return "FAILURE" if "FAILURE" in notify else "NEVER"
 
 
 def _need_esmtp(session: Session, parameters: Given) -> None:

@@ -31,6 +31,8 @@ def ehlo(session: Session, text: str) -> Reply:
 def offered(session: Session) -> list[str]:
     """The keyword lines of EHLO."""
     listener = session.context.listener
+    # who logs in later has no other reply to learn it from
+    holds = session.may_set_options or (session.may_log_in and listener.options)
     return [
         f"SIZE {listener.max_message}",
         "PIPELINING",
@@ -41,7 +43,7 @@ def offered(session: Session) -> list[str]:
         "DSN",
         "DELIVERBY",  # RFC 2852 section 2
         "MT-PRIORITY",  # RFC 6710 section 3; of no policy that has a name
-        *([f"FUTURERELEASE {MAX_AHEAD} {_latest(int(time.time()) // 86400)}"] if session.may_set_options else []),
+        *([f"FUTURERELEASE {MAX_AHEAD} {_latest(int(time.time()) // 86400)}"] if holds else []),
         f"LIMITS RCPTMAX={listener.max_recipients}",  # RFC 9422 section 4
         *([f"AUTH {' '.join(MECHANISMS)}"] if session.may_log_in else []),
         *(["STARTTLS"] if session.may_start_tls else []),
@@ -59,3 +61,4 @@ def _begin(session: Session, name: str, *, esmtp: bool) -> None:
     if not _NAME.fullmatch(name):
         raise RefusedError(BAD_ARGUMENT.but(f"Syntax: {'EHLO' if esmtp else 'HELO'} hostname"))
     session.helo, session.esmtp, session.transaction = name, esmtp, None  # RFC 5321 4.1.4
+    session.may_xclient &= not session.spoken_for

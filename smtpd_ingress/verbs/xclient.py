@@ -58,13 +58,15 @@ ATTRIBUTES: dict[str, Callable[[str], str]] = {
 def xclient(session: Session, text: str) -> Reply:
     """The session begins anew, as if the client had connected itself.
 
-    What is not said stays as it is, but for a login, which is none of another client's.
+    What is not said stays as it is, but for a login, which is none of another client's. Once that client goes on, with
+    HELO, EHLO or MAIL, there is no other: a proxy may be a mere pipe by then, and its client must not speak for others.
     """
     if not session.may_xclient:
         raise RefusedError(NOT_PERMITTED)
     if session.transaction:
         raise RefusedError(BAD_SEQUENCE.but("Not within a mail transaction"))
     said = _parsed(text)
+    session.spoken_for |= not said.keys().isdisjoint(("ADDR", "LOGIN"))
     if "ADDR" in said:
         session.client, session.login = said["ADDR"], ""
         session.in_networks = session.context.may_relay(session.client)

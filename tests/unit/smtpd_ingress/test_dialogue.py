@@ -18,7 +18,7 @@ from smtpd_ingress.context import Context
 from smtpd_ingress.dialogue import Dialogue
 from smtpd_ingress.message import most_read
 from smtpd_ingress.rejection import Rejection
-from smtpd_ingress.session import MAX_ERRORS
+from smtpd_ingress.session import MAX_ERRORS, MAX_REFUSED
 from tests.fuzz.grammar import session
 
 
@@ -85,6 +85,14 @@ def test_too_many_errors_close_but_refused_recipients_do_not_count() -> None:
     for _ in range(MAX_ERRORS - 1):
         assert say(talk, "HELLO").code == 500
     assert say(talk, "HELLO")[:2] == (421, "4.7.0")
+
+
+def test_a_stranger_who_is_refused_a_hundred_times_is_sent_away() -> None:
+    stranger, trusted = dialogue(client="203.0.113.9"), dialogue()
+    for talk, last in ((stranger, 421), (trusted, 501)):
+        say(talk, *START)
+        replies = [say(talk, "RCPT TO:<bad>").code for _ in range(MAX_REFUSED)]
+        assert replies == [501] * (MAX_REFUSED - 1) + [last]
 
 
 def test_a_recipient_given_twice_is_one() -> None:
