@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from api import clickhouse
 from common import instance, synced
 from common.broker import Broker, BrokerFailure
-from common.config import Listener, split_host_port
+from common.listener import Listener
 from common.queue import leases, pools, room
 from common.role import Role
+from common.section import split_host_port
 
 #: Seconds that each question may take.
 PATIENCE = 2.0

@@ -22,9 +22,10 @@ import structlog
 import uvloop
 from aiosmtpd.smtp import SMTP
 
-from common.config import Config, Listener
+from common.config import Config
 from common.entry import Entry
 from common.event import Event
+from common.listener import Listener
 from smtpd_ingress.rejection import Rejection
 from smtpd_ingress.role import run
 

@@ -5,7 +5,8 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from common.config import Config, Listener, Pool, without_password
+from common.config import Config, Pool, without_password
+from common.listener import Listener
 from common.policies.reply_rule import ReplyRule
 from common.policies.rules import PolicyRule, Provider
 from common.section import Section

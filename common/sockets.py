@@ -5,8 +5,9 @@ import os
 import socket
 from collections.abc import Mapping
 
-from common.config import Pool, split_host_port
+from common.config import Pool
 from common.errors import CannotCreateError, ConfigError, PostjetError, UnavailableError
+from common.section import split_host_port
 
 
 def bind(address: str, what: str, *, shared: bool = False) -> socket.socket:

@@ -9,10 +9,11 @@ import typer
 from dns.nameserver import Do53Nameserver
 
 from common import config_file
-from common.config import Config, split_host_port
+from common.config import Config
 from common.errors import NotFoundError
 from common.key_store import KeyStore
 from common.keys import BadKeyError, KeyFile, KeyType, SigningKey, default_selector, public_record, signing_domain
+from common.section import split_host_port
 from master.tables import print_json, print_table
 
 _LOOKUP_SECONDS = 10

@@ -5,7 +5,8 @@ import random
 import socket
 
 from common import sockets
-from common.config import Api, Listener
+from common.config import Api
+from common.listener import Listener
 from smtpd_ingress import listener as ingress_listener
 
 

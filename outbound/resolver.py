@@ -16,8 +16,8 @@ import dns.resolver
 from dns.rdtypes.ANY.MX import MX
 
 from common import metrics
-from common.config import split_host_port
 from common.counting import count
+from common.section import split_host_port
 
 QUESTION_TIMEOUT, TOTAL_TIMEOUT = 5.0, 10.0
 #: With so many questions open there is less patience with each (seconds): who answers at all has answered by then.

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from itertools import chain, groupby, zip_longest
 from typing import NamedTuple
 
-from common.config import Config, split_host_port
+from common.config import Config
+from common.section import split_host_port
 from common.sockets import is_local
 from outbound.failure import DeliveryFailure, permanent, temporary
 from outbound.resolver import Answer, Outcome, Record, Resolver

@@ -11,7 +11,7 @@ from ipaddress import ip_address, ip_network
 from typing import Generic, TypeVar
 
 from common.codes import TOO_MANY_CONNECTIONS, TOO_MANY_OF_CLIENT, TOO_OFTEN, Reply
-from common.config import Listener
+from common.listener import Listener
 
 #: Clients and networks whose last connections are remembered; the longest ago is forgotten first.
 REMEMBERED = 20_000

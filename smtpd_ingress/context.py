@@ -7,9 +7,10 @@ from ssl import SSLContext
 from typing import Self
 
 from common.addresses import Address, parse_mailbox
-from common.config import Config, Listener
+from common.config import Config
 from common.entry import Entry
 from common.event import Event
+from common.listener import Listener
 from common.options import NOTHING, Options
 from smtpd_ingress.logins import Logins
 from smtpd_ingress.memory import Memory

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from common.config import Logins
+from common.listener import Logins
 
 #: Addresses that are remembered; of more the one that failed longest ago is forgotten.
 MAX_CLIENTS = 10_000

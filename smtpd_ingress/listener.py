@@ -8,7 +8,7 @@ import structlog
 
 from common import sockets
 from common.codes import SHUTTING_DOWN
-from common.config import Listener
+from common.listener import Listener
 from smtpd_ingress.clients import Clients
 from smtpd_ingress.context import Context
 from smtpd_ingress.door import Door

@@ -17,8 +17,8 @@ import structlog
 
 from common import metrics
 from common.codes import Reply, printable
-from common.config import Logins as Settings
 from common.counting import count
+from common.listener import Logins as Settings
 from common.users.credentials import is_right, no_hash
 from common.users.user import User
 from common.users.users import Users

@@ -8,7 +8,8 @@ from contextlib import ExitStack
 
 import structlog
 
-from common.config import Config, Listener
+from common.config import Config
+from common.listener import Listener
 from smtpd_ingress.context import Context, Submit
 from smtpd_ingress.listener import Server, bind
 from smtpd_ingress.logins import Logins

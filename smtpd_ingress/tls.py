@@ -12,8 +12,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from common.config import Listener
 from common.errors import ConfigError
+from common.listener import Listener
 
 log = structlog.get_logger()
 

@@ -15,8 +15,9 @@ from support import PASSWORD, Nats
 
 from api.main import main
 from common import sockets
-from common.config import Api, Config, Listener
+from common.config import Api, Config
 from common.instance import Instance
+from common.listener import Listener
 from common.role import Role, connecting
 from master import nats_server
 

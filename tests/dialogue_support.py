@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 
 from common.codes import OK, READY_FOR_TLS, Reply
-from common.config import Config, Listener
+from common.config import Config
 from common.content import load
 from common.entry import Entry
 from common.event import Event
+from common.listener import Listener
 from smtpd_ingress.actions import Login, Queue, StartTLS
 from smtpd_ingress.context import Context
 from smtpd_ingress.dialogue import Dialogue

@@ -8,8 +8,8 @@ import sys
 import threading
 from pathlib import Path
 
-from common.config import split_host_port
 from common.errors import CannotCreateError, PostjetError, UnavailableError
+from common.section import split_host_port
 from events.embedded.engine import Engine, has_room
 from events.embedded.server import Server
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import uvloop
 
-from common.config import split_host_port
+from common.section import split_host_port
 from master.demo.certificates import self_signed, server_context
 from master.demo.server import LoopbackServer
 from master.demo.sink_connection import ScriptedConnection

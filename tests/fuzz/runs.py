@@ -12,10 +12,11 @@ from types import FrameType
 
 from common import codes
 from common.codes import LOCAL_ERROR, OK, Reply
-from common.config import Config, Listener
+from common.config import Config
 from common.content import load
 from common.entry import Entry
 from common.event import Event
+from common.listener import Listener
 from common.submit_error import SubmitError
 from common.users.user import User
 from common.users.users import Users

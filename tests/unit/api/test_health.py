@@ -10,7 +10,7 @@ from queue_support import submit
 from support import make_entry, until
 
 from common.broker import Broker, BrokerFailure
-from common.config import Listener
+from common.listener import Listener
 from common.queue import leases
 
 

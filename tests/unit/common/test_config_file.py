@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common import config_text
-from common.config import Config, split_host_port
+from common.config import Config
 from common.config_file import load
 from common.errors import ConfigError
+from common.section import split_host_port
 
 
 def read(tmp_path: Path, text: str, **environ: str) -> Config:

@@ -11,10 +11,11 @@ import pytest
 import uvloop
 from tls_support import client_context, write_certificate
 
-from common.config import Config, Listener
+from common.config import Config
 from common.content import load
 from common.entry import Entry
 from common.event import Event
+from common.listener import Listener
 from common.users.user import User
 from common.users.users import Users
 from smtpd_ingress import context

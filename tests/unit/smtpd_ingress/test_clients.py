@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.codes import TOO_MANY_CONNECTIONS, TOO_MANY_OF_CLIENT, TOO_OFTEN, Reply
-from common.config import Listener
+from common.listener import Listener
 from smtpd_ingress.clients import NETWORK, REMEMBERED, Clients
 
 

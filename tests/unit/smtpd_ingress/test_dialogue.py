@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from common import codes
 from common.codes import NOT_HTTP, START_DATA, Reply
-from common.config import Config, Listener
+from common.config import Config
 from common.entry import Entry
 from common.event import Event
+from common.listener import Listener
 from smtpd_ingress.actions import Queue
 from smtpd_ingress.context import Context
 from smtpd_ingress.dialogue import Dialogue

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.config import Logins
+from common.listener import Logins
 from smtpd_ingress import guesses
 from smtpd_ingress.guesses import Guesses, network
 

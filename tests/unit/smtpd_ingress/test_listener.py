@@ -9,8 +9,9 @@ import structlog
 import uvloop
 from tls_support import write_certificate
 
-from common.config import Config, Listener
+from common.config import Config
 from common.errors import CannotCreateError, ConfigError, UnavailableError
+from common.listener import Listener
 from common.sockets import _explained
 from smtpd_ingress.context import Context
 from smtpd_ingress.listener import Server, bind

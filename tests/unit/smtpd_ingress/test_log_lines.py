@@ -9,7 +9,8 @@ from support import until
 from users_support import user
 
 from common.codes import OK
-from common.config import Config, Listener
+from common.config import Config
+from common.listener import Listener
 from common.users.users import Users
 from smtpd_ingress.accept import accept
 from smtpd_ingress.actions import Queue

@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 from users_support import PASSWORD, user
 
-from common.config import Logins as Settings
+from common.listener import Logins as Settings
 from common.users import credentials
 from common.users.users import Users
 from smtpd_ingress import logins as module

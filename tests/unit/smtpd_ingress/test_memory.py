@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from dialogue_support import Driven, context
 
-from common.config import Listener
+from common.listener import Listener
 from smtpd_ingress import memory as module
 from smtpd_ingress.memory import Memory
 from smtpd_ingress.wire import CHUNK

@@ -4,10 +4,11 @@ import resource
 import pytest
 import structlog
 
-from common.config import Config, Listener
+from common.config import Config
 from common.entry import Entry
 from common.errors import UnavailableError
 from common.event import Event
+from common.listener import Listener
 from smtpd_ingress import role
 from smtpd_ingress.listener import bind
 from smtpd_ingress.rejection import Rejection

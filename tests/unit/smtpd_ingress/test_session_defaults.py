@@ -6,7 +6,8 @@ import pytest
 from dialogue_support import Driven
 from users_support import user
 
-from common.config import Config, Listener, Pool
+from common.config import Config, Pool
+from common.listener import Listener
 from common.options import Options
 from common.users.users import Users
 from smtpd_ingress.context import Context

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from tls_support import write_certificate
 
-from common.config import Listener
+from common.listener import Listener
 from smtpd_ingress.tls import LOOK_EVERY, BadCertificateError, Certificate, certificate_of, check
 
 HOST = "mta1.example.net"
