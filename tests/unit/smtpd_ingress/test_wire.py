@@ -196,10 +196,10 @@ async def test_slow_messages_are_sent_away(start_ingress: Start, monkeypatch: py
     ingress = await start_ingress()
     in_data, in_chunk = await ingress.connect(), await ingress.connect()
     await in_data.into_data()
-    in_chunk.write(b"EHLO c\r\nMAIL FROM:<>\r\nRCPT TO:<b@example.com>\r\nBDAT 1000\r\n")
+    in_data.write(b"x")
+    in_chunk.write(b"EHLO c\r\nMAIL FROM:<>\r\nRCPT TO:<b@example.com>\r\nBDAT 1000\r\nx")
 
     for client in (in_data, in_chunk):
-        client.write(b"x")
         lines = [line async for line in client.until_closed()]
         assert lines[-1] == "421 4.4.2 Message comes in too slowly, closing connection"
     assert not ingress.queued
