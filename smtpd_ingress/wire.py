@@ -161,9 +161,9 @@ class Connection(SMTP):
         if self._stopping.is_set() and not self._dialogue.taking_content:
             return SHUTTING_DOWN
         while (action := self._dialogue.next()) is None:
-            self._dialogue.feed(await self._read())
-            if self._dialogue.taking_content:
+            if self._dialogue.taking_content:  # of which the first bytes may have come with the command
                 self._wait_for_client()
+            self._dialogue.feed(await self._read())
         return action
 
     def _wait_for_client(self) -> None:
