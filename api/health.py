@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from ipaddress import ip_address, ip_network
 
 from api import clickhouse
 from common import instance, synced
@@ -13,6 +15,9 @@ from common.queue import leases, pools, room
 from common.role import Role
 from common.section import split_host_port
 
+#: We ask ourselves: whose name the certificate has does not matter.
+_UNVERIFIED = ssl.create_default_context()
+_UNVERIFIED.check_hostname, _UNVERIFIED.verify_mode = False, ssl.CERT_NONE
 #: Seconds that each question may take.
 PATIENCE = 2.0
 
@@ -80,7 +85,7 @@ class Health:
     async def _listener(self, verdict: Verdict, listener: Listener) -> None:
         """What a client would see."""
         async with _blaming(verdict.missing, f"listener {listener.name}"):
-            reply = await _greeting(*_reachable(listener.bind))
+            reply = await _greeting(listener)
             if not reply.startswith("220"):
                 verdict.missing.append(f"listener {listener.name}: {reply or 'closes the connection'}")
 
@@ -96,10 +101,15 @@ async def _blaming(lines: list[str], what: str) -> AsyncIterator[None]:
         lines.append(f"{what}: {error}")
 
 
-async def _greeting(host: str, port: int) -> str:
-    """The first line a listener says (RFC 5321 3.1)."""
-    reader, writer = await asyncio.open_connection(host, port)
+async def _greeting(listener: Listener) -> str:
+    """The first line a listener says (RFC 5321 3.1), with what it wants before that."""
+    reader, writer = await asyncio.open_connection(*_reachable(listener.bind))
     try:
+        own = ip_address(writer.get_extra_info("sockname")[0])
+        if any(own in ip_network(network) for network in listener.proxy):
+            writer.write(b"PROXY UNKNOWN\r\n")
+        if listener.tls == "implicit":
+            await writer.start_tls(_UNVERIFIED)
         line = (await reader.readline()).decode("ascii", "replace").strip()
         writer.write(b"QUIT\r\n")
         await writer.drain()

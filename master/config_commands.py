@@ -112,8 +112,10 @@ def _tell(config: Config, file: Path | None, nearest: Path, rules: Rules) -> Non
     for listener in config.listeners:
         certificate = tls.check(listener)
         secure = f", TLS ({listener.tls}, valid until {certificate.until:%Y-%m-%d})" if certificate else ""
-        networks = ", ".join(listener.networks) or "none"
-        print(f"listener       {listener.name} on {listener.bind}, relays for {networks}{secure}")
+        clients = [] if listener.auth == "required" else list(listener.networks)
+        users = [] if listener.auth == "none" else ["users who log in"]
+        relays = ", ".join(clients + users) or "nobody"
+        print(f"listener       {listener.name} on {listener.bind}, relays for {relays}{secure}")
     for name, pool in config.pools.items():
         sources = ", ".join(pool.source_addresses) or "what the system chooses"
         print(f"pool           {name} from {sources}, as {pool.ehlo or config.hostname}")

@@ -2,12 +2,15 @@
 
 import asyncio
 import signal
+import ssl
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from api_support import Running, Start
 from queue_support import submit
 from support import make_entry, until
+from tls_support import write_certificate
 
 from common.broker import Broker, BrokerFailure
 from common.listener import Listener
@@ -131,6 +134,39 @@ async def test_listeners_must_greet(start: Start, broker: Broker, greeting: str)
             await until(lambda: ready(api))
         else:
             await until(lambda: _says(api, f"listener in: {greeting or 'closes'}"))
+    server.close()
+
+
+async def test_listeners_with_tls_from_the_first_byte(start: Start, broker: Broker, tmp_path: Path) -> None:
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 mta.test ESMTP\r\n")
+        await reader.readline()
+        writer.close()
+
+    keys = write_certificate(tmp_path, "mta.test")
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(keys["tls_cert"], keys["tls_key"])
+    server = await asyncio.start_server(greet, "127.0.0.1", 0, ssl=tls)
+    bind = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    start.listeners = [Listener(name="in", bind=bind, tls="implicit", **keys)]
+    async with start.api(parent=True) as api:
+        await all_well(api, broker)
+        await until(lambda: ready(api))
+    server.close()
+
+
+async def test_listeners_that_want_a_proxys_header(start: Start, broker: Broker) -> None:
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if await reader.readline() == b"PROXY UNKNOWN\r\n":
+            writer.write(b"220 mta.test ESMTP\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(greet, "127.0.0.1", 0)
+    bind = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    start.listeners = [Listener(name="in", bind=bind, proxy=["127.0.0.0/8"])]
+    async with start.api(parent=True) as api:
+        await all_well(api, broker)
+        await until(lambda: ready(api))
     server.close()
 
 
