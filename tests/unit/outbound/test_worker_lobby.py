@@ -86,8 +86,8 @@ async def test_who_leads_nowhere_waits_aside_and_stops_nobody(
     working.world.dead.update(SLOW)
     for domain in SLOW:
         await submit(broker, make_entry(f"r@{domain}", sender="", expires=expires))
-    await until(lambda: len(working.worker.aside) == 12)
-    assert working.worker.levels() == {"active": 0, "parked": 12, "buffered": 0}
+    await until(lambda: working.worker.levels() == {"active": 0, "parked": 12, "buffered": 0})
+    assert len(working.worker.aside) == 12
     other = working.world.sites["b.example"]
     await submit(broker, make_entry("x@b.example"))
     await until(lambda: other.asked)
