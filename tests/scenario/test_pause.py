@@ -33,7 +33,8 @@ async def test_pause(tmp_path: Path) -> None:
         assert {entry["order"] for entry in (await queue(world)).values()} == {order["order"]}
         why = (await run(world, "explain", "paused.test"))["reasons"]
         assert isinstance(why, list)
-        assert [(reason["kind"], str(order["order"]) in reason["text"]) for reason in why] == [("order", True)]
+        # beside it a limit in use may be named, while transfers end
+        assert ("order", True) in [(reason["kind"], str(order["order"]) in reason["text"]) for reason in why]
 
         assert await world.down() == 0
         await world.up()
