@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 
 from common.codes import TOO_MANY_CONNECTIONS, TOO_MANY_OF_CLIENT, TOO_OFTEN, Reply
 from common.listener import Listener
+from smtpd_ingress.guesses import network
 
 #: Clients and networks whose last connections are remembered; the longest ago is forgotten first.
 REMEMBERED = 20_000
@@ -106,7 +107,7 @@ def _keys(client: str) -> tuple[str, str]:
     """The client and its network."""
     if ip_address(client).version == 4:
         return client, client.rpartition(".")[0]
-    return str(ip_network((client, 64), strict=False)), str(ip_network((client, 48), strict=False))
+    return network(client), str(ip_network((client, 48), strict=False))
 
 
 def _limited(keys: tuple[str, ...], limit: int) -> list[tuple[str, int]]:

@@ -129,6 +129,7 @@ class Dialogue:
             may_xclient=old.may_xclient,
             counts=old.counts,
             errors=old.errors,
+            refused=old.refused,
             failed_logins=old.failed_logins,
         )
 

@@ -3,8 +3,9 @@
 from functools import partial
 
 import pytest
+from packages_support import NEEDS_POSTFIX
 
-from bench import packages, postfix
+from bench import postfix
 from bench.figures import Case, table
 from bench.generator import SENDER_DOMAIN
 from bench.measuring import Make, measure, workplace
@@ -12,15 +13,14 @@ from bench.relays import SELECTOR, Postjet
 from common.key_store import KeyStore
 
 CASE = Case(size=4000, mails=50, sessions=5)
-NO_POSTFIX = pytest.mark.skipif(not (packages.CACHE / "root").exists(), reason="python -m bench.packages fetches it")
 
 
 @pytest.mark.parametrize(
     ("make", "process"),
     [
         (partial(Postjet, settings={}), "outbound"),
-        pytest.param(postfix.PostfixOpenDKIM, "opendkim", marks=NO_POSTFIX),
-        pytest.param(postfix.Postfix, "cleanup", marks=NO_POSTFIX),
+        pytest.param(postfix.PostfixOpenDKIM, "opendkim", marks=NEEDS_POSTFIX),
+        pytest.param(postfix.Postfix, "cleanup", marks=NEEDS_POSTFIX),
     ],
 )
 async def test_a_round(make: Make, process: str) -> None:

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from clients_support import PASSWORD, USER, Door, Postfix, exim, msmtp, run
+from packages_support import NEEDS_CLIENTS, NEEDS_POSTFIX
 from scenario_support import SENDER, environment, story
 from support import until
 from tls_support import client_context, write_certificate
 
-from bench import packages
 from bench.measuring import workplace
 from master.demo.generator import make_message
 from master.demo.sink import EXTENSIONS, Sink
@@ -23,10 +23,6 @@ from master.demo.world import HOSTNAME, World
 from master.sockets import free_port
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-needs_postfix = pytest.mark.skipif(not (packages.CACHE / "root").exists(), reason="python -m bench.packages fetches it")
-needs_clients = pytest.mark.skipif(
-    not (packages.CACHE / "clients").exists(), reason="python -m bench.packages fetches it"
-)
 #: What a program may trip over: dots, a long line, 8 bits, empty lines at the end.
 BODY = b"\r\n.one dot\r\n..two\r\n.\r\nGr\xc3\xbc\xc3\x9fe " + b"x" * 900 + b"\r\n\r\n\r\n"
 MESSAGE = b"From: <news@sender.test>\r\nTo: <r@a.test>\r\nDate: Fri, 21 Nov 2025 12:00:00 +0000\r\n" + BODY
@@ -80,7 +76,7 @@ async def said(world: World, text: str) -> None:
     await until(lambda: text in world.log_file.read_text())
 
 
-@needs_postfix
+@NEEDS_POSTFIX
 async def test_postfix(world: World, sink: Sink, door: Door) -> None:
     many = [f"r{number}@a.test" for number in range(50)]
     with workplace() as folder:
@@ -110,7 +106,7 @@ def _to_postfix(port: int, recipients: list[str], mail: list[str] | None = None,
         assert client.sendmail(SENDER, recipients, MESSAGE, mail or [], rcpt or []) == {}
 
 
-@needs_clients
+@NEEDS_CLIENTS
 @pytest.mark.parametrize(("protocol", "hello"), [("smtp", "ehlo=2 starttls=1"), ("smtps", "ehlo=1")])
 async def test_exim_sends_bdat(world: World, sink: Sink, door: Door, protocol: str, hello: str) -> None:
     with workplace() as folder:
@@ -120,7 +116,7 @@ async def test_exim_sends_bdat(world: World, sink: Sink, door: Door, protocol: s
     await said(world, f"disconnect from [127.0.0.1] {hello} auth=1 mail=1 rcpt=1 bdat=1 quit=1")
 
 
-@needs_clients
+@NEEDS_CLIENTS
 @pytest.mark.parametrize("method", ["plain", "login", "scram-sha-256"])
 async def test_msmtp(world: World, sink: Sink, door: Door, method: str) -> None:
     starttls = method != "login"

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from dialog_support import DIALOGS, Dialog
+from packages_support import NEEDS_POSTFIX
 
-from bench import packages, postfix
+from bench import postfix
 from bench.measuring import workplace
 from bench.relays import quiet_port
 
 pytestmark = [
-    pytest.mark.skipif(not (packages.CACHE / "root").exists(), reason="python -m bench.packages fetches it"),
+    NEEDS_POSTFIX,
     pytest.mark.asyncio(loop_scope="module"),
 ]
 _STANDARD = [file for file in DIALOGS if Dialog.read(file).standard]

@@ -5,16 +5,16 @@ import re
 from collections import Counter
 from pathlib import Path
 
-import pytest
+from packages_support import NEEDS_POSTFIX
 from scenario_support import SENDER
 from support import until
 
-from bench import packages, postfix
+from bench import postfix
 from bench.measuring import workplace
 from master.demo.generator import make_message, send_all
 from master.demo.world import World
 
-pytestmark = pytest.mark.skipif(not (packages.CACHE / "root").exists(), reason="python -m bench.packages fetches it")
+pytestmark = NEEDS_POSTFIX
 
 MAILS, BEFORE = 600, 100
 _SETTINGS = """\

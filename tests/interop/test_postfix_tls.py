@@ -3,18 +3,18 @@
 import asyncio
 from pathlib import Path
 
-import pytest
+from packages_support import NEEDS_POSTFIX
 from scenario_support import SENDER
 from support import until
 from tls_support import write_certificate
 
-from bench import packages, postfix
+from bench import postfix
 from bench.measuring import workplace
 from master.demo.generator import make_message, send_all
 from master.demo.world import HOSTNAME, World
 from master.sockets import free_port
 
-pytestmark = pytest.mark.skipif(not (packages.CACHE / "root").exists(), reason="python -m bench.packages fetches it")
+pytestmark = NEEDS_POSTFIX
 
 MAILS = 50
 _SETTINGS = """\

@@ -117,6 +117,17 @@ class Ingress:
         ingress = cls(port, stopping, task)
         return ingress
 
+    def hold_submit(self) -> tuple[asyncio.Event, asyncio.Event]:
+        """``submit`` sets the first event, and goes on when the second is set."""
+        reached, go_on = asyncio.Event(), asyncio.Event()
+
+        async def wait() -> None:
+            reached.set()
+            await go_on.wait()
+
+        self.before_submit = wait
+        return reached, go_on
+
     async def connect(self, source: str = "127.0.0.1", **tls: Any) -> Client:
         client = Client(*await asyncio.open_connection("127.0.0.1", self.port, local_addr=(source, 0), **tls))
         self.clients.append(client)

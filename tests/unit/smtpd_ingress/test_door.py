@@ -59,13 +59,7 @@ async def test_the_longest_silent_stranger_leaves_for_another(start_ingress: Sta
 
 async def test_who_is_being_queued_stays(start_ingress: Start) -> None:
     ingress = await start_ingress(networks=OURS, max_connections=1, postmaster="pm@example.net")
-    reached, go_on = asyncio.Event(), asyncio.Event()
-
-    async def wait() -> None:
-        reached.set()
-        await go_on.wait()
-
-    ingress.before_submit = wait
+    reached, go_on = ingress.hold_submit()
     client = await ingress.connect("127.0.0.2")
     await client.into_data("postmaster")
     client.write(b"x\r\n.\r\n")

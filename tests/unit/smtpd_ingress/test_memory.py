@@ -161,13 +161,7 @@ async def test_who_waits_for_too_long_is_told_to_come_back(
 async def test_a_slow_queue_slows_the_reader(start_ingress: Start) -> None:
     """While a message is being queued nothing is read: what the client sends stays with it and its kernel."""
     ingress = await start_ingress()
-    reached, go_on = asyncio.Event(), asyncio.Event()
-
-    async def wait() -> None:
-        reached.set()
-        await go_on.wait()
-
-    ingress.before_submit = wait
+    reached, go_on = ingress.hold_submit()
     client = await ingress.connect()
     await client.into_data()
     client.write(b"x\r\n.\r\n")

@@ -160,13 +160,7 @@ async def test_what_was_sent_ahead_is_not_done_once_the_session_has_ended(
     start_ingress: Start, made: list[wire.Connection]
 ) -> None:
     ingress = await start_ingress()
-    reached, go_on = asyncio.Event(), asyncio.Event()
-
-    async def wait() -> None:
-        reached.set()
-        await go_on.wait()
-
-    ingress.before_submit = wait
+    reached, go_on = ingress.hold_submit()
     client = await ingress.connect()
     await client.into_data()
     client.write(b"x\r\n.\r\nMAIL FROM:<>\r\nRCPT TO:<b@example.com>\r\nBDAT 3 LAST\r\nx\r\n")
@@ -246,13 +240,7 @@ async def test_a_connection_lost_in_data_queues_nothing(start_ingress: Start) ->
 
 async def test_a_client_that_leaves_does_not_disturb_queueing(start_ingress: Start) -> None:
     ingress = await start_ingress()
-    reached, go_on = asyncio.Event(), asyncio.Event()
-
-    async def wait() -> None:
-        reached.set()
-        await go_on.wait()
-
-    ingress.before_submit = wait
+    reached, go_on = ingress.hold_submit()
     client = await ingress.connect()
     await client.into_data()
     client.write(b"x\r\n.\r\n")
