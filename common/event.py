@@ -31,6 +31,15 @@ class Type(StrEnum):
     RESUMED = "resumed"
     ADMIN = "admin"
     """An order, with who gave it, why and how many deliveries it was about; or what a reply rule did."""
+    DSN = "dsn"
+    """A report of another system's about a delivery (RFC 3464, or what takes its place); ``reason`` is its action."""
+    COMPLAINT = "complaint"
+    AUTOREPLY = "autoreply"
+    REPLY = "reply"
+    """A person's answer to a delivery."""
+    UNSUBSCRIBED = "unsubscribed"
+    SUPPRESSED = "suppressed"
+    """A recipient that mail is not sent to (``common/suppression``)."""
 
 
 class Status(StrEnum):
@@ -96,6 +105,9 @@ class Event:
     time_total: float = 0
     """From acceptance to this outcome; for mail sent later from its due time: what was asked for is no delay."""
     bounce_class: str = ""
+    """What kind of refusal it was (``common/classify``)."""
+    bounce_type: str = ""
+    """``hard``: no mail will ever arrive there; ``soft``: another may."""
     count: int = 1
     """How many happenings the row stands for: rejections are gathered."""
 
