@@ -1,6 +1,7 @@
 """Bounces without a machine-readable part: whether a mail is one, by what its sender, subject and words are like."""
 
 import re
+from dataclasses import replace
 from typing import NamedTuple
 
 from dsn.parse import original, reply, words
@@ -57,8 +58,8 @@ def read(root: Part, said: Words, returned: original.Original) -> Bounce | None:
     if not found and len(to := addresses(first(returned.fields, "to"))) == 1:
         text = reply.one_line(said.text)
         found = [Recipient(to[0], "failed", "", "", *reply.codes(text), text)]
-    if told == _DELAYED:
-        found = [_with_action(recipient, "delayed") for recipient in found]
+    if told == _DELAYED:  # what a server refused for good is not
+        found = [one if one.code >= 500 else replace(one, action="delayed") for one in found]
     return Bounce("words" if said.text else "header", tuple(found)) if found else None
 
 
@@ -89,9 +90,3 @@ def _of_sender(root: Part, returned: original.Original) -> list[str]:
     values += [value for name in ("from", "return-path", "sender", "reply-to") for value in returned.fields.get(name, ())]
     return [one for value in values for one in addresses(value)]
 
-
-def _with_action(recipient: Recipient, action: str) -> Recipient:
-    return Recipient(
-        recipient.recipient, action, recipient.original_recipient, recipient.status, recipient.code,
-        recipient.enhanced_code, recipient.text, recipient.diagnostic_type, recipient.remote_mta,
-    )  # fmt: skip

@@ -101,6 +101,8 @@ def leaves(message: bytes) -> tuple[Part, list[Part]]:
         if inside:
             waiting.extend((Part(one), depth + 1) for one in reversed(inside))
         else:
+            if part.type.startswith("multipart/"):  # of which no part can be found: it is read as it is
+                part.type = "text/plain"
             found.append(part)
     return root, found
 

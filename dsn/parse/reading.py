@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from dsn.parse import automatic, bounce, complaint, notification, original, report, unruly, words
 from dsn.parse.fields import decoded, fields, first, first_address, message_ids, typed_address
-from dsn.parse.mime import Part, leaves
+from dsn.parse.mime import READ, leaves
 from dsn.parse.reply import codes
 from dsn.parse.result import NO_FIELDS, Feedback, Fields, Kind, Original, Recipient
 
@@ -48,7 +48,7 @@ class _Mail:
         )
 
     def _report(self) -> Feedback | None:
-        found = report.read(self.parts)
+        found = report.read(self.parts) or self._attached_report()
         if found is None:
             return None
         about = self._original(NO_FIELDS, first(found.fields, "original-envelope-id"))
@@ -59,6 +59,16 @@ class _Mail:
             self._feedback(Kind.REPORT, "rfc3464", about),
             recipients=recipients, reporting_mta=found.reporting_mta, fields=found.fields,
         )  # fmt: skip
+
+    def _attached_report(self) -> report.Report | None:
+        """Of a bounce that holds a bounce: gateways pass on so what they were told."""
+        for part in self.parts[1:]:
+            if part.type == "message/rfc822" and bounce.outcome(self.root, self.words.text):
+                inner, parts = leaves(part.data(READ))
+                if inner.type == "multipart/report" and (found := report.read(parts)):
+                    self.parts = parts
+                    return found
+        return None
 
     def _explained(self, recipients: tuple[Recipient, ...]) -> tuple[Recipient, ...]:
         """With what the words say of those without a Diagnostic-Code."""

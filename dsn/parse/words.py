@@ -29,7 +29,7 @@ class Place(IntEnum):
     LEADS = 1
     """The line begins with it."""
     RCPT = 2
-    """In the SMTP command."""
+    """In the SMTP command, or in front of what sendmail's transcript says of it."""
     PHRASE = 3
     """After a word that tells."""
     REPLY = 4
@@ -54,6 +54,7 @@ _MARKS = " \t<\"'*>|•·-("
 _AFTER = re.compile(r"""[>"')\]]*[ \t]*(?:$|[:;,(\[=]|\.\.\.|--?[ >]|on )""")
 _SECOND = re.compile(r"[ \t]+<([^<>\s@]{1,100}@[^<>\s@]{1,255})>")
 _RCPT = re.compile(r"RCPT(?: TO)?:? ?<?$", re.IGNORECASE)
+_TRANSCRIPT = re.compile(r"[\s<>]*[45]\d\d[- ](?:[45]\.\d{1,3}\.\d{1,3} )?<?$")
 _LABEL = re.compile(r"^\W*(?:To|Cc)\s?:", re.IGNORECASE)
 #: Whose addresses are not the recipient's.
 _NOT = re.compile(
@@ -131,10 +132,11 @@ def _addresses(line: str) -> Iterator[re.Match[str]]:
 def _place(lines: Sequence[str], number: int, before: str, match: re.Match[str]) -> Place:
     line = lines[number]
     if not before.strip(_MARKS) and not line[: match.start()].strip(_MARKS):
-        alone = number == 0 or not lines[number - 1].strip() or line[: match.start()].strip()
-        if _AFTER.match(line, match.end()) or alone:
+        above = lines[number - 1].lstrip(_MARKS) if number else ""
+        begins = not above or ADDRESS.match(above) or line[: match.start()].strip()  # and is no paragraph's
+        if begins or _AFTER.match(line, match.end()):
             return Place.LEADS
-    if _RCPT.search(before):
+    if _RCPT.search(before) or _TRANSCRIPT.match(line[: match.start()]):
         return Place.RCPT
     if _LABEL.match(line):
         return Place.LABEL

@@ -105,17 +105,22 @@ def score(folder: Path, tables: Iterable[dict[str, Any]], classify: Classify | N
 
 
 def _standard(found: Score, table: dict[str, Any], feedback: Feedback) -> None:
-    """Every group of literal fields has its recipient."""
-    by_address = {one.recipient: one for one in feedback.recipients}
+    """Every group of literal fields has its recipient; where two have the same address, one each."""
+    left = list(feedback.recipients)
     for fields in table["dsn_fields"]:
         expected = typed_address(fields.get("final-recipient") or fields.get("original-recipient") or "")
-        one = by_address.get(expected)
+        action = (fields.get("action") or "").split()[:1]
+        status = (fields.get("status") or "").split()[:1]
+        same = [one for one in left if one.recipient == expected]
+        same.sort(key=lambda one: ([one.action] == action) + ([one.status] == status), reverse=True)
+        one = same[0] if same else None
+        left = [other for other in left if other is not one]
         text = f"{table['file']}: {fields} read as {one or feedback.recipients or feedback.kind}"
         found.tell("dsn recipient", one is not None, text)
-        if fields.get("action"):
-            found.tell("dsn action", one is not None and one.action == fields["action"].split()[0].lower(), text)
-        if fields.get("status"):
-            found.tell("dsn status", one is not None and one.status == fields["status"].split()[0], text)
+        if action:
+            found.tell("dsn action", one is not None and one.action == action[0].lower(), text)
+        if status:
+            found.tell("dsn status", one is not None and one.status == status[0], text)
 
 
 def _other(found: Score, table: dict[str, Any], feedback: Feedback, classify: Classify | None) -> None:
