@@ -48,22 +48,26 @@ class _Mail:
         )
 
     def _report(self) -> Feedback | None:
-        found = report.read(self.parts) or self._attached_report()
+        found = report.read(self.parts)
+        inner = self._attached_report(found is not None)
+        if inner is not None:
+            recipients = (*found.recipients, *inner.recipients) if found else inner.recipients
+            found = inner._replace(recipients=recipients)
         if found is None:
             return None
         about = self._original(NO_FIELDS, first(found.fields, "original-envelope-id"))
-        recipients = found.recipients
-        if any(recipient.failed and not recipient.text for recipient in recipients):
-            recipients = self._explained(recipients)
+        if any(recipient.failed and not recipient.text for recipient in found.recipients):
+            found = found._replace(recipients=self._explained(found.recipients))
         return replace(
             self._feedback(Kind.REPORT, "rfc3464", about),
-            recipients=recipients, reporting_mta=found.reporting_mta, fields=found.fields,
+            recipients=found.recipients, reporting_mta=found.reporting_mta, fields=found.fields,
         )  # fmt: skip
 
-    def _attached_report(self) -> report.Report | None:
-        """Of a bounce that holds a bounce: gateways pass on so what they were told."""
-        for part in self.parts[1:]:
-            if part.type == "message/rfc822" and bounce.outcome(self.root, self.words.text):
+    def _attached_report(self, is_report: bool) -> report.Report | None:
+        """Of a bounce that holds a bounce, and the mail that somebody sent in that: gateways pass on so what they were
+        told, and postmasters are told so of bounces that reached nobody."""
+        for part in self.parts:
+            if part.type == "message/rfc822" and (is_report or bounce.outcome(self.root, self.words.text)):
                 inner, parts = leaves(part.data(READ))
                 if inner.type == "multipart/report" and (found := report.read(parts)):
                     self.parts = parts
