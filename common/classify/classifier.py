@@ -62,18 +62,20 @@ class Classifier:
 
         ``code`` 0 and ``enhanced_code`` ``""``: looked for in the text. Never raises.
         """
-        text = text[:MAX_TEXT]
-        if not code:
+        text, said = text[:MAX_TEXT], ""
+        if not code or str(code) in text:
             quoted = read(text)
-            code, text, phase = quoted.code, quoted.text, phase or quoted.phase
+            if not code:
+                code, phase = quoted.code, phase or quoted.phase
             if not enhanced_code or enhanced_code.endswith(".0.0"):
                 enhanced_code = quoted.enhanced or enhanced_code
+            text, said = quoted.text, quoted.said
         facts, words = Facts(code, enhanced_code, phase, provider), self.normal(text)
         found = self._cache.get((facts, words))
         if found is None:
             if len(self._cache) >= MAX_CACHE:
                 self._cache.clear()
-            found = self._cache[facts, words] = self._verdict(facts, words)
+            found = self._cache[facts, words] = self._verdict(facts, self.normal(said), words)
         return found
 
     def normal(self, text: str) -> str:
@@ -94,19 +96,26 @@ class Classifier:
             and self._fits[number].fits(facts)
         ]
 
-    def _verdict(self, facts: Facts, words: str) -> Verdict:
-        found = self._texts.search(words)
-        best = self._without_text(facts)
-        for number in sorted(found):
-            if number < 0 or number >= best:
-                continue
-            if -1 - number not in found and self._fits[number].fits(facts):
-                best = number
+    def _verdict(self, facts: Facts, said: str, words: str) -> Verdict:
+        """By what was said with the code, if that tells anything, else by all the words."""
+        last = without = self._without_text(facts)
+        for part in (said, words) if said != words else (words,):
+            last = self._first_with_text(facts, part, without)
+            if last < without:
                 break
-        if best < len(self.rules):
-            written = self.rules[best]
-            return self._say(facts, written.rule.class_, written.rule.type, written.rule.name, written.origin)
-        return self._say(facts, UNCLASSIFIED, None, "", "")
+        if last == len(self.rules):
+            return self._say(facts, UNCLASSIFIED, None, "", "")
+        written = self.rules[last]
+        return self._say(facts, written.rule.class_, written.rule.type, written.rule.name, written.origin)
+
+    def _first_with_text(self, facts: Facts, words: str, before: int) -> int:
+        found = self._texts.search(words) if words else set()
+        numbers = (
+            number
+            for number in sorted(found)
+            if 0 <= number < before and -1 - number not in found and self._fits[number].fits(facts)
+        )
+        return next(numbers, before)
 
     def _first_without_text(self, facts: Facts) -> int:
         numbers = (

@@ -15,9 +15,13 @@ _ID = re.compile(r"(?<![\w+/=-])(?=[a-z_+/=-]{0,40}\d)[\w+=-]{12,}|(?<!\w)\d{5,}
 
 
 def fold(text: str) -> str:
-    """Without accents: servers write French with and without."""
+    """Without accents: servers write French with and without. UTF-8 that was read as Latin-1 is put right."""
     if text.isascii():
         return text
+    try:
+        text = text.encode("latin-1").decode()
+    except UnicodeError:
+        pass
     plain = unicodedata.normalize("NFKD", text.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'"))
     return "".join(c for c in plain if not unicodedata.combining(c))
 
@@ -31,4 +35,4 @@ def normal(text: str) -> str:
     text = _IP.sub("ip", text)
     text = _TIME.sub("#", text)
     text = _ID.sub("#", text)
-    return " ".join(text.split())
+    return " ".join(text.replace("_", " ").split())
