@@ -63,10 +63,9 @@ class Classifier:
         ``code`` 0 and ``enhanced_code`` ``""``: looked for in the text. Never raises.
         """
         text, said = text[:MAX_TEXT], ""
-        if not code or str(code) in text:
-            quoted = read(text)
-            if not code:
-                code, phase = quoted.code, phase or quoted.phase
+        if not phase:  # no session: somebody quotes it
+            quoted = read(text, code)
+            code, phase = code or quoted.code, quoted.phase
             if not enhanced_code or enhanced_code.endswith(".0.0"):
                 enhanced_code = quoted.enhanced or enhanced_code
             text, said = quoted.text, quoted.said

@@ -11,10 +11,11 @@ _CODE = re.compile(
 _ENHANCED = re.compile(r"(?<![\w.])#?([45]\.\d{1,3}\.\d{1,3})(?![\d.])")
 _TO = r"(?:in reply to|after|to our|our|following|response to|sending) (?:the )?"
 _PHASES = {
-    "mail": re.compile(_TO + "mail ?from", re.IGNORECASE),
+    "mail": re.compile(_TO + "mail ?from|but sender was rejected", re.IGNORECASE),
     "rcpt": re.compile(_TO + "rcpt ?to|rcpt to:", re.IGNORECASE),
     "dot": re.compile(r"end of (?:the )?(?:data|message)|after (?:i sent the message|data)", re.IGNORECASE),
     "data": re.compile(_TO + "data command", re.IGNORECASE),
+    "banner": re.compile("after initial connection|refused to talk to me", re.IGNORECASE),
     "ehlo": re.compile(_TO + "(?:ehlo|helo)", re.IGNORECASE),
 }
 #: What the host that reports says of the other and of the command, which are not the words of the one that refused.
@@ -37,13 +38,17 @@ class Quoted(NamedTuple):
     """All, without what the reporting host says of the other."""
 
 
-def read(text: str) -> Quoted:
-    """Read a reply as it came, or a text that quotes one; of several the first that is permanent counts."""
+def read(text: str, known: int = 0) -> Quoted:
+    """Read a reply as it came, or a text that quotes one.
+
+    Of several the one with the ``known`` code counts, else the first that is permanent. What only follows from it, as
+    503 does where a recipient was refused and DATA sent all the same, counts last.
+    """
     found = list(_CODE.finditer(text))
     codes = [int(match[1] or match[3]) for match in found]
-    first = next((i for i, code in enumerate(codes) if code >= 500), 0)
     code, enhanced, said = 0, "", ""
     if codes:
+        first = min(range(len(codes)), key=lambda i: (codes[i] != known, _follows(found[i]), codes[i] < 500))
         code, enhanced = codes[first], found[first][2] or ""
         ends = (match.start() for match, other in zip(found[first:], codes[first:], strict=True) if other != code)
         said = text[found[first].end() : next(ends, len(text))]
@@ -52,3 +57,7 @@ def read(text: str) -> Quoted:
         enhanced = next((one for one in others if not code or one[0] == str(code)[0]), enhanced)
     phase = next((name for name, pattern in _PHASES.items() if pattern.search(text)), "")
     return Quoted(code, enhanced, phase, _WRAPPERS.sub(" ", said), _WRAPPERS.sub(" ", text))
+
+
+def _follows(match: re.Match[str]) -> bool:
+    return match[1] == "503" or match[3] == "503" or (match[1], match[2]) == ("554", "5.5.1")
