@@ -51,7 +51,8 @@ def read(text: str, known: int = 0) -> Quoted:
         first = min(range(len(codes)), key=lambda i: (codes[i] != known, _follows(found[i]), codes[i] < 500))
         code, enhanced = codes[first], found[first][2] or ""
         ends = (match.start() for match, other in zip(found[first:], codes[first:], strict=True) if other != code)
-        said = text[found[first].end() : next(ends, len(text))]
+        continued = any("-" in match[0] for match in found)  # codes stand between the words
+        said = "" if continued else text[found[first].end() : next(ends, len(text))]
     if not enhanced or enhanced.endswith(".0.0"):
         others = [one for one in _ENHANCED.findall(said or text) if not one.endswith(".0.0")]
         enhanced = next((one for one in others if not code or one[0] == str(code)[0]), enhanced)
