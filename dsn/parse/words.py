@@ -191,8 +191,8 @@ class _Why:
         if number < 0 and self._only_one and self._numbers:
             number = self._numbers[0]
         if number >= 0:
-            last = min(number + reply.LINES, end if start <= number else self._end(number))
-            return reply.from_lines(self._lines[number:last], self._replies[number])
+            last = end if start <= number < end else self._end(number)
+            return reply.from_lines(self._lines[number : min(last, number + reply.LINES)], self._replies[number])
         return self._explanation(mention, end)
 
     def _end(self, line: int) -> int:

@@ -3,51 +3,12 @@
 import json
 
 import pytest
+from feedback_samples import ARF_HEAD, ARF_ORIGINAL, ARF_REPORT
 
 from dsn.parse import Kind, parse
 
-HEAD = b"""From: fbl@provider.example
-To: fbl@bounces.shop.example
-Subject: FW: Spring sale
-Content-Type: multipart/report; report-type=feedback-report; boundary=b
-
---b
-Content-Type: text/plain
-
-This is an email abuse report.
-
-"""
-REPORT = b"""--b
-Content-Type: message/feedback-report
-
-Feedback-Type: Abuse
-User-Agent: SomeFBL/1.0
-Version: 1
-Original-Mail-From: <bounce@shop.example>
-Original-Rcpt-To: <ann@there.example>
-Original-Envelope-Id: order+17
-Reported-Domain: shop.example
-Reported-Domain: link.example
-Source-IP: 198.51.100.9
-Incidents: 3
-
-"""
-ORIGINAL = b"""--b
-Content-Type: message/rfc822
-
-Message-ID: <one@shop.example>
-From: news@shop.example
-To: ben@there.example
-CFBL-Feedback-ID: 111:222:333
-Subject: Spring sale
-
-Buy now.
---b--
-"""
-
-
 def test_arf() -> None:
-    feedback = parse(HEAD + REPORT + ORIGINAL)
+    feedback = parse(ARF_HEAD + ARF_REPORT + ARF_ORIGINAL)
     assert (feedback.kind, feedback.rule, feedback.about) == (Kind.COMPLAINT, "rfc5965", ("ann@there.example",))
     assert feedback.complaint is not None
     assert feedback.complaint.type == "abuse"
@@ -62,16 +23,16 @@ def test_arf() -> None:
 
 
 def test_a_redacted_recipient_names_nobody_but_the_mail_is_known() -> None:
-    report = REPORT.replace(b"<ann@there.example>", b"DAE7C2F1")
-    original = ORIGINAL.replace(b"ben@there.example", b"[redacted]")
-    feedback = parse(HEAD + report + original)
+    report = ARF_REPORT.replace(b"<ann@there.example>", b"DAE7C2F1")
+    original = ARF_ORIGINAL.replace(b"ben@there.example", b"[redacted]")
+    feedback = parse(ARF_HEAD + report + original)
     assert (feedback.kind, feedback.about) == (Kind.COMPLAINT, ())
     assert feedback.original.message_ids == ("<one@shop.example>",)
 
 
 def test_without_a_recipient_the_one_of_the_mail_is_told() -> None:
-    report = REPORT.replace(b"Original-Rcpt-To: <ann@there.example>\n", b"")
-    assert parse(HEAD + report + ORIGINAL).about == ("ben@there.example",)
+    report = ARF_REPORT.replace(b"Original-Rcpt-To: <ann@there.example>\n", b"")
+    assert parse(ARF_HEAD + report + ARF_ORIGINAL).about == ("ben@there.example",)
 
 
 @pytest.mark.parametrize(
@@ -82,24 +43,24 @@ def test_without_a_recipient_the_one_of_the_mail_is_told() -> None:
     ],
 )  # fmt: skip
 def test_types(type_: str, kind: Kind) -> None:
-    assert parse(HEAD + REPORT.replace(b"Abuse", type_.encode()) + ORIGINAL).kind == kind
+    assert parse(ARF_HEAD + ARF_REPORT.replace(b"Abuse", type_.encode()) + ARF_ORIGINAL).kind == kind
 
 
 def test_removal_recipient() -> None:
-    report = REPORT.replace(b"Abuse", b"opt-out").replace(b"Original-Rcpt-To", b"Removal-Recipient")
-    assert parse(HEAD + report + ORIGINAL).about == ("ann@there.example",)
+    report = ARF_REPORT.replace(b"Abuse", b"opt-out").replace(b"Original-Rcpt-To", b"Removal-Recipient")
+    assert parse(ARF_HEAD + report + ARF_ORIGINAL).about == ("ann@there.example",)
 
 
 @pytest.mark.parametrize("incidents", ["", "many", "²", "9" * 5000])
 def test_incidents_that_are_no_number(incidents: str) -> None:
-    feedback = parse(HEAD + REPORT.replace(b"Incidents: 3", f"Incidents: {incidents}".encode()) + ORIGINAL)
+    feedback = parse(ARF_HEAD + ARF_REPORT.replace(b"Incidents: 3", f"Incidents: {incidents}".encode()) + ARF_ORIGINAL)
     assert feedback.complaint is not None
     assert feedback.complaint.incidents in (1, 999999999)
 
 
 def test_outlooks_complaint_without_a_report() -> None:
     head = b"From: staff@hotmail.example\nSubject: complaint about message\nContent-Type: multipart/mixed; boundary=b\n\n"
-    original = ORIGINAL.replace(b"Message-ID:", b"X-HmXmrOriginalRecipient: ann@there.example\nMessage-ID:", 1)
+    original = ARF_ORIGINAL.replace(b"Message-ID:", b"X-HmXmrOriginalRecipient: ann@there.example\nMessage-ID:", 1)
     feedback = parse(head + original)
     assert (feedback.kind, feedback.rule, feedback.about) == (Kind.COMPLAINT, "jmrp", ("ann@there.example",))
     assert feedback.original.message_ids == ("<one@shop.example>",)
@@ -116,7 +77,7 @@ def test_xarf() -> None:  # RFC 9477 allows it beside ARF
         },
     }  # fmt: skip
     part = b"--b\nContent-Type: application/json\n\n" + json.dumps(report).encode() + b"\n--b--\n"
-    feedback = parse(HEAD.replace(b"multipart/report; report-type=feedback-report", b"multipart/mixed") + part)
+    feedback = parse(ARF_HEAD.replace(b"multipart/report; report-type=feedback-report", b"multipart/mixed") + part)
     assert (feedback.kind, feedback.rule, feedback.about) == (Kind.COMPLAINT, "xarf", ("ann@there.example",))
     assert feedback.original.message_ids == ("<one@shop.example>",)
     assert feedback.original.first("CFBL-Feedback-ID") == "1:2"

@@ -4,36 +4,13 @@ import json
 from typing import Any
 
 import pytest
+from feedback_samples import SES_BOUNCE, SES_MAIL, notification
 
 from dsn.parse import Kind, parse
 
-MAIL = {
-    "source": "bounce@shop.example", "messageId": "0100-1",
-    "headers": [{"name": "Message-ID", "value": "<one@shop.example>"}, {"name": "X-Campaign", "value": "spring"}],
-    "commonHeaders": {"messageId": "<one@shop.example>"},
-}  # fmt: skip
-BOUNCE = {
-    "notificationType": "Bounce",
-    "bounce": {
-        "bounceType": "Permanent", "reportingMTA": "dns; ses.example",
-        "bouncedRecipients": [
-            {"emailAddress": "ann@there.example", "action": "failed", "status": "5.1.1", "diagnosticCode": "smtp; 550 5.1.1 nobody"},
-            {"emailAddress": "ben@there.example"},
-        ],
-    },
-    "mail": MAIL,
-}  # fmt: skip
-
-
-def mail(data: Any) -> bytes:
-    """As SNS sends it."""
-    head = "From: AWS Notifications <no-reply@sns.amazonaws.example>\nSubject: AWS Notification Message\n\n"
-    return f"{head}{json.dumps(data)}\n\n--\nIf you wish to stop receiving …\n".encode()
-
-
-@pytest.mark.parametrize("data", [BOUNCE, {"Type": "Notification", "Message": json.dumps(BOUNCE)}])
+@pytest.mark.parametrize("data", [SES_BOUNCE, {"Type": "Notification", "Message": json.dumps(SES_BOUNCE)}])
 def test_bounce(data: Any) -> None:
-    feedback = parse(mail(data))
+    feedback = parse(notification(data))
     assert (feedback.kind, feedback.rule, feedback.reporting_mta) == (Kind.REPORT, "ses", "ses.example")
     ann, ben = feedback.recipients
     assert (ann.recipient, ann.action, ann.status, ann.code, ann.text) == (
@@ -46,14 +23,14 @@ def test_bounce(data: Any) -> None:
 
 def test_delivery_is_no_bounce() -> None:
     delivery = {"recipients": ["ann@there.example"], "smtpResponse": "250 2.0.0 ok"}
-    feedback = parse(mail({"notificationType": "Delivery", "delivery": delivery, "mail": MAIL}))
+    feedback = parse(notification({"notificationType": "Delivery", "delivery": delivery, "mail": SES_MAIL}))
     one = feedback.recipients[0]
     assert (feedback.kind, one.recipient, one.failed, one.code) == (Kind.REPORT, "ann@there.example", False, 250)
 
 
 def test_complaint() -> None:
     complaint = {"complaintFeedbackType": "abuse", "complainedRecipients": [{"emailAddress": "ann@there.example"}]}
-    feedback = parse(mail({"notificationType": "Complaint", "complaint": complaint, "mail": MAIL}))
+    feedback = parse(notification({"notificationType": "Complaint", "complaint": complaint, "mail": SES_MAIL}))
     assert (feedback.kind, feedback.about) == (Kind.COMPLAINT, ("ann@there.example",))
     assert feedback.complaint is not None
     assert feedback.complaint.type == "abuse"
@@ -68,4 +45,4 @@ def test_complaint() -> None:
     ],
 )  # fmt: skip
 def test_what_is_none(data: Any) -> None:
-    assert parse(mail(data)).kind == Kind.OTHER
+    assert parse(notification(data)).kind == Kind.OTHER

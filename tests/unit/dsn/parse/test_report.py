@@ -1,61 +1,10 @@
 """Delivery status notifications."""
 
 import pytest
+from feedback_samples import HEAD, RETURNED, STATUS, WORDS
 
 from dsn.parse import Kind, Recipient, parse
 from dsn.parse.report import parse as parse_status
-
-HEAD = b"""Return-Path: <>
-From: Mail Delivery System <MAILER-DAEMON@mx.example>
-To: news@shop.example
-Subject: Undelivered Mail Returned to Sender
-Message-ID: <bounce@mx.example>
-Content-Type: multipart/report; report-type=delivery-status; boundary="x/1"
-
-"""
-WORDS = b"""--x/1
-Content-Type: text/plain
-
-This is the mail system at host mx.example.
-
-<ann@there.example>: host mx.there.example[192.0.2.7] said: 550 5.1.1 Nobody here
-    (in reply to RCPT TO command)
-
-"""
-STATUS = b"""--x/1
-Content-Type: message/delivery-status
-
-Reporting-MTA: dns; mx.example
-Original-Envelope-Id: order+17
-X-Postjet-Delivery: abc-1
-
-Original-Recipient: rfc822;Sales@there.example
-Final-Recipient: rfc822; ann@there.example
-Action: failed
-Status: 5.1.1
-Remote-MTA: dns; mx.there.example
-Diagnostic-Code: smtp; 550 5.1.1 Nobody
-    here
-
-Final-Recipient: rfc822; ben@there.example
-Action: delayed
-Status: 4.4.1 (no answer)
-Will-Retry-Until: Tue, 3 Mar 2026 10:00:00 +0100
-
-"""
-RETURNED = b"""--x/1
-Content-Type: text/rfc822-headers
-
-Message-ID: <one@shop.example>
-From: news@shop.example
-To: sales@there.example
-Subject: Spring
- sale
-X-Campaign: spring
-
---x/1--
-"""
-
 
 def test_all_recipients_and_what_identifies_the_mail() -> None:
     feedback = parse(HEAD + WORDS + STATUS + RETURNED)
