@@ -18,6 +18,7 @@ from common.errors import PostjetError, UsageError
 from common.policies.policies import Policies
 from common.sockets import check_sources
 from master import (
+    classify_command,
     config_commands,
     control_commands,
     dkim_commands,
@@ -116,7 +117,7 @@ app.add_typer(dkim_commands.app, name="dkim")
 app.add_typer(policy_commands.app, name="policy")
 app.add_typer(hold_commands.app, name="holds")
 app.add_typer(user_commands.app, name="user")
-for commands in (queue_commands.app, control_commands.app, story_commands.app, top.app):
+for commands in (queue_commands.app, control_commands.app, story_commands.app, top.app, classify_command.app):
     app.registered_commands += commands.registered_commands
 
 

@@ -8,6 +8,8 @@ _CODE = re.compile(
     r"(?<![\w.])([45]\d\d)[ -]#?([45]\.\d{1,3}\.\d{1,3})(?![\d.])"
     r"|(?:^|said: |reply: |(?:[:;>\[('\"=]|<<<) ?)([45]\d\d)(?=[ :-])"
 )
+#: A text that begins with a code may have more of them, of replies one after the other.
+_CODES = re.compile(rf"{_CODE.pattern}|(?<= )(4[25]\d|5[0-5]\d)(?= [A-Za-z<])")
 _ENHANCED = re.compile(r"(?<![\w.])#?([45]\.\d{1,3}\.\d{1,3})(?![\d.])")
 _TO = r"(?:in reply to|after|to our|our|following|response to|sending) (?:the )?"
 _PHASES = {
@@ -44,8 +46,8 @@ def read(text: str, known: int = 0) -> Quoted:
     Of several the one with the ``known`` code counts, else the first that is permanent. What only follows from it, as
     503 does where a recipient was refused and DATA sent all the same, counts last.
     """
-    found = list(_CODE.finditer(text))
-    codes = [int(match[1] or match[3]) for match in found]
+    found = list((_CODES if text[:1] in ("4", "5") else _CODE).finditer(text))
+    codes = [int(match[1] or match[match.lastindex or 0]) for match in found]
     code, enhanced, said = 0, "", ""
     if codes:
         first = min(range(len(codes)), key=lambda i: (codes[i] != known, _follows(found[i]), codes[i] < 500))
@@ -61,4 +63,4 @@ def read(text: str, known: int = 0) -> Quoted:
 
 
 def _follows(match: re.Match[str]) -> bool:
-    return match[1] == "503" or match[3] == "503" or (match[1], match[2]) == ("554", "5.5.1")
+    return "503" in match.groups() or (match[1], match[2]) == ("554", "5.5.1")
