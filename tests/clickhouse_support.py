@@ -80,18 +80,20 @@ def rolled_up(store: Store, table: str = "traffic_by_hour") -> list[dict[str, An
     by, _ = ROLLUPS[table]
     sums = ", ".join(f"sum(r.{name}) AS {name}" for name in ("rows", "count", "bytes", "recipients", "attempts"))
     timed = ", ".join(f"arraySum(mapValues(sumMap(latency_{name}))) AS timed_{name}" for name in _TIMES)
-    return store.query(f"SELECT time, pool, type, {by}, {sums}, {timed} FROM {table} AS r GROUP BY ALL ORDER BY ALL", {})
+    what = f"time, pool, type, {by}, {sums}, {timed}"
+    return store.query(f"SELECT {what} FROM {table} AS r GROUP BY ALL ORDER BY ALL", {})
 
 
 def added_up(store: Store, table: str = "traffic_by_hour") -> list[dict[str, Any]]:
     """What a rollup should have, from the events."""
     by, start = ROLLUPS[table]
-    by = by.replace("sender_domain", "if(position(sender, '@') > 0, lower(splitByChar('@', sender)[-1]), '') AS sender_domain")
+    sender = "if(position(sender, '@') > 0, lower(splitByChar('@', sender)[-1]), '') AS sender_domain"
+    by = by.replace("sender_domain", sender)
     sums = """count() AS rows, sum(e.count) AS count, sum(size) AS bytes, sum(length(e.recipients)) AS recipients,
         sum(attempt) AS attempts"""
     timed = ", ".join(f"countIf(time_{name} > 0) AS timed_{name}" for name in _TIMES)
-    times = f"{start}(e.time) AS time"
-    return store.query(f"SELECT {times}, pool, type, {by}, {sums}, {timed} FROM events AS e GROUP BY ALL ORDER BY ALL", {})
+    what = f"{start}(e.time) AS time, pool, type, {by}, {sums}, {timed}"
+    return store.query(f"SELECT {what} FROM events AS e GROUP BY ALL ORDER BY ALL", {})
 
 
 def check_rollups(store: Store) -> None:
