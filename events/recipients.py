@@ -16,9 +16,16 @@ PREFIX = "hashed:"
 _KEY_BYTES, _HASH_BYTES = 32, 16
 
 
+def lower(text: str) -> str:
+    """As ClickHouse's ``lower`` does it: ASCII's letters and no others."""
+    if text.isascii():
+        return text.lower()
+    return text.encode(errors="surrogatepass").lower().decode(errors="surrogatepass")
+
+
 def bare(address: str) -> str:
-    """An address as it is compared and hashed: ClickHouse's ``lower`` changes ASCII's letters and no others."""
-    return address.strip("<> ").encode(errors="surrogatepass").lower().decode(errors="surrogatepass")
+    """An address as it is compared and hashed."""
+    return lower(address.strip("<> "))
 
 
 def hashed(key: bytes, address: str) -> str:

@@ -38,7 +38,7 @@ async def test_export_and_erase(world: World) -> None:
     assert [row["type"] for row in await story(world, submission, "bounced")] == [row["type"] for row in rows]
     everything = await query(world, "SELECT * FROM events WHERE type != 'admin'")
     assert [row for row in everything if ANN in str(row)] == []
-    assert [row["recipients"] for row in everything if row["submission"] == submission][0] == [BOB]
+    assert next(row["recipients"] for row in everything if row["submission"] == submission) == [BOB]
     for command in ("trace", "events export"):
         done = await postjet(*command.split(), ANN, config=world.config_file)
         assert done.returncode == 66, done.stdout
