@@ -31,7 +31,7 @@ _FEW = 10
 
 @app.command()
 def export(context: typer.Context, address: Address) -> None:
-    """Write all that is recorded about an address, one JSON object per line: events, then what was set aside."""
+    """Write what is recorded about an address, as JSON lines: events, then what was set aside."""
     store, key = open_store(context.obj)
     person = Person(_parsed(address), key)
     found, found_aside = personal.find(store, person), personal.find_aside(store, person)
@@ -50,7 +50,7 @@ def erase(
     yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="one object")] = False,
 ) -> None:
-    """Empty all that events say about an address, and remove what was set aside with it, for good."""
+    """Empty what events say about an address, for good; what was set aside with it is removed."""
     config, _ = load(context.obj)
     store, key = open_store(context.obj)
     person = Person(_parsed(address), key)
