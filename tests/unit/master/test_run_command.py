@@ -13,3 +13,12 @@ def test_a_role_loads_nothing_of_other_roles_and_commands(role: str) -> None:
     others = {"smtpd_ingress", "outbound", "events", "api", "dsn"} - {role}
     assert {name for name in loaded if name.partition(".")[0] in others} == set()
     assert {name for name in loaded if name.startswith("master.")} == {"master.run_command"}
+
+
+@pytest.mark.parametrize("config", [[], ["--config", "run"]])
+def test_the_parent_starts_no_more_than_that(config: list[str]) -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "master", *config, "run", "nothing"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "postjet: 'nothing' is no role" in done.stderr
+    assert done.returncode == 64
+    assert "master.cli" not in done.stderr
