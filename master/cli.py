@@ -8,10 +8,8 @@ from typing import Annotated
 
 import typer
 
-from common import log
 from common.config_file import load
 from common.entry import DEFAULT_POOL
-from common.policies.policies import Policies
 from master import (
     config_commands,
     control_commands,
@@ -23,8 +21,7 @@ from master import (
     top,
     user_commands,
 )
-from master.parent import Parent
-from master.run_command import invoke, options, run
+from master.run_command import invoke, options, run, up
 
 app = typer.Typer(
     name="postjet",
@@ -39,15 +36,7 @@ app = typer.Typer(
 app.callback()(options)
 
 
-@app.command()
-def up(context: typer.Context) -> None:
-    """Start everything: the embedded servers unless a URL replaces them, then the roles. Ctrl-C stops."""
-    config, file = load(context.obj)
-    Policies.load(config, file)  # a mistake in the rules is told before anything starts
-    log.setup(config.log, config.hostname, "master")
-    asyncio.run(Parent(config, file).run())
-
-
+app.command()(up)
 app.command()(run)
 
 

@@ -1,5 +1,6 @@
-"""``postjet run ROLE`` and how every command is begun; a role's process loads nothing of the other commands."""
+"""``postjet up``, ``postjet run ROLE``, and how every command is begun; those two load nothing of the others."""
 
+import asyncio
 import importlib
 import os
 import sys
@@ -7,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from common import role
+from common import log, role
 from common.config_file import load
 from common.errors import PostjetError, UsageError
 from common.sockets import check_sources
@@ -24,6 +25,17 @@ def options(
 ) -> None:
     """Before any command."""
     context.obj = config
+
+
+def up(context: typer.Context) -> None:
+    """Start everything: the embedded servers unless a URL replaces them, then the roles. Ctrl-C stops."""
+    from common.policies.policies import Policies  # a role has no use for a parent
+    from master.parent import Parent
+
+    config, file = load(context.obj)
+    Policies.load(config, file)  # a mistake in the rules is told before anything starts
+    log.setup(config.log, config.hostname, "master")
+    asyncio.run(Parent(config, file).run())
 
 
 def run(
@@ -48,9 +60,10 @@ def run(
 
 
 def main() -> None:
-    """Run a role, which is all that the arguments may say."""
+    """Run one of the two."""
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     app.callback()(options)
+    app.command()(up)
     app.command()(run)
     invoke(app)
 

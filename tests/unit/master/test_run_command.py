@@ -16,7 +16,7 @@ def test_a_role_loads_nothing_of_other_roles_and_commands(role: str) -> None:
 
 
 @pytest.mark.parametrize("config", [[], ["--config", "run"]])
-def test_the_parent_starts_no_more_than_that(config: list[str]) -> None:
+def test_no_more_than_that_is_started(config: list[str]) -> None:
     command = [sys.executable, "-X", "importtime", "-m", "master", *config, "run", "nothing"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "postjet: 'nothing' is no role" in done.stderr
