@@ -77,8 +77,11 @@ class Scored:
         The others are what became of the delivery, which is up to the codes.
         """
         action = self.row.get("action")
-        if action not in _PERMANENT or self.row["coarse"] == "ambiguous":
+        if self.row["coarse"] == "ambiguous":
             return None
+        if action not in _PERMANENT:
+            said = self.row.get("permanent"), self.row.get("temporary")
+            return self.verdict.permanent == said[0] if True in said else None
         if action == "defer":
             return self.verdict.bounce_type == "soft"
         return self.verdict.permanent == _PERMANENT[action]
