@@ -82,7 +82,8 @@ def _unknown(config: str | None, found: Classifier, since: str) -> list[dict[str
         seconds = parse_duration(since)
     except ValueError as error:
         raise UsageError(f"--since: {error}") from None
-    return [asdict(one) for one in unclassified(open_store(config), seconds, found)]
+    store, _ = open_store(config)
+    return [asdict(one) for one in unclassified(store, seconds, found)]
 
 
 def _list(rows: list[dict[str, Any]], as_json: bool, nothing: str) -> None:

@@ -29,7 +29,7 @@ class Verdict(NamedTuple):
     origin: str
     """``<file>:<line>`` of the rule."""
     permanent: bool
-    """What the codes say, and where there is none what the words say: no further try."""
+    """No further try: what a report says of itself, else what the codes say, else what is usual for the class."""
 
 
 class Facts(NamedTuple):
@@ -66,20 +66,20 @@ class Classifier:
 
         ``code`` 0 and ``enhanced_code`` ``""``: looked for in the text. Never raises.
         """
-        text, said = text[:MAX_TEXT], ""
+        text, said, final = text[:MAX_TEXT], "", None
         if not phase:  # no session: somebody quotes it
             quoted = read(text, code)
             code, phase = code or quoted.code, quoted.phase
             if not enhanced_code or enhanced_code.endswith(".0.0"):
                 enhanced_code = quoted.enhanced or enhanced_code
-            text, said = quoted.text, quoted.said
+            text, said, final = quoted.text, quoted.said, quoted.final
         facts, words = Facts(code, enhanced_code, phase, provider), self.normal(text)
         found = self._cache.get((facts, words))
         if found is None:
             if len(self._cache) >= MAX_CACHE:
                 self._cache.clear()
             found = self._cache[facts, words] = self._verdict(facts, self.normal(said), words)
-        return found
+        return found if final is None else found._replace(permanent=final)
 
     def of(self, row: Event) -> Verdict:
         """The class of an attempt that failed. A row without phase, as ``expired`` is, has its type as phase."""

@@ -28,6 +28,19 @@ _WRAPPERS = re.compile(
 )
 
 
+#: What says of itself that it is for good, or that it is not, whatever code the last try got.
+_FINAL = re.compile(
+    r"permanent(?:ly)? (?:error|fail|fatal)|failed permanently|not going to try again|g[ai]v(?:e|ing) up\b"
+    r"|retry time-?out exceeded|will not (?:be )?retr",
+    re.IGNORECASE,
+)
+_GOES_ON = re.compile(
+    r"will (?:be )?retr(?:y|ied)|will-retry-until|still undelivered|attempts will continue|(?:has been|was) delayed"
+    r"|will (?:keep|continue|try again)",
+    re.IGNORECASE,
+)
+
+
 class Quoted(NamedTuple):
     """What was found; 0 and ``""`` where it was not."""
 
@@ -38,6 +51,8 @@ class Quoted(NamedTuple):
     """The words that follow the code, up to another code; ``""`` where there is none."""
     text: str
     """All, without what the reporting host says of the other."""
+    final: bool | None
+    """Whether it says itself that no further try follows; None: it does not say."""
 
 
 def read(text: str, known: int = 0) -> Quoted:
@@ -59,7 +74,8 @@ def read(text: str, known: int = 0) -> Quoted:
         others = [one for one in _ENHANCED.findall(said or text) if not one.endswith(".0.0")]
         enhanced = next((one for one in others if not code or one[0] == str(code)[0]), enhanced)
     phase = next((name for name, pattern in _PHASES.items() if pattern.search(text)), "")
-    return Quoted(code, enhanced, phase, _WRAPPERS.sub(" ", said), _WRAPPERS.sub(" ", text))
+    final = False if _GOES_ON.search(text) else True if _FINAL.search(text) else None
+    return Quoted(code, enhanced, phase, _WRAPPERS.sub(" ", said), _WRAPPERS.sub(" ", text), final)
 
 
 def _follows(match: re.Match[str]) -> bool:

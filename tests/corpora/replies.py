@@ -10,19 +10,18 @@ may be looked at. A hash of the text says in which part a reply is:
 
 import hashlib
 import json
-import os
 import re
 import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from common.classify.classifier import Verdict
 from common.classify.reading import classify
+from tests.corpora.place import corpora
 
-FILE = Path(os.environ.get("POSTJET_CORPORA", "/work/shared/corpora")) / "replies/replies.jsonl"
+FILE = corpora() / "replies/replies.jsonl"
 
 #: Their coarse class to ours: what is one to them, we split. ``ambiguous`` and ``unmapped`` are left out.
 CLASSES = {
@@ -78,8 +77,11 @@ class Scored:
         The others are what became of the delivery, which is up to the codes.
         """
         action = self.row.get("action")
-        if action not in _PERMANENT or self.row["coarse"] == "ambiguous":
+        if self.row["coarse"] == "ambiguous":
             return None
+        if action not in _PERMANENT:
+            said = self.row.get("permanent"), self.row.get("temporary")
+            return self.verdict.permanent == said[0] if True in said else None
         if action == "defer":
             return self.verdict.bounce_type == "soft"
         return self.verdict.permanent == _PERMANENT[action]

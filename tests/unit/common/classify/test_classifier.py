@@ -124,3 +124,22 @@ def test_never_raises_on_what_looks_like_replies(parts: list[str]) -> None:
 def test_the_shipped_rules_are_loaded_once() -> None:
     assert classifier() is classifier(())
     assert len(classifier().rules) == len(shipped())
+
+
+@pytest.mark.parametrize(
+    ("text", "permanent"),
+    [
+        ("451 4.4.1 Connection timed out", False),
+        ("4.4.1 I'm not going to try again; the message was too long in the queue", True),
+        ("Delivery failed permanently: quota exceeded", True),
+        ("Message will be retried for 2 days: 550 5.1.1 User unknown", False),
+        ("Mailbox full", False),
+        ("User unknown", True),
+    ],
+)
+def test_what_a_report_says_of_itself(text: str, permanent: bool) -> None:
+    assert classify(0, "", text).permanent is permanent
+
+
+def test_in_session_the_code_decides_alone() -> None:
+    assert not classify(451, "4.4.1", "I will give up: not going to try again", "rcpt").permanent
