@@ -1,0 +1,75 @@
+"""A report's answer for people: a table, with bars for what can be drawn."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from common.units import format_duration, format_size
+from events.report import Asked, Question, Report
+from events.story import printable
+
+#: Cells of the longest bar.
+WIDTH = 24
+#: What the columns of a chart are drawn with, one after the other: told apart without colours too.
+_SIGNS = (("█", "green"), ("▒", "yellow"), ("░", "red"))
+
+
+def heading(report: Report, question: Question, asked: Asked) -> Text:
+    """What was asked, of which time, and of which table."""
+    by = asked.parameters.get("by")
+    narrowed = "".join(f", {name} {' or '.join(map(_named, values))}" for name, values in question.filters.items())
+    when = f"{_minute(question.start)} to {_minute(question.end)} UTC"
+    return printable((f"{report.name}{f' by {by}' if by else ''}", "bold"), f"  {when}{narrowed}, from {asked.source}")
+
+
+def table(report: Report, rows: Sequence[Mapping[str, Any]]) -> Table:
+    """The rows, of which there is at least one."""
+    found = Table(box=None, header_style="bold", pad_edge=False)
+    for name, value in rows[0].items():
+        found.add_column(name, justify="right" if isinstance(value, int | float) else "left", overflow="fold")
+    if report.chart:
+        found.add_column(" ".join(f"{sign} {name}" for (sign, _), name in zip(_SIGNS, report.chart, strict=False)))
+    most = max(sum(row[name] for name in report.chart) for row in rows)
+    for row in rows:
+        cells = [cell(value, report.unit(name)) for name, value in row.items()]
+        bars = [bar([row[name] for name in report.chart], most)] if report.chart else []
+        found.add_row(*cells, *bars)
+    return found
+
+
+def cell(value: Any, unit: str) -> Text:
+    """A value as people read it."""
+    if isinstance(value, datetime):
+        return Text(value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S"))
+    if isinstance(value, int | float):
+        return Text(_number(value, unit))
+    return printable(_named(str(value)))
+
+
+def bar(parts: Sequence[float], most: float) -> Text:
+    """Parts of a whole, drawn one after the other; ``most`` would be WIDTH cells. What is more than none is seen."""
+    drawn = Text()
+    for (sign, style), part in zip(_SIGNS, parts, strict=False):
+        drawn.append(sign * (max(1, round(WIDTH * part / most)) if part else 0), style)
+    return drawn
+
+
+def _number(value: float, unit: str) -> str:
+    if value != value:  # nothing was measured
+        return ""
+    if unit == "seconds":
+        return format_duration(value)
+    if unit == "bytes":
+        return format_size(value)
+    return f"{value:,}" + ("%" if unit == "percent" else "")
+
+
+def _named(value: str) -> str:
+    return value or "-"
+
+
+def _minute(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M")
