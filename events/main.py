@@ -21,15 +21,16 @@ async def main(role: Role) -> None:
     """Record until told to stop; what is in the stream by then is recorded first."""
     store = Store(role.servers.clickhouse_url)
     await _migrate(store, role)
-    recorder = Recorder(role.broker, store, role.stopping)
+    recorder = Recorder(role.broker, store, role.stopping, lambda: schema.migrate(store.client, role.config.events))
     await leases.while_alone(role.broker, "recorder", role.holder, recorder.run, role.stopping)
 
 
 async def _migrate(store: Store, role: Role) -> None:
+    """What the rows of a range under way need; the rest is made by the recorder, when none is."""
     outage = Outage()
     while not role.stopping.is_set():
         try:
-            await in_thread(lambda: schema.migrate(store.client, role.config.events.keep))
+            await in_thread(lambda: schema.migrate(store.client, role.config.events, alone=False))
             return
         except PostjetError as error:
             if outage.goes_on(type(error).__name__):

@@ -52,8 +52,11 @@ class _StoppingError(Exception):
 class Recorder:
     """Records until ``stopping`` is set and nothing is left; run by whoever holds the lease."""
 
-    def __init__(self, broker: Broker, store: Store, stopping: asyncio.Event) -> None:
-        self.broker, self.store, self.stopping = broker, store, stopping
+    def __init__(
+        self, broker: Broker, store: Store, stopping: asyncio.Event, prepare: Callable[[], None] = lambda: None
+    ) -> None:
+        """``prepare`` blocks, before the first new range, while nothing is under way; it raises what a store raises."""
+        self.broker, self.store, self.stopping, self._prepare = broker, store, stopping, prepare
         self._revision = 0
         self._most = MESSAGES
         """Messages of a range: fewer after a refusal, more again after that."""
@@ -79,6 +82,7 @@ class Recorder:
         """After any failure it begins again with what was under way: an insert may have been the last thing."""
         self._recent = Recent(self.store)
         next_ = await self._resume()
+        await self._surely(self._prepare, [])
         while True:
             pieces, more = await self._read(next_, None)
             self._broker_outage.ends()
@@ -154,6 +158,10 @@ class Recorder:
         def work() -> None:
             how(self.store, intent["stream"], self._recent.without(pieces), token)
 
+        await self._surely(work, pieces)
+
+    async def _surely(self, work: Callable[[], None], pieces: list[Piece]) -> None:
+        """``work`` in a thread, again until it is done. Raises RowsError, _StoppingError."""
         while True:
             try:
                 await self._in_thread(work)

@@ -14,6 +14,7 @@ from fault_support import all_arrive, all_told_once, arrived, make_mails, said, 
 from scenario_support import broker, postjet, said_once
 from support import until
 
+from common.config import Events
 from events import schema
 from events.store import NotReachableError
 from master.demo.generator import Outcome, send_all
@@ -80,8 +81,8 @@ def test_tables_are_not_made_on_a_full_disk(tmp_path: Path) -> None:
             store = clickhouse.store()
             client = store.client
             with disk.full(), pytest.raises(NotReachableError, match="NOT_ENOUGH_SPACE"):
-                schema.migrate(client, 3600)
-            schema.migrate(client, 3600)
+                schema.migrate(client, Events())
+            schema.migrate(client, Events())
             assert store.query("SELECT count() AS n FROM events", {}) == [{"n": 0}]
             store.close()
         finally:
