@@ -20,9 +20,13 @@ _SIGNS = (("█", "green"), ("▒", "yellow"), ("░", "red"))
 def heading(report: Report, question: Question, asked: Asked) -> Text:
     """What was asked, of which time, and of which table."""
     by = asked.parameters.get("by")
-    narrowed = "".join(f", {name} {' or '.join(map(_named, values))}" for name, values in question.filters.items())
-    when = f"{_minute(question.start)} to {_minute(question.end)} UTC"
-    return printable((f"{report.name}{f' by {by}' if by else ''}", "bold"), f"  {when}{narrowed}, from {asked.source}")
+    title = f"{report.name} by {by}" if by else report.name
+    return printable((title, "bold"), f"  {_asked_for(question)}, from {asked.source}")
+
+
+def nothing(report: Report, question: Question, asked: Asked) -> Text:
+    """That there is nothing to tell."""
+    return printable(f"{report.name}: nothing was recorded {_asked_for(question)}, in {asked.source}")
 
 
 def table(report: Report, rows: Sequence[Mapping[str, Any]]) -> Table:
@@ -67,9 +71,14 @@ def _number(value: float, unit: str) -> str:
     return f"{value:,}" + ("%" if unit == "percent" else "")
 
 
+def _asked_for(question: Question) -> str:
+    narrowed = "".join(f", {name} {' or '.join(map(_named, values))}" for name, values in question.filters.items())
+    return f"{_moment(question.start)} to {_moment(question.end)} UTC{narrowed}"
+
+
 def _named(value: str) -> str:
     return value or "-"
 
 
-def _minute(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M")
+def _moment(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S").removesuffix(":00")

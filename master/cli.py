@@ -24,6 +24,7 @@ from master import (
     hold_commands,
     policy_commands,
     queue_commands,
+    report_commands,
     story_commands,
     top,
     user_commands,
@@ -116,7 +117,7 @@ app.add_typer(dkim_commands.app, name="dkim")
 app.add_typer(policy_commands.app, name="policy")
 app.add_typer(hold_commands.app, name="holds")
 app.add_typer(user_commands.app, name="user")
-for commands in (queue_commands.app, control_commands.app, story_commands.app, top.app):
+for commands in (queue_commands.app, control_commands.app, story_commands.app, report_commands.app, top.app):
     app.registered_commands += commands.registered_commands
 
 

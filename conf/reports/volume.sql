@@ -11,7 +11,7 @@
 -- expired: given up for its age; no try of its own
 -- stopped: ended by an order
 SELECT
-    toStartOfInterval({time:Identifier}, toIntervalSecond({step:UInt32})) AS start,
+    toStartOfInterval(time, toIntervalSecond({step:UInt32})) AS start,
     sumIf(rows, type IN ('delivered', 'deferred', 'bounced')) AS transactions,
     sumIf(rows, type = 'delivered') AS delivered,
     sumIf(rows, type = 'deferred') AS deferred,
