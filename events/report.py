@@ -133,10 +133,10 @@ def prepare(report: Report, question: Question) -> Asked:
     """What to ask ClickHouse. Raises UsageError for what the report does not know."""
     by = question.by or next(iter(report.by), "")
     if by and by not in report.by:
-        raise UsageError(f"{report.name} cannot be had by {by!r}; " + _one_of("by", report.by))
+        raise UsageError(f"{report.name} has no --by {by}; there are {', '.join(report.by) or 'none'}")
     wrong = [name for name in question.filters if name not in report.filters]
     if wrong:
-        raise UsageError(f"{report.name} cannot be narrowed down by {wrong[0]!r}; " + _one_of("by", report.filters))
+        raise UsageError(f"{report.name} cannot tell by {wrong[0]}; what narrows it down: {', '.join(report.filters)}")
     step = question.step or next(
         (step for step in STEPS if (question.end - question.start) / step <= _ROWS), STEPS[-1]
     )
@@ -182,10 +182,6 @@ def _source(needed: set[str], question: Question, step: int) -> Source:
         and not (question.raw and source.step)
         and (not source.step or question.start % source.step == question.end % source.step == step % source.step == 0)
     )
-
-
-def _one_of(word: str, names: Sequence[str]) -> str:
-    return f"{word} {', '.join(names[:-1])} or {names[-1]} it can" if len(names) > 1 else f"{word} {names[0]} it can"
 
 
 def _read(name: str, text: str) -> Report:

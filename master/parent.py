@@ -121,9 +121,12 @@ class Parent:
             nats_url = f"nats://127.0.0.1:{port}"
             self.servers.append(nats_server.child(path, port, password, max_store, lock_fd))
         if not clickhouse_url:
-            port = sockets.free_port()
-            clickhouse_url = f"http://{clickhouse_server.USER}:{password}@127.0.0.1:{port}/postjet"
-            self.servers.append(clickhouse_server.child(path, port, password, lock_fd))
+            host, port = sockets.free_address(config.clickhouse.bind, "clickhouse.bind")
+            at = f"{clickhouse_server.reached_at(host)}:{port}"
+            clickhouse_url = f"http://{clickhouse_server.USER}:{password}@{at}/postjet"
+            reader = config.clickhouse.reader_password
+            server = clickhouse_server.child(path, port, password, lock_fd, host=host, reader_password=reader)
+            self.servers.append(server)
         for failure in await asyncio.gather(*(server.start() for server in self.servers), return_exceptions=True):
             if failure:
                 raise failure

@@ -3,7 +3,7 @@
 -- events_counted: events one by one in the shape of the rollups, so that one query asks either; and with `said`, the
 -- reply's text without what differs from one recipient, message and moment to the next: the same reply counts as one.
 -- In this order, from the inside: the row's own host and domain; white space; addresses; times; IP addresses; codes,
--- which have columns of their own; host names with digits in them; ids; amounts; several ids in a row.
+-- which have columns of their own; host names with digits in them; amounts; ids; several ids in a row.
 CREATE OR REPLACE VIEW events_counted AS
 WITH
     CAST(map(), 'Map(Int8, UInt64)') AS none,
@@ -43,17 +43,19 @@ SELECT
             $$[a-z]* +\d{1,4}(?: +\d{4})?,? +\d{1,2}:\d\d(?::\d\d)?(?: +[+-]\d{4})?(?: +\d{4}\b)?$$,
             $$|\b(?:(?:\d{4}[/-]\d{1,2}[/-]\d{1,2}|\d{1,2}[/-]\d{1,2}[/-]\d{4}) )?\d{1,2}:\d\d:\d\d\b$$), '<time>'),
         concat(
-            $$(?i)\b(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f]{1,4}:(?:[0-9a-f]{0,4}:)+[0-9a-f]{0,4})\b$$,
+            $$(?i)(?:\b\d{1,3}(?:\.\d{1,3}){3}|(?:\b(?:[0-9a-f]{1,4}:){2,7}(?::?[0-9a-f]{1,4}(?::[0-9a-f]{1,4})*|:)$$,
+            $$|(?:\b[0-9a-f]{1,4}|\B)::[0-9a-f]{1,4}(?::[0-9a-f]{1,4})*|\b[0-9a-f]{1,4}::)(?:\.\d{1,3}){0,3})$$,
             $$(?:/\d{1,3}\b| \d{1,3}(\]))?$$), $$<ip>\1$$),
         $$(?:\b[245]\d\d[- ])?\b[245]\.\d{1,3}\.\d{1,3}(?:[ :]+|$)|^[245]\d\d[- ]$$, ''),
         $$(?i)(^|[^\w./<-])(?:[\w-]+\.)*[\w-]*\d[\w-]*((?:\.[a-z][a-z-]*)*\.(?:[a-z]{2,}|<domain>))$$, $$\1<host>\2$$),
+        $$(?i)\b\d+(?:\.\d+)?( ?(?:ms|s|secs?|seconds?|mins?|minutes?|hours?|days?|[kmgt]?i?b|bytes?|messages?|recipients?|connections?)\b)$$,
+            $$<n>\1$$),
         concat(
             $$(?i)\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b$$,
             $$|\b\d[A-Za-z0-9]{5}-[A-Za-z0-9]{6}(?:[A-Za-z0-9]{5})?-[A-Za-z0-9]{2}(?:[A-Za-z0-9]{2})?\b$$,
             $$|\b(?:[A-Za-z]*\d\w*[-_.])*_?(?-i:[A-Za-z]*\d+[A-Za-z]+\d[A-Za-z0-9]*|[A-Za-z]*\d[A-Za-z0-9]{7,}$$,
-            $$|[A-Z0-9]{16,}|[A-Za-z]{8,}\d[A-Za-z0-9]*|[A-Za-z]*\d{5,}[A-Za-z]*|[a-z]{2,}\d{3,})\b(?:-\w+|[._]\w*\d\w*\b)*=*$$), '<id>'),
-        $$(?i)\b\d+(?:\.\d+)?( ?(?:ms|s|secs?|seconds?|mins?|minutes?|hours?|days?|[kmgt]?i?b|bytes?|messages?|recipients?|connections?)\b)$$,
-            $$<n>\1$$),
+            $$|[0-9A-F]{9,}|[0-9a-f]{9,}|[A-Z0-9]{16,}|[A-Za-z]{8,}\d[A-Za-z0-9]*|[A-Za-z]*\d{5,}[A-Za-z]*|[a-z]{2,}\d{3,})\b$$,
+            $$(?:-\w+|[._]\w*\d\w*\b)*=*$$), '<id>'),
         $$<id>(?:[-_.+/ ]*<id>)+$$, '<id>')) AS said
 FROM events;
 

@@ -1,4 +1,4 @@
--- Which kinds of refusals there were: bounce class, hard or soft, how often.
+-- Which kinds of refusals there were: bounce class, hard or soft.
 --
 -- chart: failures
 --

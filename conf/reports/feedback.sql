@@ -1,4 +1,4 @@
--- What came back: complaints per thousand delivered, bounces after delivery, unsubscriptions, replies.
+-- What came back: complaints per thousand, late bounces, unsubscriptions, replies.
 --
 -- by: provider domain pool source_address campaign tag sender sender_domain
 -- chart: complaints

@@ -1,4 +1,4 @@
--- What came in: submissions, their recipients and bytes, and what was refused at the door.
+-- What came in: submissions, their recipients and bytes, and refusals.
 --
 -- by: interface client_address pool campaign tag sender sender_domain
 -- chart: submissions

@@ -1,4 +1,4 @@
--- How long deliveries took: in the queue, connecting, transferring, and from acceptance to the receiver's yes.
+-- How long deliveries took: in the queue, connecting, transferring, in all.
 --
 -- by: provider domain pool source_address campaign tag sender sender_domain worker site
 --

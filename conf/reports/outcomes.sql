@@ -1,4 +1,4 @@
--- What became of the tries: all, successful and failed transactions, and the rates of acceptance, deferral, hard bounces.
+-- Transactions, successful and failed, with rates of acceptance, deferral, bounce.
 --
 -- by: provider domain pool source_address campaign tag sender sender_domain worker site submission
 -- chart: delivered deferred bounced

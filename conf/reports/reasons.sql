@@ -1,4 +1,4 @@
--- Why mail was deferred, bounced or given up: what was said, with ids and addresses taken out, so that the same reply is one.
+-- Why mail failed: replies, each once, without the ids and addresses in them.
 --
 -- by: provider bounce_class domain pool source_address campaign tag sender sender_domain worker site reason phase
 -- needs: said

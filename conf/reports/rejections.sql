@@ -1,4 +1,4 @@
--- Whom listeners refused, at what, and why; ids and addresses are taken out of the reason.
+-- Whom listeners refused, at what, and why.
 --
 -- by: client_address interface phase
 -- needs: said

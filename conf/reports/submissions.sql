@@ -1,4 +1,4 @@
--- The latest submissions, one by one: time, interface, source, length, and what became of them until now.
+-- The latest submissions: time, interface, source, length, and their outcome.
 --
 -- filters: pool campaign tag sender sender_domain interface client_address
 -- needs: submission

@@ -1,4 +1,4 @@
--- What became of the tries over time: delivered, deferred, bounced, expired.
+-- Transactions over time: delivered, deferred, bounced.
 --
 -- chart: delivered deferred bounced
 -- limit: 1000

@@ -10,6 +10,7 @@ from common.event import Event
 from events import schema
 from events.store import COLUMNS, Store
 
+
 def keeping(**keys: str) -> Events:
     return Events(**keys)  # type: ignore[arg-type]
 
