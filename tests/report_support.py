@@ -59,12 +59,13 @@ KNOWN = [
     tried(2, Type.DEFERRED, "s1-2", 1, MAIL | GOOGLE, **greylisted(299, "y2")),
     tried(8, Type.DELIVERED, "s1-1", 2, MAIL | GOOGLE, time_queue=400, time_connect=0.1, time_total=401, **TLS),
     tried(8, Type.DELIVERED, "s1-2", 2, MAIL | GOOGLE, time_queue=400, time_total=402, **TLS),
-    # s2: one delivered at once, one unknown
+    # s2: one delivered at once, which is bounced later, one unknown
     tried(3, Type.DELIVERED, "s2-1", 1, MAIL | GOOGLE, time_queue=0.9, time_connect=0.1, time_total=1, **TLS),
     tried(3, Type.BOUNCED, "s2-2", 1, MAIL | GOOGLE, **UNKNOWN),
     # s3: delivered in the next hour, and complained of
     tried(65, Type.DELIVERED, "s3-1", 1, MAIL | GOOGLE, time_queue=0.9, time_transfer=3, time_total=4, **TLS),
     tried(90, Type.COMPLAINT, "s3-1", 0, MAIL | GOOGLE),
+    tried(91, Type.DSN, "s2-1", 0, MAIL | GOOGLE, reason="failed", **UNKNOWN),
     # s4: deferred, expired
     tried(66, Type.DEFERRED, "s4-1", 1, OTHER | SMALL, code=451, text="Try later"),
     tried(100, Type.EXPIRED, "s4-1", 2, OTHER | SMALL, text="Try later"),

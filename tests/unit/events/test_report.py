@@ -36,12 +36,12 @@ def only(rows: list[dict[str, Any]], *names: str) -> list[tuple[Any, ...]]:
 def test_outcomes(known: Store) -> None:
     assert ask(known, "outcomes") == [
         {
-            "provider": "google", "transactions": 7, "delivered": 4, "deferred": 2, "bounced": 1, "hard": 1, "expired": 0,
-            "accepted_percent": 80.0, "deferred_percent": 28.57, "hard_percent": 20.0,
+            "provider": "google", "transactions": 7, "delivered": 4, "deferred": 2, "bounced": 1, "hard": 1,
+            "expired": 0, "accepted_percent": 80.0, "deferred_percent": 28.57, "hard_percent": 20.0,
         },
         {
-            "provider": "", "transactions": 1, "delivered": 0, "deferred": 1, "bounced": 0, "hard": 0, "expired": 1,
-            "accepted_percent": 0.0, "deferred_percent": 100.0, "hard_percent": 0.0,
+            "provider": "", "transactions": 1, "delivered": 0, "deferred": 1, "bounced": 0, "hard": 0,
+            "expired": 1, "accepted_percent": 0.0, "deferred_percent": 100.0, "hard_percent": 0.0,
         },
     ]  # fmt: skip
 
@@ -126,8 +126,8 @@ def test_tls(known: Store) -> None:
 
 
 def test_feedback(known: Store) -> None:
-    names = ("campaign", "delivered", "complaints", "complaints_per_thousand")
-    assert only(ask(known, "feedback", by="campaign"), *names) == [("spring", 4, 1, 250.0)]
+    names = ("campaign", "delivered", "complaints", "complaints_per_thousand", "bounced_later")
+    assert only(ask(known, "feedback", by="campaign"), *names) == [("spring", 4, 1, 250.0, 1)]
 
 
 def test_intake(known: Store) -> None:
