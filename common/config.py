@@ -74,7 +74,7 @@ class Events(Section):
     keep_minutes: Duration = written("180d", description="how long rollups by minute stay; whole weeks are removed")
     keep_hours: Duration = written("1100d", description="how long rollups by hour stay; whole months are removed")
     recipients: Literal["plain", "hashed"] = Field(
-        "plain", description="hashed: ClickHouse gets no recipient's address, only what data_dir/recipients.key makes of it"
+        "plain", description="hashed: ClickHouse gets no recipient's address, but a hash by data_dir/recipients.key"
     )
 
     @model_validator(mode="after")

@@ -9,7 +9,9 @@ from common.errors import PostjetError
 from common.queue import leases
 from common.role import Role
 from events import schema
+from events.conceal import Concealer
 from events.outage import Outage
+from events.recipients import make_key
 from events.recorder import RETRY, Recorder
 from events.store import Store
 from events.thread import in_thread
@@ -21,7 +23,14 @@ async def main(role: Role) -> None:
     """Record until told to stop; what is in the stream by then is recorded first."""
     store = Store(role.servers.clickhouse_url)
     await _migrate(store, role)
-    recorder = Recorder(role.broker, store, role.stopping, lambda: schema.migrate(store.client, role.config.events))
+    config = role.config
+    recorder = Recorder(
+        role.broker,
+        store,
+        role.stopping,
+        prepare=lambda: schema.migrate(store.client, config.events),
+        conceal=Concealer(make_key(config.data_dir)) if config.events.recipients == "hashed" else None,
+    )
     await leases.while_alone(role.broker, "recorder", role.holder, recorder.run, role.stopping)
 
 

@@ -23,6 +23,7 @@ from common.queue import streams
 from common.subjects import EVENTS_STREAM
 from common.units import format_duration, format_size
 from events.batch import Batch, Piece, piece
+from events.conceal import Concealer
 from events.outage import Outage
 from events.recent import Recent
 from events.store import RowsError, Store
@@ -53,10 +54,20 @@ class Recorder:
     """Records until ``stopping`` is set and nothing is left; run by whoever holds the lease."""
 
     def __init__(
-        self, broker: Broker, store: Store, stopping: asyncio.Event, prepare: Callable[[], None] = lambda: None
+        self,
+        broker: Broker,
+        store: Store,
+        stopping: asyncio.Event,
+        *,
+        prepare: Callable[[], None] = lambda: None,
+        conceal: Concealer | None = None,
     ) -> None:
-        """``prepare`` blocks, before the first new range, while nothing is under way; it raises what a store raises."""
-        self.broker, self.store, self.stopping, self._prepare = broker, store, stopping, prepare
+        """``prepare`` blocks, before the first new range, while nothing is under way; it raises what a store raises.
+
+        ``conceal`` hashes recipients.
+        """
+        self.broker, self.store, self.stopping = broker, store, stopping
+        self._prepare, self._conceal = prepare, conceal
         self._revision = 0
         self._most = MESSAGES
         """Messages of a range: fewer after a refusal, more again after that."""
@@ -156,7 +167,7 @@ class Recorder:
         token = f"{intent['stream']}.{intent['first']}.{intent['last']}"
 
         def work() -> None:
-            how(self.store, intent["stream"], self._recent.without(pieces), token)
+            how(self.store, intent["stream"], self._recent.without(pieces), token, self._conceal)
 
         await self._surely(work, pieces)
 

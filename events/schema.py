@@ -103,7 +103,7 @@ def _keep_personal(client: Client, seconds: int) -> None:
 
 def _ttl(seconds: int) -> str:
     """The same moment for all rows of a day's part, which so is rewritten or dropped once and as a whole."""
-    return f"toDateTime(toDate(time)) + toIntervalSecond({seconds + 86_400})"
+    return f"toDateTime(toDate(time), 'UTC') + toIntervalSecond({seconds + 86_400})"
 
 
 def _definition(client: Client, table: str) -> str:

@@ -22,6 +22,7 @@ from master import (
     control_commands,
     dkim_commands,
     hold_commands,
+    personal_commands,
     policy_commands,
     queue_commands,
     report_commands,
@@ -117,6 +118,8 @@ app.add_typer(dkim_commands.app, name="dkim")
 app.add_typer(policy_commands.app, name="policy")
 app.add_typer(hold_commands.app, name="holds")
 app.add_typer(user_commands.app, name="user")
+story_commands.events_app.registered_commands += personal_commands.app.registered_commands
+app.add_typer(story_commands.events_app, name="events")
 for commands in (queue_commands.app, control_commands.app, story_commands.app, report_commands.app, top.app):
     app.registered_commands += commands.registered_commands
 

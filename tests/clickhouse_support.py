@@ -14,6 +14,7 @@ from master import clickhouse_server
 from master.sockets import free_port
 
 PASSWORD = "clickhouse:for/tests"
+READER_PASSWORD = "reader:for/tests"
 _numbers = itertools.count(1)
 #: Rows of a fixed day in 2026 are still there in later years.
 FOR_EVER = Events(keep="10000d", keep_personal="10000d", keep_minutes="10000d", keep_hours="10000d")  # type: ignore[arg-type]
@@ -30,7 +31,7 @@ class ClickHouse:
     def start(self) -> None:
         """Start it and wait until it answers."""
         self.port = self.port or free_port()
-        child = clickhouse_server.child(self.folder, self.port, PASSWORD, 0)
+        child = clickhouse_server.child(self.folder, self.port, PASSWORD, 0, reader_password=READER_PASSWORD)
         self.process = subprocess.Popen(child.argv, env=os.environ | child.environment)
         clickhouse_server._wait_for(f"{self.url}/ping")
 
@@ -80,18 +81,20 @@ def rolled_up(store: Store, table: str = "traffic_by_hour") -> list[dict[str, An
     by, _ = ROLLUPS[table]
     sums = ", ".join(f"sum(r.{name}) AS {name}" for name in ("rows", "count", "bytes", "recipients", "attempts"))
     timed = ", ".join(f"arraySum(mapValues(sumMap(latency_{name}))) AS timed_{name}" for name in _TIMES)
-    return store.query(f"SELECT time, pool, type, {by}, {sums}, {timed} FROM {table} AS r GROUP BY ALL ORDER BY ALL", {})
+    what = f"time, pool, type, {by}, {sums}, {timed}"
+    return store.query(f"SELECT {what} FROM {table} AS r GROUP BY ALL ORDER BY ALL", {})
 
 
 def added_up(store: Store, table: str = "traffic_by_hour") -> list[dict[str, Any]]:
     """What a rollup should have, from the events."""
     by, start = ROLLUPS[table]
-    by = by.replace("sender_domain", "if(position(sender, '@') > 0, lower(splitByChar('@', sender)[-1]), '') AS sender_domain")
+    sender = "if(position(sender, '@') > 0, lower(splitByChar('@', sender)[-1]), '') AS sender_domain"
+    by = by.replace("sender_domain", sender)
     sums = """count() AS rows, sum(e.count) AS count, sum(size) AS bytes, sum(length(e.recipients)) AS recipients,
         sum(attempt) AS attempts"""
     timed = ", ".join(f"countIf(time_{name} > 0) AS timed_{name}" for name in _TIMES)
-    times = f"{start}(e.time) AS time"
-    return store.query(f"SELECT {times}, pool, type, {by}, {sums}, {timed} FROM events AS e GROUP BY ALL ORDER BY ALL", {})
+    what = f"{start}(e.time) AS time, pool, type, {by}, {sums}, {timed}"
+    return store.query(f"SELECT {what} FROM events AS e GROUP BY ALL ORDER BY ALL", {})
 
 
 def check_rollups(store: Store) -> None:

@@ -121,7 +121,7 @@ class Handler(BaseHTTPRequestHandler):
         if not is_owner:
             # 2 would let table functions read files of ours; 1 alone would let KILL QUERY pass
             params["readonly"] = "1"
-            if not parsed.returning:
+            if not parsed.returning and not (query or head).lstrip().startswith(b"("):
                 raise EngineError.make(164, "READONLY", f"{self._server.logins.reader[0]}: may only read")
         if parsed.insert:
             return self._insert(parsed.insert, query or head, chain([head] if query else [], _pieces(reader)), params)
