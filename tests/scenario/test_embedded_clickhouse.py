@@ -168,8 +168,8 @@ def test_grafana(server: ClickHouse, client: Client, keys: dict[str, str]) -> No
 
 def test_the_reader_reads(server: ClickHouse, client: Client) -> None:
     client.insert("t", [[i, "x", 0] for i in range(3)], column_names=["n", "s", "t"])
-    query = "(SELECT n FROM t WHERE n > {least:UInt32}) UNION ALL (SELECT 7) ORDER BY n"
-    for format, answer in (("CSV", b"2\n7\n"), ("JSONCompactEachRow", b"[2]\n[7]\n")):
+    query = "(SELECT n FROM t WHERE n > {least:UInt32}) UNION ALL (SELECT n FROM t WHERE n > 7)"
+    for format, answer in (("CSV", b"2\n"), ("JSONCompactEachRow", b"[2]\n")):
         with request(server, query.encode(), READER, param_least="1", default_format=format) as response:
             assert response.read() == answer
     ours = {"host": "127.0.0.1", "port": server.port, "username": "reader", "password": READER_PASSWORD}
