@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from rich.table import Table
 from rich.text import Text
@@ -12,7 +12,9 @@ from events.report import Asked, Question, Report
 from events.story import printable
 
 #: Cells of the longest bar.
-WIDTH = 24
+WIDTH = 20
+#: Characters of a text that stay in one line wherever there is room for a table.
+_READABLE = 9
 #: What the columns of a chart are drawn with, one after the other: told apart without colours too.
 _SIGNS = (("█", "green"), ("▒", "yellow"), ("░", "red"))
 
@@ -31,11 +33,17 @@ def nothing(report: Report, question: Question, asked: Asked) -> Text:
 
 def table(report: Report, rows: Sequence[Mapping[str, Any]]) -> Table:
     """The rows, of which there is at least one."""
-    found = Table(box=None, header_style="bold", pad_edge=False)
+    found = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 1))
     for name, value in rows[0].items():
-        found.add_column(name, justify="right" if isinstance(value, int | float) else "left", overflow="fold")
+        is_text, is_number = isinstance(value, str), isinstance(value, int | float)
+        least = min(_READABLE, max(len(row[name]) for row in rows)) if is_text else None
+        justify: Literal["left", "right"] = "right" if is_number else "left"
+        found.add_column(
+            name.replace("_", "\n"), justify=justify, overflow="fold", no_wrap=not is_text, min_width=least
+        )
     if report.chart:
-        found.add_column(" ".join(f"{sign} {name}" for (sign, _), name in zip(_SIGNS, report.chart, strict=False)))
+        legend = "\n".join(f"{sign} {name}" for (sign, _), name in zip(_SIGNS, report.chart, strict=False))
+        found.add_column(legend, no_wrap=True)
     most = max(sum(row[name] for name in report.chart) for row in rows)
     for row in rows:
         cells = [cell(value, report.unit(name)) for name, value in row.items()]
@@ -47,7 +55,7 @@ def table(report: Report, rows: Sequence[Mapping[str, Any]]) -> Table:
 def cell(value: Any, unit: str) -> Text:
     """A value as people read it."""
     if isinstance(value, datetime):
-        return Text(value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S"))
+        return Text(value.astimezone(UTC).strftime("%Y-%m-%d %H:%M"))
     if isinstance(value, int | float):
         return Text(_number(value, unit))
     return printable(_named(str(value)))

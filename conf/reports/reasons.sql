@@ -2,13 +2,11 @@
 --
 -- by: provider bounce_class domain pool source_address campaign tag sender sender_domain worker site reason phase
 -- needs: said
--- chart: times
 --
 -- type: deferred, bounced or expired
 -- code: of the reply
 -- enhanced_code: of the reply (RFC 3463)
 -- times: how often
--- deliveries: of how many recipients' mails
 -- domains: at how many domains
 -- last: when it was said last (UTC)
 -- example: a delivery that was told so; 'postjet trace' has its story
@@ -19,7 +17,6 @@ SELECT
     code,
     enhanced_code,
     count() AS times,
-    uniqExact(delivery) AS deliveries,
     uniqExact(domain) AS domains,
     max(time) AS last,
     argMax(delivery, time) AS example,

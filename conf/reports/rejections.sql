@@ -2,7 +2,6 @@
 --
 -- by: client_address interface phase
 -- needs: said
--- chart: times
 --
 -- phase: the command that was refused, or where in the dialogue
 -- code: our reply
