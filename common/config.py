@@ -11,6 +11,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from common.addresses import normal_domain, parse_mailbox
+from common.classify.rule import ClassRule
 from common.listener import Listener, Logins
 from common.policies.reply_rule import ReplyRule
 from common.policies.rules import PolicyRule, Provider
@@ -258,6 +259,7 @@ class Config(Section):
     providers: tuple[Provider, ...] = ()
     policies: tuple[PolicyRule, ...] = ()
     replies: tuple[ReplyRule, ...] = ()
+    classes: tuple[ClassRule, ...] = ()
     dkim: Dkim = Dkim()
     feedback: Feedback = Feedback()
 
