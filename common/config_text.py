@@ -22,7 +22,7 @@ _REPEATED: dict[str, tuple[str, type[Section]]] = {
     "classes": ("[[classes]]", ClassRule),
 }
 _RULES = ("[[providers]]", "[[policies]]", "[[replies]]", "[[classes]]")
-_SECRET = ("password",)
+_SECRET = ("password", "reader_password")
 
 
 def default_file() -> str:
