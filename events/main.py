@@ -1,14 +1,15 @@
-"""The role ``events``: records what happened."""
+"""The role ``events``: records what happened, and tells webhooks."""
 
 import asyncio
 import contextlib
 
 import structlog
 
+from common.broker import BrokerFailure
 from common.errors import PostjetError
 from common.queue import leases
 from common.role import Role
-from events import schema
+from events import positions, schema
 from events.outage import Outage
 from events.recorder import RETRY, Recorder
 from events.store import Store
@@ -19,10 +20,22 @@ log = structlog.get_logger()
 
 async def main(role: Role) -> None:
     """Record until told to stop; what is in the stream by then is recorded first."""
+    telling = asyncio.create_task(_tell_webhooks(role))
     store = Store(role.servers.clickhouse_url)
     await _migrate(store, role)
     recorder = Recorder(role.broker, store, role.stopping)
     await leases.while_alone(role.broker, "recorder", role.holder, recorder.run, role.stopping)
+    await telling
+
+
+async def _tell_webhooks(role: Role) -> None:
+    if role.config.webhooks:
+        from events.hooks import main as hooks  # an HTTP client is not for everybody to load
+
+        await hooks.run(role)
+    else:
+        with contextlib.suppress(BrokerFailure):  # where there were some, nobody reads for them any more
+            await positions.forget(role.broker, "hooks")
 
 
 async def _migrate(store: Store, role: Role) -> None:
