@@ -87,7 +87,7 @@ def disable(context: typer.Context, name: Name, as_json: AsJson = False) -> None
 
 
 @app.command("test")
-def test_(context: typer.Context, name: Name, as_json: AsJson = False) -> None:
+def send_sample(context: typer.Context, name: Name, as_json: AsJson = False) -> None:
     """Send one signed sample, of the type webhook.test, and show the answer. Postjet need not run."""
     from events.hooks.client import Client  # an HTTP client is not for every command to load
 

@@ -7,6 +7,7 @@ its DNS changes nothing. Redirects are not followed, TLS is verified, of the ans
 import asyncio
 import contextlib
 import errno
+import os
 import socket
 import ssl
 import time
@@ -135,7 +136,7 @@ def _authorization(endpoint: Webhook) -> dict[str, str]:
     if endpoint.bearer:
         return {"Authorization": f"Bearer {endpoint.bearer}"}
     if endpoint.username:
-        return {"Authorization": aiohttp.BasicAuth(endpoint.username, endpoint.password, "utf-8").encode()}
+        return {"Authorization": aiohttp.encode_basic_auth(endpoint.username, endpoint.password)}
     return {}
 
 
@@ -159,6 +160,8 @@ def _why(error: Exception, timeout: float) -> str:
     if isinstance(error, TimeoutError):
         return f"no answer within {timeout:g} s"
     cause = _cause(error)
+    if isinstance(cause, ConnectionError) and cause.errno:
+        return os.strerror(cause.errno)
     said = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
     return " ".join(str(said).split())[:300]
 
