@@ -1,4 +1,4 @@
-"""A receiver of webhooks for tests: its own small HTTP server, which answers, hangs, resets and is slow as it is told."""
+"""A receiver of webhooks for tests: an HTTP server that answers, hangs, resets and is slow as it is told."""
 
 import asyncio
 import contextlib
@@ -42,7 +42,7 @@ class Got:
 
 
 class Receiver:
-    """``answers`` says what each request gets by its number, from 0: ``200``, ``hang``, ``reset``, or a whole answer."""
+    """``answers`` says what each request gets, by its number from 0: ``200``, ``hang``, ``reset``, a whole answer."""
 
     def __init__(self, answers: Callable[[int, Got], str] = lambda _n, _got: OK) -> None:
         self.answers = answers

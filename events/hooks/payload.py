@@ -37,15 +37,20 @@ def identifier(row: Row) -> str:
 
 def payload(row: Row) -> bytes:
     """The body, the same whenever it is made; times in ``row`` are seconds since 1970."""
-    data: dict[str, Any] = {"id": row["id"], "time": rfc3339(row["time"])}
+    data: dict[str, Any] = {"id": row["id"], "time": _time(row["time"])}
     data |= {name: list(value) if isinstance(value, tuple) else value for name in _PLAIN if (value := row.get(name))}
     if response := {key: value for name, key in _RESPONSE.items() if (value := row.get(name))}:
         data["response"] = response
     if at := row.get("next_attempt"):
-        data["next_attempt"] = rfc3339(at)
+        data["next_attempt"] = _time(at)
     if (count := row.get("count", 1)) > 1:
         data["count"] = count
     return body(NAMES.get(row["type"], f"message.{row['type']}"), data["time"], data)
+
+
+def _time(seconds: float) -> str:
+    """To the millisecond, as ClickHouse keeps it: a replay has the same."""
+    return rfc3339(round(seconds * 1000) / 1000)
 
 
 def body(type_: str, timestamp: str, data: dict[str, Any]) -> bytes:

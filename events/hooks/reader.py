@@ -134,19 +134,21 @@ class Reader:
         await self._room.look()
         for name in [name for name in self._full if self._room.is_there_again(name)]:
             since, number = self._full.pop(name)
-            await state.tell(
-                self._broker,
+            await self._tell(
                 f"webhook {name}: {number} events since {rfc3339(since)} were left out, there was no room; "
-                f"postjet webhook replay {name} --since {rfc3339(since)}",
+                f"postjet webhook replay {name} --since {rfc3339(since)}"
             )
 
     async def _tell_of_gap(self, messages: int) -> None:
         count(metrics.WEBHOOKS_LEFT_OUT, "", "unread", by=messages)
-        await state.tell(
-            self._broker,
+        await self._tell(
             f"webhooks: {messages} messages of events were purged before they were read, they were more than a quarter "
-            "of what EVENTS may have; postjet webhook replay NAME --since … brings them",
+            "of what EVENTS may have; postjet webhook replay NAME --since … brings them"
         )
+
+    async def _tell(self, text: str) -> None:
+        log.warning(text)
+        await state.tell(self._broker, text)
 
 
 def rows_of(page: Sequence[Stored], wanted: frozenset[str]) -> Iterator[Row]:

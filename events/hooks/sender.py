@@ -40,10 +40,13 @@ class Sender:
         self._name = client.endpoint.name
         self._consumer = f"hook-{self._name}"
         self._breaker = Breaker()
+        self._inbox = broker.new_inbox()
+        self._answers: asyncio.Queue[Msg | None] = asyncio.Queue()
 
     async def run(self) -> None:
         """As many lines as there may be requests at a time."""
-        self._broker.on_connect.append(self._ensure_quietly)  # consumers lie in the broker's memory
+        await self._broker.subscribe(self._inbox, self._on_answer)
+        self._broker.on_connect.append(self._begin_again)
         await self._ensure_quietly()
         await asyncio.gather(*(self._line() for _ in range(self._endpoint.parallel)))
 
@@ -66,6 +69,12 @@ class Sender:
                 await self._ensure_quietly()
 
     # --- taking ---
+
+    async def _begin_again(self) -> None:
+        """Consumers lie in the broker's memory, and so did what was asked for."""
+        await self._ensure_quietly()
+        for _ in range(self._endpoint.parallel):
+            self._answers.put_nowait(None)
 
     async def _ensure_quietly(self) -> None:
         try:
@@ -93,22 +102,28 @@ class Sender:
         await self._broker.api(f"CONSUMER.CREATE.{HOOKS_STREAM}.{self._consumer}", definition)
 
     async def _pull(self) -> Msg | None:
-        """The next message; None where there is none for a while, or it is time to stop. Raises BrokerFailure."""
+        """The next message; None where there is none for a while, or it is time to stop. Raises BrokerFailure.
+
+        One pull has one answer; which line gets whose does not matter.
+        """
         subject = f"$JS.API.CONSUMER.MSG.NEXT.{HOOKS_STREAM}.{self._consumer}"
         asked = json.dumps({"batch": 1, "expires": int(PULL * 1e9)}).encode()
-        pulling = asyncio.ensure_future(self._broker.request(subject, asked, timeout=PULL + 2))
-        stop = asyncio.ensure_future(self._stopping.wait())
+        await self._broker.publish(subject, asked, reply=self._inbox)
+        getting, stop = asyncio.ensure_future(self._answers.get()), asyncio.ensure_future(self._stopping.wait())
         try:
-            await asyncio.wait([pulling, stop], return_when=asyncio.FIRST_COMPLETED)
-            if not pulling.done():
-                return None
-            message = pulling.result()
-            if not message.reply and (message.headers or {}).get("Status") != "408":  # but its time is over
-                raise BrokerFailure(f"pull: {message.headers}")
-            return message if message.reply else None
+            await asyncio.wait([getting, stop], timeout=PULL + 2, return_when=asyncio.FIRST_COMPLETED)
+            message = getting.result() if getting.done() else None
         finally:
-            pulling.cancel()
+            getting.cancel()
             stop.cancel()
+        if message and not message.reply:
+            if (message.headers or {}).get("Status") != "408":  # its time is over, and nothing was there
+                raise BrokerFailure(f"pull: {message.headers}")
+            return None
+        return message
+
+    async def _on_answer(self, message: Msg) -> None:
+        self._answers.put_nowait(message)
 
     # --- sending ---
 
@@ -149,7 +164,7 @@ class Sender:
             await self._broker.put(found.later(at))
             await self._ack(message)
         if answer.status == GONE:
-            await state.disable(self._broker, self._name, "it answered 410 Gone")
+            await self._disable("it answered 410 Gone")
         elif opened or self._breaker.is_open:
             await self._fails_on(now, answer)
 
@@ -161,7 +176,11 @@ class Sender:
             changes = {"failing": now, "error": str(answer)}
             await state.change(self._broker, self._name, lambda known: not known.failing, **changes)
         elif now - since > self._endpoint.disable_after:
-            await state.disable(self._broker, self._name, f"it failed for longer than disable_after, last: {answer}")
+            await self._disable(f"it failed for longer than disable_after, last: {answer}")
+
+    async def _disable(self, reason: str) -> None:
+        if await state.disable(self._broker, self._name, reason):
+            log.error("webhook %s is disabled: %s", self._name, reason)
 
     async def _give_up(self, message: Msg) -> None:
         count(metrics.WEBHOOKS_LEFT_OUT, self._name, "expired")

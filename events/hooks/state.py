@@ -90,8 +90,7 @@ async def enable(broker: Broker, name: str, by: str) -> bool:
 
 
 async def tell(broker: Broker, text: str) -> None:
-    """A notice: an event, and a line in the log. Raises BrokerFailure."""
-    log.warning(text)
+    """A notice: an event. Raises BrokerFailure."""
     event = Event(time=time.time(), type=Type.ADMIN, reason="webhook", text=text)
     await broker.store([rows.message(DEFAULT_POOL, [event])])
 

@@ -79,7 +79,8 @@ async def test_a_redirect_is_not_followed() -> None:
 
 
 async def test_how_long_to_leave_it_alone() -> None:
-    async with receiving(lambda n, _got: f"429\nRetry-After: {('120', 'Wed, 21 Oct 2026 07:28:00 GMT')[n]}") as receiver:
+    asked = ("120", "Wed, 21 Oct 2026 07:28:00 GMT")
+    async with receiving(lambda n, _got: f"429\nRetry-After: {asked[n]}") as receiver:
         assert [(await post(endpoint(receiver.url))).retry_after for _ in range(2)] == [120, 0]
 
 
@@ -128,7 +129,9 @@ def guarded(url: str) -> Webhook:
     return endpoint("https://crm.example.com/", allow_internal=False).model_copy(update={"url": url})
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "[64:ff9b::7f00:1]", "0x7f.1", "localhost"])
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "[64:ff9b::7f00:1]", "0x7f.1", "localhost"]
+)
 async def test_internal_addresses_are_refused(host: str) -> None:
     async with receiving() as receiver:
         answer = await post(guarded(f"http://{host}:{receiver.port}/"))

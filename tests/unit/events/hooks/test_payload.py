@@ -18,10 +18,10 @@ def row_of(event: Event) -> dict[str, object]:
 
 def test_a_bounce() -> None:
     event = Event(
-        time=1_800_000_000.25, type=Type.BOUNCED, id="01k", submission="s", delivery="s-1", attempt=2, sender="a@a.test",
-        recipient="b@b.test", domain="b.test", tags=("sale", "x"), campaign="sale", meta={"shop": "7"},
-        status=Status.UNDELIVERABLE, reason="refused", phase="rcpt", code=550, enhanced_code="5.1.1", text="no such user",
-        bounce_class="invalid-recipient", bounce_type="hard", mx_host="mx.b.test",
+        time=1_800_000_000.25, type=Type.BOUNCED, id="01k", submission="s", delivery="s-1", attempt=2,
+        sender="a@a.test", recipient="b@b.test", domain="b.test", tags=("sale", "x"), campaign="sale",
+        meta={"shop": "7"}, status=Status.UNDELIVERABLE, reason="refused", phase="rcpt", code=550,
+        enhanced_code="5.1.1", text="no such user", bounce_class="invalid-recipient", bounce_type="hard", mx_host="mx.b.test",
     )  # fmt: skip
     assert json.loads(payload(row_of(event))) == {
         "type": "message.bounced",
@@ -58,7 +58,8 @@ def test_many_recipients_are_cut() -> None:
     assert (data["shortened"], len(data["recipients"])) == (True, 100)
 
 
-texts = st.text(st.characters(codec="utf-8"), max_size=30) | st.text(st.characters(codec="utf-8")).map(lambda t: t * 900)
+short = st.text(st.characters(codec="utf-8"), max_size=30)
+texts = short | short.map(lambda text: text * 900)
 
 
 @given(
