@@ -21,7 +21,8 @@ def test_a_bounce() -> None:
         time=1_800_000_000.25, type=Type.BOUNCED, id="01k", submission="s", delivery="s-1", attempt=2,
         sender="a@a.test", recipient="b@b.test", domain="b.test", tags=("sale", "x"), campaign="sale",
         meta={"shop": "7"}, status=Status.UNDELIVERABLE, reason="refused", phase="rcpt", code=550,
-        enhanced_code="5.1.1", text="no such user", bounce_class="invalid-recipient", bounce_type="hard", mx_host="mx.b.test",
+        enhanced_code="5.1.1", text="no such user", bounce_class="invalid-recipient", bounce_type="hard",
+        mx_host="mx.b.test",
     )  # fmt: skip
     assert json.loads(payload(row_of(event))) == {
         "type": "message.bounced",
