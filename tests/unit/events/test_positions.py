@@ -69,7 +69,10 @@ async def test_recorded_and_not_read_yet_stays(broker: Broker, store: Store) -> 
     assert (recorded(store), await left(broker)) == (ids, 3)
     stopping = asyncio.Event()
     recording = asyncio.create_task(Recorder(broker, store, stopping).run())
-    await positions.write(broker, "hooks", Position(at.created, 5, at.revision))
+    ids += await happen(broker, 2)
+    await until(lambda: recorded(store) == ids)
+    assert await left(broker) == 4
+    await positions.write(broker, "hooks", Position(at.created, 6, at.revision))
     await until(lambda: _is_empty(broker))  # though nothing more happens
     stopping.set()
     await recording

@@ -102,6 +102,23 @@ async def test_killed_before_its_position_is_stored(broker: Broker, monkeypatch:
     assert await queued(broker) == ids
 
 
+async def test_killed_before_anything_is_stored(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids, store = await happen(broker, event(), event()), queue.store
+
+    async def fails(*_: Any) -> None:
+        failed.set()
+        raise BrokerFailure("killed")
+
+    failed = asyncio.Event()
+    monkeypatch.setattr(queue, "store", fails)
+    async with reading(broker, endpoint()):
+        await failed.wait()
+    monkeypatch.setattr(queue, "store", store)
+    async with reading(broker, endpoint()):
+        await until(lambda: has_read(broker))
+    assert await queued(broker) == ids
+
+
 async def _has(broker: Broker, count: int) -> bool:
     return len(await queued(broker)) == count
 
