@@ -10,6 +10,7 @@ from common.errors import PostjetError
 from common.queue import leases
 from common.role import Role
 from events import positions, schema
+from events.hooks import state
 from events.outage import Outage
 from events.recorder import RETRY, Recorder
 from events.store import Store
@@ -33,9 +34,11 @@ async def _tell_webhooks(role: Role) -> None:
         from events.hooks import main as hooks  # an HTTP client is not for everybody to load
 
         await hooks.run(role)
-    else:
-        with contextlib.suppress(BrokerFailure):  # where there were some, nobody reads for them any more
+        return
+    with contextlib.suppress(BrokerFailure):
+        if not await leases.holder(role.broker, state.LEASE):  # where there were some, nobody reads for them any more
             await positions.forget(role.broker, "hooks")
+            await state.only(role.broker, ())
 
 
 async def _migrate(store: Store, role: Role) -> None:

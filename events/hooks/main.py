@@ -6,11 +6,11 @@ import time
 
 import structlog
 
-from common.broker import Broker, BrokerFailure
+from common.broker import BrokerFailure
 from common.queue import leases
 from common.queue.overdue import fire_overdue
 from common.role import Role
-from common.subjects import HOOKS_STREAM, hooks
+from common.subjects import HOOKS_STREAM
 from common.waits import wait
 from events.hooks import state
 from events.hooks.client import Client
@@ -59,7 +59,7 @@ async def _run(role: Role) -> None:
             for endpoint in endpoints:
                 client = await clients.enter_async_context(Client(endpoint, role.config.dns.nameservers))
                 tasks.create_task(Sender(broker, client, states, stopping).run())
-            tasks.create_task(leases.while_alone(broker, "webhooks", role.holder, read, stopping))
+            tasks.create_task(leases.while_alone(broker, state.LEASE, role.holder, read, stopping))
     finally:
         watching.cancel()
 
@@ -75,21 +75,13 @@ async def _knows(states: States) -> bool:
 
 async def _sweep(role: Role) -> None:
     """Forget endpoints that are not in the configuration any more; now and then send what is stuck."""
+    known = False
     while True:
         try:
-            await _forget_others(role.broker, role.config.webhook_names)
+            if not known:
+                await state.only(role.broker, role.config.webhook_names)
+                known = True
             await fire_overdue(role.broker, HOOKS_STREAM, "w.s.>", time.time())
         except Exception as error:
             log.warning("webhooks: sweeping: %s", error)
-        await asyncio.sleep(role.config.nats.sweep_every)
-
-
-async def _forget_others(broker: Broker, names: tuple[str, ...]) -> None:
-    known = await state.read_all(broker)
-    for name in names:
-        if name not in known:
-            await state.change(broker, name)  # so that it is known when it is taken out
-    for name in known.keys() - set(names):
-        number = await broker.purge(HOOKS_STREAM, hooks("*", name))
-        await state.forget(broker, name)
-        log.warning("webhook %s is not in the configuration any more; %s messages for it are removed", name, number)
+        await asyncio.sleep(role.config.nats.sweep_every if known else RETRY)

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -13,10 +13,13 @@ from common.broker import Broker, BrokerError, BrokerFailure, Message, Stored
 from common.entry import DEFAULT_POOL
 from common.event import Event, Type
 from common.queue import rows
+from common.subjects import HOOKS_STREAM, hooks
 
 log = structlog.get_logger()
 
 STREAM = "KV_webhooks"
+#: Held by who reads for all endpoints.
+LEASE = "webhooks"
 _PREFIX = "$KV.webhooks."
 #: Seconds between two looks.
 EVERY = 0.5
@@ -39,7 +42,8 @@ NEW = State()
 
 
 def _read(stored: Stored) -> State:
-    return State(**json.loads(stored.body))
+    values = json.loads(stored.body)
+    return State(**{name: values[name] for name in State.__slots__ if name in values})
 
 
 async def read_all(broker: Broker) -> dict[str, State]:
@@ -67,9 +71,16 @@ async def change(
                 raise
 
 
-async def forget(broker: Broker, name: str) -> None:
-    """It is not in the configuration any more. Raises BrokerFailure."""
-    await broker.purge(STREAM, _PREFIX + name)
+async def only(broker: Broker, names: Collection[str]) -> None:
+    """Remember these, and forget those that are not in the configuration any more. Raises BrokerFailure."""
+    known = await read_all(broker)
+    for name in names:
+        if name not in known:
+            await change(broker, name)
+    for name in known.keys() - set(names):
+        number = await broker.purge(HOOKS_STREAM, hooks("*", name))
+        await broker.purge(STREAM, _PREFIX + name)
+        log.warning("webhook %s is not in the configuration any more; %s messages for it are removed", name, number)
 
 
 async def disable(broker: Broker, name: str, reason: str) -> bool:

@@ -1,24 +1,19 @@
-"""A mail's way told to an application: signed, replayed, to who is named, whatever is killed meanwhile."""
+"""A mail's way told to an application: signed, replayed, to who is named."""
 
-import asyncio
 import json
-import os
-import signal
 from pathlib import Path
 from typing import Any
 
 from hooks_support import SECRET, Receiver, receiving
-from scenario_support import ids, postjet, processes, queue, send
+from scenario_support import ids, postjet, queue, send
 from support import until
 
 from master.demo.generator import make_message, send_all
 from master.demo.world import World
 
-MAILS = 60
-
 
 def settings(*receivers: Receiver, **more: Any) -> dict[str, Any]:
-    names = ("app", "named", "dead")
+    names = ("app", "named")
     same = {"secrets": [SECRET], "allow_internal": True, "timeout": "1s"}
     return {
         "webhooks": [
@@ -71,24 +66,3 @@ async def test_told_replayed_disabled_and_named(tmp_path: Path) -> None:
             await until(lambda: len(app.taken) == 3)
             assert {got.payload["data"]["submission"] for got in app.taken} == {submission, other}
             assert await queue(world) == {}
-
-
-async def test_killed_in_the_middle_beside_a_dead_one(tmp_path: Path) -> None:
-    async with receiving() as app, receiving(lambda _n, _got: "hang") as dead:
-        app.delay = 0.01
-        async with World(tmp_path, sinks=1, settings=settings(app, dead, dead)) as world:
-            world.add_domain("receiver.test")
-            sending = asyncio.create_task(send(world, "a@receiver.test", mails=MAILS, sessions=5))
-            for count in (10, 40):
-                await until(lambda count=count: len(app.taken) >= count)
-                [pid] = [pid for pid, words in processes(world.folder).items() if "events" in words]
-                os.kill(pid, signal.SIGKILL)
-            sent = await sending
-            await until(lambda: _told(app) == {(one, kind) for one in sent for kind in ("accepted", "delivered")}, 60)
-
-
-def _told(app: Receiver) -> set[tuple[str, str]]:
-    return {
-        (payload["data"]["submission"], payload["type"].partition(".")[2])
-        for payload in (got.payload for got in app.taken)
-    }
