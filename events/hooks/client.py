@@ -32,6 +32,8 @@ from events.thread import in_thread
 USER_AGENT = "Postjet"
 #: Bytes of an answer that are read, and seconds that this may take.
 ANSWER, ANSWER_TIME = 2000, 1.0
+#: Seconds that a connection is kept: many servers close theirs after 5, and what is on its way by then fails.
+IDLE = 4.0
 
 
 class RefusedAddressError(OSError):
@@ -68,7 +70,10 @@ class Client:
         self.endpoint = endpoint
         self._signers = [Signer(secret) for secret in endpoint.secrets]
         self._connector = aiohttp.TCPConnector(
-            resolver=_Resolver(nameservers, endpoint.allow_internal), limit=endpoint.parallel, ssl=tls_of(endpoint)
+            resolver=_Resolver(nameservers, endpoint.allow_internal),
+            limit=endpoint.parallel,
+            ssl=tls_of(endpoint),
+            keepalive_timeout=IDLE,
         )
         self._session = aiohttp.ClientSession(
             connector=self._connector,

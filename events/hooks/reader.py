@@ -66,7 +66,7 @@ class Reader:
             info = await self._broker.api(f"STREAM.INFO.{EVENTS_STREAM}")
             first, last = info["state"]["first_seq"], info["state"]["last_seq"]
             if position is None or position.created != info["created"]:
-                beginning = first if position is None else 1
+                beginning = max(1, first) if position is None else 1
                 revision = position.revision if position else 0
                 position = await self._move(Position(info["created"], beginning, revision))
             if first > position.next:

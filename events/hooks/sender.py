@@ -58,7 +58,9 @@ class Sender:
                 continue
             try:
                 message = await self._pull()
-                if message:
+                if message and self._states.get(self._name).disabled:
+                    await self._broker.publish(message.reply, b"-NAK")
+                elif message:
                     await self._work_on(message)
                 else:
                     self._breaker.nothing()
@@ -181,6 +183,7 @@ class Sender:
     async def _disable(self, reason: str) -> None:
         if await state.disable(self._broker, self._name, reason):
             log.error("webhook %s is disabled: %s", self._name, reason)
+        await self._states.look()
 
     async def _give_up(self, message: Msg) -> None:
         count(metrics.WEBHOOKS_LEFT_OUT, self._name, "expired")

@@ -82,6 +82,14 @@ def test_an_own_network_may_be_anything(tmp_path: Path) -> None:
     assert read(tmp_path, f"{text}allow_internal = true").webhooks[0].url == "http://127.0.0.1:25/hooks"
 
 
+def test_a_listener_may_name_it(tmp_path: Path) -> None:
+    listener = '\n[[listeners]]\nname = "a"\ndefaults = { webhook = "crm" }\n'
+    config = read(tmp_path, LEAST + listener)
+    assert config.listeners[0].default_options(config.pools, config.webhook_names).webhook == "crm"
+    with pytest.raises(ConfigError, match="'crm' is no webhook here; none is configured"):
+        read(tmp_path, listener)
+
+
 def test_secrets_are_not_shown(tmp_path: Path) -> None:
     config = read(tmp_path, f'{LEAST}username = "u"\npassword = "geheim"\nheaders = {{ "X-Key" = "geheim" }}')
     shown = config_text.in_force(config)
