@@ -4,7 +4,7 @@ PYTHON ?= python3
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint docs limits faults slow idle bench bench-parts controls fuzz clean
+.PHONY: help run test lint docs limits faults slow idle bench bench-parts controls corpora fuzz clean
 
 help:             ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -28,10 +28,12 @@ lint: $(STAMP)    ## ruff, mypy, import rules, generated pages
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/postjet config reference | diff -u docs/configuration.md - || { echo "run: make docs"; exit 1; }
 	$(VENV)/bin/python -m common.metrics_text | diff -u docs/metrics.md - || { echo "run: make docs"; exit 1; }
+	$(VENV)/bin/python -m common.classify.classes | diff -u docs/bounce-classes.md - || { echo "run: make docs"; exit 1; }
 
 docs: $(STAMP)    ## write the generated pages again
 	$(VENV)/bin/postjet config reference > docs/configuration.md
 	$(VENV)/bin/python -m common.metrics_text > docs/metrics.md
+	$(VENV)/bin/python -m common.classify.classes > docs/bounce-classes.md
 
 # how long disk and broker are gone (seconds), how large the stores are that are filled; rounds, mails and faults
 # of the campaign, of which FAULT_SEED=n FAULT_ROUNDS=1 repeats one
@@ -71,6 +73,9 @@ bench-parts: $(STAMP)  ## signatures a second against dkimpy; submissions a seco
 
 controls: $(STAMP)  ## a campaign of 100,000 queued mails stopped, held and resumed while others flow (5 minutes; ARGS=--help)
 	$(VENV)/bin/python -m bench.controls $(ARGS)
+
+corpora: $(STAMP)  ## how well real bounces, auto-replies and replies are read that others have labelled (ARGS=--misses)
+	@$(VENV)/bin/python -m tests.corpora $(ARGS)
 
 fuzz: export FUZZ_SECONDS ?= 3600
 fuzz: $(STAMP)    ## sessions nobody would write, checked by a model, for an hour; FUZZ_SEED=… repeats one

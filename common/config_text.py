@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
+from common.classify.rule import ClassRule
 from common.config import Config, Pool, without_password
 from common.listener import Listener
 from common.policies.reply_rule import ReplyRule
@@ -19,17 +20,18 @@ _REPEATED: dict[str, tuple[str, type[Section]]] = {
     "providers": ("[[providers]]", Provider),
     "policies": ("[[policies]]", PolicyRule),
     "replies": ("[[replies]]", ReplyRule),
+    "classes": ("[[classes]]", ClassRule),
     "webhooks": ("[[webhooks]]", Webhook),
 }
 #: Of these there are none by default.
-_NONE = ("[[providers]]", "[[policies]]", "[[replies]]", "[[webhooks]]")
+_NONE = ("[[providers]]", "[[policies]]", "[[replies]]", "[[classes]]", "[[webhooks]]")
 _SECRET = ("password", "secrets", "bearer", "headers")
 
 
 def default_file() -> str:
     """A configuration file with every key at its default, commented."""
     lines = [
-        "# Every key with its default (rules for receivers are in docs/how-to/policies.md). Uncomment what you change;"
+        "# Every key with its default (rules are in docs/how-to/policies.md and bounces.md). Uncomment what you change;"
         " 'postjet check' checks the file."
     ]
     for header, section in _sections():
@@ -67,7 +69,7 @@ def in_force(config: Config) -> str:
         lines += ["", "[[listeners]]", *_table(listener.model_dump(), "listeners.")]
     for name, pool in config.pools.items():
         lines += ["", f"[pools.{name}]", *_table(pool.model_dump(), "")]
-    for table in ("providers", "policies", "replies", "webhooks"):
+    for table in ("providers", "policies", "replies", "classes", "webhooks"):
         for rule in getattr(config, table):
             lines += ["", f"[[{table}]]", *_written(rule)]
     return "\n".join(lines) + "\n"

@@ -10,8 +10,10 @@ from common.errors import PostjetError
 from common.queue import leases
 from common.role import Role
 from events import positions, schema
+from events.conceal import Concealer
 from events.hooks import state
 from events.outage import Outage
+from events.recipients import make_key
 from events.recorder import RETRY, Recorder
 from events.store import Store
 from events.thread import in_thread
@@ -24,7 +26,14 @@ async def main(role: Role) -> None:
     telling = asyncio.create_task(_tell_webhooks(role))
     store = Store(role.servers.clickhouse_url)
     await _migrate(store, role)
-    recorder = Recorder(role.broker, store, role.stopping)
+    config = role.config
+    recorder = Recorder(
+        role.broker,
+        store,
+        role.stopping,
+        prepare=lambda: schema.migrate(store.client, config.events),
+        conceal=Concealer(make_key(config.data_dir)) if config.events.recipients == "hashed" else None,
+    )
     await leases.while_alone(role.broker, "recorder", role.holder, recorder.run, role.stopping)
     await telling
 
@@ -42,10 +51,11 @@ async def _tell_webhooks(role: Role) -> None:
 
 
 async def _migrate(store: Store, role: Role) -> None:
+    """What the rows of a range under way need; the rest is made by the recorder, when none is."""
     outage = Outage()
     while not role.stopping.is_set():
         try:
-            await in_thread(lambda: schema.migrate(store.client, role.config.events.keep))
+            await in_thread(lambda: schema.migrate(store.client, role.config.events, alone=False))
             return
         except PostjetError as error:
             if outage.goes_on(type(error).__name__):

@@ -175,6 +175,12 @@ class Store:
             result = client.query(sql, parameters=dict(parameters), tz_mode="aware")
             return list(result.named_results())
 
+    def change(self, sql: str, parameters: Mapping[str, Any]) -> None:
+        """Run an ALTER that changes rows, to its end. Raises NotReachableError or RefusedError."""
+        client = self.client
+        with translated():
+            client.command(sql, parameters=dict(parameters), settings={"mutations_sync": "2"})
+
     def close(self) -> None:
         """Give the connections back."""
         if self._client:

@@ -22,7 +22,7 @@ from outbound.aside import Aside
 from outbound.budget import Budget
 from outbound.delays import Delays
 from outbound.ending import Endings
-from outbound.failure import DeliveryFailure, temporary
+from outbound.failure import DeliveryFailure, NotNowError, temporary
 from outbound.learn import Learner, described
 from outbound.lobby import Lobby
 from outbound.orders import OrderedError, Orders
@@ -30,7 +30,6 @@ from outbound.park import MAX_PARKED, Park, Turn, token_of
 from outbound.prepare import Prepared, Preparer, UnsignedError
 from outbound.record import Attempt
 from outbound.reporter import Reporter
-from outbound.seat import NotNowError
 from outbound.site import Delivered, Site
 from outbound.sites import Sites
 from outbound.smtp import Envelope
@@ -177,7 +176,7 @@ class Worker:
 
     async def _deliver(self, taken: Taken, way: Way | None, turn: Turn | None) -> None:
         entry = taken.entry
-        attempt = Attempt(entry, entry.attempts + 1, self.name, time.time())
+        attempt = Attempt(entry, entry.attempts + 1, self.name, time.time(), self.endings.classifier)
         policy = way.policy if way else self.ways.policy(entry.domain)
         if attempt.started >= self.ways.expires(entry, policy):
             if self.aside.enter(taken):

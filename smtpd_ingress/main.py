@@ -38,7 +38,7 @@ async def main(role: Role) -> None:
         asyncio.create_task(work) for work in (room.watch(), rejections.send(), users.watch(role.broker))
     ]
     try:
-        await run(config, submit, rejections.add, role.stopping, sockets, logins, quotas)
+        await run(config, submit, rejections.add, role.stopping, sockets, logins, quotas, room.has)
     finally:
         await quotas.close()
         for task in background:

@@ -8,6 +8,8 @@ import structlog
 
 from common import config_file
 from common.broker import Broker, BrokerFailure
+from common.classify.classifier import Classifier
+from common.classify.reading import classifier
 from common.config import Config
 from common.errors import ConfigError
 from common.policies import kv, reading
@@ -53,6 +55,11 @@ class Policies:
                 self._cache.clear()
             found = self._cache[key] = self._outcome.policy(domain, hosts, site_key, pool, source)
         return found
+
+    @property
+    def classes(self) -> Classifier:
+        """What kind of refusal a reply is; the shipped rules are read when it is first asked for."""
+        return classifier(self._file_rules.classes)
 
     async def watch(self, broker: Broker, every: float = EVERY) -> None:
         """Look again and again, for ever; a broker that does not answer is asked again."""
