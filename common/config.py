@@ -16,6 +16,7 @@ from common.listener import Listener, Logins
 from common.policies.reply_rule import ReplyRule
 from common.policies.rules import PolicyRule, Provider
 from common.section import Bind, Duration, Network, Section, Size, split_host_port, written
+from common.webhook import Webhook
 
 
 def without_password(url: str) -> str:
@@ -262,6 +263,12 @@ class Config(Section):
     classes: tuple[ClassRule, ...] = ()
     dkim: Dkim = Dkim()
     feedback: Feedback = Feedback()
+    webhooks: tuple[Webhook, ...] = ()
+
+    @property
+    def webhook_names(self) -> tuple[str, ...]:
+        """What mail may name."""
+        return tuple(webhook.name for webhook in self.webhooks)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -270,5 +277,7 @@ class Config(Section):
             if len(set(values)) != len(values):
                 raise ValueError(f"listeners: two of them have the same {what}")
         for listener in self.listeners:
-            listener.default_options(self.pools)
+            listener.default_options(self.pools, self.webhook_names)
+        if len(set(self.webhook_names)) != len(self.webhooks):
+            raise ValueError("webhooks: two of them have the same name")
         return self

@@ -23,6 +23,7 @@ from master import (
     story_commands,
     top,
     user_commands,
+    webhook_commands,
 )
 from master.run_command import invoke, options, run, up
 
@@ -75,6 +76,7 @@ app.add_typer(dkim_commands.app, name="dkim")
 app.add_typer(policy_commands.app, name="policy")
 app.add_typer(hold_commands.app, name="holds")
 app.add_typer(user_commands.app, name="user")
+app.add_typer(webhook_commands.app, name="webhook")
 story_commands.events_app.registered_commands += personal_commands.app.registered_commands
 app.add_typer(story_commands.events_app, name="events")
 for commands in (
