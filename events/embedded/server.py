@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 from events.embedded import http, native, sql
+from events.embedded import reader as read_only
 from events.embedded.engine import TIMEZONE, Answer, Engine, EngineError, Statement, has_room
 
 
@@ -119,10 +120,8 @@ class Handler(BaseHTTPRequestHandler):
         query = params["query"].encode() if "query" in params else b""
         parsed = sql.parse(query or head)
         if not is_owner:
-            # 2 would let table functions read files of ours; 1 alone would let KILL QUERY pass
-            params["readonly"] = "1"
-            if not parsed.returning and not (query or head).lstrip().startswith(b"("):
-                raise EngineError.make(164, "READONLY", f"{self._server.logins.reader[0]}: may only read")
+            text = b"\n".join(filter(None, [query, head + reader.read()]))
+            return self._read_only(parsed, text, params)
         if parsed.insert:
             return self._insert(parsed.insert, query or head, chain([head] if query else [], _pieces(reader)), params)
         if parsed.names_file:
@@ -130,6 +129,15 @@ class Handler(BaseHTTPRequestHandler):
         if parsed.defining and not has_room(self._server.engine.path):
             raise EngineError.make(243, "NOT_ENOUGH_SPACE", "A definition needs 1 MiB on the disk, not enough space")
         return self._query(parsed, b"\n".join(filter(None, [query, head + reader.read()])), params)
+
+    def _read_only(
+        self, parsed: sql.Parsed, text: bytes, params: dict[str, str]
+    ) -> tuple[bytes, dict[str, str]]:
+        """For who may only read. 2 in place of 1 would let table functions read files of ours."""
+        read_only.check(text)
+        given = _settings(params)
+        kept = {name: value for name, value in params.items() if name not in given}
+        return self._query(parsed, text, kept | read_only.settings(given) | {"readonly": "1"})
 
     def _insert(
         self, insert: sql.Insert, text: bytes, more: Iterable[bytes], params: Mapping[str, str]
@@ -158,11 +166,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _run(self, params: Mapping[str, str], **statement: Any) -> Answer:
         parameters = {name[6:]: value for name, value in params.items() if name.startswith("param_")}
-        settings = {
-            name: value
-            for name, value in params.items()
-            if name not in http.INTERFACE and not name.startswith("param_")
-        }
+        settings = _settings(params)
         readonly = params.get("readonly", "0")
         if readonly == "0" and self.command == "GET":
             readonly = "2"  # a GET changes nothing (RFC 9110 9.2.1), but its settings count
@@ -190,6 +194,11 @@ class Handler(BaseHTTPRequestHandler):
     @property
     def _server(self) -> Server:
         return cast(Server, self.server)
+
+
+def _settings(params: Mapping[str, str]) -> dict[str, str]:
+    names = (name for name in params if name not in http.INTERFACE and not name.startswith("param_"))
+    return {name: params[name] for name in names}
 
 
 def _pieces(reader: Any) -> Iterator[bytes]:
