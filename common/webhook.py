@@ -35,7 +35,8 @@ def _name(text: str) -> str:
 
 def _url(text: str) -> str:
     if not _URL.fullmatch(text):
-        raise ValueError(f"{text!r} is no URL such as https://app.example.com/hooks/mail, without user or fragment")
+        # not repeated: a password may stand in it
+        raise ValueError("is no URL such as https://app.example.com/hooks/mail, without user or fragment")
     urlsplit(text).port  # noqa: B018  raises ValueError where it is none
     return text
 

@@ -17,7 +17,10 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from common.config import Events
 from common.errors import UsageError
+from common.units import format_duration
+from events.schema import KEPT
 from events.store import Store, translated
 
 HOUR, MINUTE = 3600, 60
@@ -75,6 +78,8 @@ SOURCES = (
     Source("events_counted", 0, _EVENTS),
     Source("events_by_tag", 0, _EVENTS | {"tag"}),
 )
+#: What is taken from columns that are emptied earlier than their rows go, but for a rollup's sender_domain.
+_PERSONAL = {"sender", "sender_domain", "client_address", "said"}
 #: Lengths of a step over time, and how many of them a table bears.
 STEPS = (60, 300, 900, 1800, HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR, 86400, 7 * 86400)
 _ROWS = 40
@@ -153,6 +158,17 @@ def prepare(report: Report, question: Question) -> Asked:
         conditions.append(_condition(name))
     sql = report.sql.replace(_ASKED_FOR, "".join(f"\n    AND {condition}" for condition in conditions))
     return Asked(sql, parameters, source.table)
+
+
+def missing(report: Report, question: Question, asked: Asked, keep: Events, now: float) -> str:
+    """What of the range is not kept any more, so that the numbers are too small; ``""``: nothing."""
+    key = KEPT.get(asked.source, "keep")
+    if key == "keep" and not _PERSONAL.isdisjoint({asked.parameters.get("by"), *question.filters, *report.needs}):
+        key = min(key, "keep_personal", key=lambda name: getattr(keep, name))
+    kept = getattr(keep, key)
+    if question.start >= now - kept:
+        return ""
+    return f"what is older than {format_duration(kept)} may be missing: [events] {key}"
 
 
 def _condition(name: str) -> str:

@@ -18,7 +18,7 @@ _MIGRATIONS = """CREATE TABLE IF NOT EXISTS migrations
 ENGINE = ReplacingMergeTree(applied) ORDER BY number"""
 
 #: Table to the key of ``[events]`` that says how long its rows are kept.
-_KEPT = {
+KEPT = {
     "events": "keep", "events_set_aside": "keep_personal",
     "traffic_by_minute": "keep_minutes", "domains_by_minute": "keep_minutes",
     "traffic_by_hour": "keep_hours", "domains_by_hour": "keep_hours",
@@ -51,7 +51,7 @@ def migrate(client: Client, keep: Events, *, alone: bool = True) -> None:
                 _add_columns(client, pending[i:])
                 return
             _apply(client, migration)
-        for table, key in _KEPT.items():
+        for table, key in KEPT.items():
             _keep(client, table, int(getattr(keep, key)))
         _keep_personal(client, int(keep.keep_personal))
 

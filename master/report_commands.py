@@ -67,12 +67,15 @@ def report_(
     if as_json + as_csv + bool(parquet) > 1:
         raise UsageError("--json, --csv and --parquet: give one of them")
     given = {name: values for name in report.FILTERS if (values := context.params[name])}
-    first, last = time_range(since, start, end, time.time())
+    now = time.time()
+    first, last = time_range(since, start, end, now)
     every = int(duration("--step", step)) if step else 0
     by = by.replace("-", "_")
     question = Question(start=first, end=last, by=by, filters=given, limit=limit, step=every, raw=raw)
     asked = report.prepare(chosen, question)
     config, _ = load(context.obj)
+    if note := report.missing(chosen, question, asked, config.events, now):
+        typer.echo(f"postjet: {note}", err=True)
     format = "Parquet" if parquet else "CSVWithNames" if as_csv else "JSONEachRow" if as_json else ""
     answer = _ask(Store(instance.find(config).clickhouse_url), asked, format)
     if parquet:

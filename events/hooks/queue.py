@@ -1,9 +1,10 @@
 """Messages to endpoints as they lie in ``HOOKS``: stored in batches, as many as may wait, scheduled for another try."""
 
+import json
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 from nats.aio.msg import Msg
 
@@ -91,6 +92,15 @@ def _batches(messages: Iterable[Message]) -> Iterator[list[Message]]:
 async def waiting(broker: Broker, endpoint: str) -> int:
     """How many wait for an endpoint, to be sent or to be tried again. Raises BrokerFailure."""
     return (await level(broker, HOOKS_STREAM, hooks("*", endpoint))).count
+
+
+async def payloads(broker: Broker) -> AsyncIterator[Any]:
+    """What the messages to all endpoints say. Raises BrokerFailure."""
+    sequence, query = 1, {"batch": BATCH, "max_bytes": BATCH_BYTES, "next_by_subj": "w.>"}
+    while page := await broker.page(HOOKS_STREAM, query | {"seq": sequence}):
+        for stored in page:
+            yield json.loads(stored.body)
+        sequence = page[-1].sequence + 1
 
 
 class Room:

@@ -72,6 +72,10 @@ def test_refused(tmp_path: Path, line: str, without: str, said: str) -> None:
     assert said in refusal(tmp_path, line, without)
 
 
+def test_a_password_in_a_url_is_not_repeated(tmp_path: Path) -> None:
+    assert "hunter2" not in refusal(tmp_path, 'url = "https://u:hunter2@crm.example.com/"', "url")
+
+
 def test_two_of_a_name(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="webhooks: two of them have the same name"):
         read(tmp_path, LEAST + LEAST)

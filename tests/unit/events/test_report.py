@@ -7,6 +7,7 @@ import pytest
 from clickhouse_support import FOR_EVER, ClickHouse
 from report_support import HOUR, KNOWN, NOON, insert
 
+from common.config import Events
 from common.errors import UsageError
 from events import report, schema
 from events.report import MINUTE, Question
@@ -249,3 +250,27 @@ def test_formats(known: Store) -> None:
     assert first.startswith(b'{"start":"2026-09-21T12:00:00Z","transactions":6,')
     assert report.exported(known, asked, "CSVWithNames").splitlines()[0].startswith(b'"start","transactions",')
     assert report.exported(known, asked, "Parquet")[:4] == b"PAR1"
+
+
+@pytest.mark.parametrize(
+    ("name", "days", "by", "filters", "told"),
+    [
+        ("outcomes", 20, "sender", {}, ""),
+        ("outcomes", 40, "sender", {}, "older than 30d may be missing: [events] keep_personal"),
+        ("outcomes", 40, "pool", {"sender": ["a@a.test"]}, "older than 30d may be missing: [events] keep_personal"),
+        ("reasons", 40, "provider", {}, "older than 30d may be missing: [events] keep_personal"),
+        ("outcomes", 40, "worker", {}, ""),
+        ("outcomes", 100, "worker", {}, "older than 90d may be missing: [events] keep"),
+        ("outcomes", 100, "sender_domain", {}, ""),
+        ("outcomes", 1099, "provider", {}, ""),
+        ("outcomes", 1101, "provider", {}, "older than 1100d may be missing: [events] keep_hours"),
+    ],
+)
+def test_what_is_not_kept_any_more_is_told(
+    name: str, days: int, by: str, filters: dict[str, list[str]], told: str
+) -> None:
+    end = 500_000 * HOUR
+    question = Question(start=end - days * 86400, end=end, by=by, filters=filters)
+    asked = report.prepare(report.find(name), question)
+    assert report.missing(report.find(name), question, asked, Events(), end).endswith(told)
+    assert bool(told) == bool(report.missing(report.find(name), question, asked, Events(), end))
