@@ -20,7 +20,7 @@ _REPEATED: dict[str, tuple[str, type[Section]]] = {
     "replies": ("[[replies]]", ReplyRule),
 }
 _RULES = ("[[providers]]", "[[policies]]", "[[replies]]")
-_SECRET = ("password",)
+_SECRET = ("password", "secrets")
 
 
 def default_file() -> str:

@@ -30,6 +30,7 @@ from outbound.park import MAX_PARKED, Park, Turn, token_of
 from outbound.prepare import Prepared, Preparer, UnsignedError
 from outbound.record import Attempt
 from outbound.reporter import Reporter
+from outbound.return_paths import ReturnPaths
 from outbound.seat import NotNowError
 from outbound.site import Delivered, Site
 from outbound.sites import Sites
@@ -64,8 +65,9 @@ class Worker:
         strikes: Strikes,
         learner: Learner,
         orders: Orders,
+        return_paths: ReturnPaths | None = None,
     ) -> None:
-        self.name, self.ways, self.orders = name, ways, orders
+        self.name, self.ways, self.orders, self.return_paths = name, ways, orders, return_paths
         self.taker, self.finisher, self.preparer = taker, finisher, preparer
         self.sites, self.strikes = sites, strikes
         self._tasks: set[asyncio.Task[None]] = set()
@@ -245,8 +247,10 @@ class Worker:
                 prepared = await self._prepare(taken)
                 attempt.signatures = prepared.signatures
                 attempt.sent = time.time()
-                envelope = Envelope.of(taken.entry, prepared.smtputf8)
-                return await site.deliver(seat, way, envelope, prepared.message, begin)
+                envelope, message = Envelope.of(taken.entry, prepared.smtputf8), prepared.message
+                if self.return_paths:
+                    envelope, message = self.return_paths.put_on(taken.entry, envelope, message, attempt.sent)
+                return await site.deliver(seat, way, envelope, message, begin)
         except NotNowError as later:
             if not taken.dropped:
                 # who is there a little early waits for its token on the connection

@@ -12,6 +12,7 @@ from common.entry import Entry
 from common.event import Event
 from common.listener import Listener
 from common.options import NOTHING, Options
+from smtpd_ingress.feedback import Feedback
 from smtpd_ingress.logins import Logins
 from smtpd_ingress.memory import Memory
 from smtpd_ingress.quota import Quotas
@@ -45,6 +46,8 @@ class Context:
     logins: Logins | None = None
     """Checks who logs in; None: AUTH is not offered here."""
     quotas: Quotas | None = None
+    feedback: Feedback | None = None
+    """Knows who may bring mail to ``feedback.domain``; None: there is none."""
     kept_fields: tuple[str, ...] = ()
     """Fields of the header that controls can match, lower case."""
     defaults: Options = NOTHING
@@ -59,6 +62,7 @@ class Context:
         on_reject: OnReject,
         logins: Logins | None = None,
         quotas: Quotas | None = None,
+        feedback: Feedback | None = None,
     ) -> Self:
         """From the configuration; ``logins`` are left out where it has no AUTH. Raises BadCertificateError."""
         return cls(
@@ -76,6 +80,7 @@ class Context:
             tls=certificate_of(listener),
             logins=logins if listener.auth != "none" else None,
             quotas=quotas,
+            feedback=feedback,
             kept_fields=tuple(config.controls.headers),
             defaults=listener.default_options(config.pools),
         )

@@ -11,6 +11,7 @@ import structlog
 from common.config import Config
 from common.listener import Listener
 from smtpd_ingress.context import Context, Submit
+from smtpd_ingress.feedback import Feedback
 from smtpd_ingress.listener import Server, bind
 from smtpd_ingress.logins import Logins
 from smtpd_ingress.quota import Quotas
@@ -32,6 +33,7 @@ async def run(
     sockets: Mapping[str, socket.socket],
     logins: Logins | None = None,
     quotas: Quotas | None = None,
+    feedback: Feedback | None = None,
 ) -> None:
     """Take mail until ``stopping``. ``sockets`` are bound ones by listener name; what is missing is bound here.
 
@@ -39,7 +41,9 @@ async def run(
     """
     listeners = config.listeners
     _tell_of_few_files(listeners)
-    servers = [Server(Context.of(config, listener, submit, on_reject, logins, quotas)) for listener in listeners]
+    servers = [
+        Server(Context.of(config, listener, submit, on_reject, logins, quotas, feedback)) for listener in listeners
+    ]
     with ExitStack() as stack:
         bound = [stack.enter_context(sockets.get(listener.name) or bind(listener)) for listener in listeners]
         try:

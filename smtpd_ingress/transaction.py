@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass, field
 
 from common.addresses import Address
-from common.entry import DEFAULT_POOL, Entry
+from common.entry import DEFAULT_POOL, FEEDBACK_POOL, Entry
 from common.event import Event, Type
 from common.options import DEFAULT_PRIORITY, NOTHING, Options
 from smtpd_ingress.context import Context
@@ -28,6 +28,8 @@ class Transaction:
     """In the order they came, each once; with the parameters it had first."""
     message: Message | None = None
     """Its content, once that has begun to come."""
+    feedback: bool = False
+    """It goes to ``feedback.domain``: what it asks for is not done."""
 
     @property
     def smtputf8(self) -> bool:
@@ -46,6 +48,9 @@ class Transaction:
         now = time.time()
         submission, interface = message.submission, context.listener.name
         options = self.options.over(message.options).over(self.defaults)
+        if self.feedback:
+            options = Options(pool=FEEDBACK_POOL)
+            said = MailParameters(eightbit=said.eightbit, smtputf8=said.smtputf8)
         due = options.due(now)
         entries = [
             Entry(

@@ -25,6 +25,7 @@ from common.options import Options
 from smtpd_ingress.params import (
     Given,
     MailParameters,
+    RcptParameters,
     mail_parameters,
     path_address,
     rcpt_parameters,
@@ -75,11 +76,20 @@ def rcpt(session: Session, text: str) -> Reply:
     address = path_address(path, BAD_RECIPIENT, smtputf8=transaction.smtputf8)
     if not address:
         raise RefusedError(BAD_RECIPIENT.but("<>: no address"))
-    recipient = _destination(session, address)
+    feedback = session.context.feedback
+    is_feedback = feedback is not None and address.domain == feedback.domain
+    if transaction.recipients and is_feedback != transaction.feedback:
+        # they lie in different queues, and are not stored in one step; RFC 5321 4.5.3.1.10: the client sends them again
+        raise RefusedError(TOO_MANY_RECIPIENTS.but("Feedback and other mail: send the rest in another transaction"))
+    if feedback and is_feedback:
+        recipient, said = feedback.recipient(session.client, address, trusted=session.trusted), RcptParameters()
+    else:
+        recipient = _destination(session, address)
     # RFC 5321 4.5.3.1.10: the recipients before it get the message.
     if len(transaction.recipients) >= session.context.listener.max_recipients:
         raise RefusedError(TOO_MANY_RECIPIENTS)
     transaction.recipients.setdefault(recipient, said)
+    transaction.feedback = is_feedback
     return RECIPIENT_OK
 
 
