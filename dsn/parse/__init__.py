@@ -1,0 +1,1 @@
+"""What a mail that came back says: bytes in, values out, whatever the bytes are."""
