@@ -12,6 +12,7 @@ from api import clickhouse
 from common import metrics
 from common.broker import Broker, BrokerFailure
 from common.counting import Metric
+from common.entry import FEEDBACK_POOL
 from common.queue import leases, levels, pools, room
 from common.queue.levels import Level
 from common.role import Role
@@ -47,7 +48,7 @@ class Figures:
 
     def __init__(self, role: Role) -> None:
         self._broker: Broker = role.broker
-        self._pools, self._servers = list(role.config.pools), role.servers
+        self._pools, self._servers = role.config.queues, role.servers
         self._disk = room.Disk.of(role.config)
         self._levels: dict[str, dict[str, Level]] = {}
         self._levels_until = 0.0
@@ -86,7 +87,7 @@ class Figures:
         asked.add(metrics.EVENTS_LAG, _age(waiting))
 
     async def _processes(self, asked: Asked, known: list[str]) -> None:
-        for pool in known:
+        for pool in (pool for pool in known if pool != FEEDBACK_POOL):
             asked.add(metrics.WORKERS, len(await leases.live(self._broker, f"worker.{pool}")), pool)
         asked.add(metrics.RECORDERS, bool(await leases.holder(self._broker, "recorder")))
 

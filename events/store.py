@@ -14,8 +14,8 @@ from common.clickhouse import Database, NoTableError, NotReachableError, Refused
 from common.event import Event
 
 __all__ = [
-    "COLUMNS", "REQUIRED", "TIMES", "Columns", "NoTableError", "NotReachableError", "RefusedError", "RowsError", "Store",
-    "translated",
+    "COLUMNS", "REQUIRED", "TIMES", "Columns", "NoTableError", "NotReachableError", "RefusedError", "RowsError",
+    "Store", "translated",
 ]  # fmt: skip
 
 #: Column to values, as many in each.
