@@ -16,12 +16,13 @@ _ENCODED = 1000
 # RFC 5322 3.6.8, and the space before the colon of its section 4.5
 _FIELD = re.compile(r"^([!-9;-~]{1,100})[ \t]*:(.*(?:\n[ \t].*)*)", re.MULTILINE)
 
-_LOCAL = r"""(?:"[^"\n@<>]{1,64}"|[^\s<>()\[\]{},;:"|@\\`]{1,100})"""
-_DOMAIN = r"(?:\[[0-9A-Fa-f:.IPv]{2,50}\]|(?:[\w-]{1,63}\.){1,30}[\w-]{2,63})"
-#: A mailbox in running text; ``[1]`` is the address.
-ADDRESS = re.compile(rf"(?<![\w@])({_LOCAL}@{_DOMAIN})(?![\w@])")
-#: In angle brackets a domain may have no dot.
-_BRACKETED = re.compile(rf"<({_LOCAL}@(?:{_DOMAIN}|[\w-]{{1,63}}))>")
+_DOMAIN = r"(?:\[[0-9A-Fa-f:.IPv]{2,50}\]|(?:[A-Za-z0-9_-]{1,63}\.){1,30}[A-Za-z0-9-]{2,63})"
+#: A mailbox in running text; ``[1]`` is the address. Letters beyond ASCII are the text's: some languages have no spaces.
+ADDRESS = re.compile(
+    rf"""((?:"[^"\n@<>]{{1,64}}"|[A-Za-z0-9.!#$%&'*+/=?^_~-]{{1,100}})@{_DOMAIN})(?![A-Za-z0-9_@-])"""
+)
+#: In angle brackets they are the address's, and a domain may have no dot.
+BRACKETED = re.compile(r"""<((?:"[^"\n@<>]{1,64}"|[^\s<>()\[\]{},;:"|@\\`]{1,100})@[\w.\[\]:-]{1,255})>""")
 _TYPE = re.compile(r"\s*([A-Za-z][\w-]{0,40})\s*;\s*")
 #: Comments at the end, RFC 5322 3.2.2; those inside others are not looked for.
 _COMMENT = re.compile(r"\s*\([^()]{0,1000}\)\s*$")
@@ -35,8 +36,8 @@ def fields(block: str) -> Fields:
     """The fields of a header section whose lines end in LF. What is no field is passed over."""
     found: dict[str, list[str]] = {}
     for match in islice(_FIELD.finditer(block), MAX_FIELDS):
-        value = match[2][:MAX_VALUE]
-        found.setdefault(match[1].lower(), []).append(" ".join(value.split()) if "\n" in value else value.strip())
+        # one blank for many: patterns below take time by the square of a run of them
+        found.setdefault(match[1].lower(), []).append(" ".join(match[2][:MAX_VALUE].split()))
     return {name: tuple(values) for name, values in found.items()}
 
 
@@ -82,13 +83,13 @@ def in_charset(data: bytes, charset: str | None) -> str:
 def addresses(text: str) -> list[str]:
     """Mailboxes in a text, in order, each once."""
     found = [match[1].strip("'.") for match in ADDRESS.finditer(text[:MAX_VALUE])]
-    found += [match[1] for match in _BRACKETED.finditer(text[:MAX_VALUE])]
+    found += [match[1] for match in BRACKETED.finditer(text[:MAX_VALUE])]
     return list(dict.fromkeys(found))
 
 
 def first_address(text: str) -> str:
     """The mailbox in a field such as From: what stands in angle brackets before what may be a name."""
-    if match := _BRACKETED.search(text[:MAX_VALUE]):
+    if match := BRACKETED.search(text[:MAX_VALUE]):
         return match[1]
     return next(iter(addresses(text)), "")
 

@@ -78,7 +78,7 @@ class Complaint:
     incidents: int = 1
     """How many complaints the report stands for."""
     reported_domains: tuple[str, ...] = ()
-    fields: Fields = NO_FIELDS
+    fields: Fields = field(default_factory=dict)
     """All of the report's."""
 
 
@@ -90,7 +90,7 @@ class Original:
     """``<id@host>``, likeliest first: the returned header's own, then what is quoted."""
     envelope_id: str = ""
     """Original-Envelope-Id (RFC 3464 2.2.1): ENVID as its sender gave it."""
-    fields: Fields = NO_FIELDS
+    fields: Fields = field(default_factory=dict)
     """Of the returned header block; our own are among them."""
     header: bytes = b""
     """That block as it came, LF at the ends of lines."""
@@ -120,5 +120,5 @@ class Feedback:
     original: Original = field(default_factory=Original)
     reporting_mta: str = ""
     """Of a report, without its type."""
-    fields: Fields = NO_FIELDS
+    fields: Fields = field(default_factory=dict)
     """Per-message fields of a report (RFC 3464 2.2)."""
