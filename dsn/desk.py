@@ -94,19 +94,28 @@ class Desk:
         """The delivery that it is about, and what events know of it."""
         if match:
             return match, await self._known(match.delivery, until=entry.accepted + PATIENCE)
+        if not (match := await self._quoted(feedback)) and matching.message_ids(feedback):
+            await self._history.caught_up()
+            match = await self._quoted(feedback)
+        if match:
+            return match, await self._known(match.delivery or f"{match.submission}-0")
+        return Match(How.NOTHING), None
+
+    async def _quoted(self, feedback: Feedback) -> Match | None:
+        """By a Message-ID."""
         for identifier in matching.message_ids(feedback):
             found = await self._history.messages(identifier)
             if match := matching.by_message_id(feedback, found):
-                return match, await self._known(match.delivery or f"{match.submission}-0")
-        return Match(How.NOTHING), None
+                return match
+        return None
 
     async def _known(self, delivery: str, until: float = 0.0) -> Delivery | None:
-        """What is recorded of a delivery. Of what is none by then nobody knows any more."""
+        """What is recorded of a delivery. Of what is none by then (seconds since 1970) nobody knows any more."""
         while not (known := await self._history.delivery(delivery)):
-            if time.time() > until:
-                return None
-            await asyncio.sleep(_LOOK_AGAIN)
             await self._history.caught_up()
+            if (known := await self._history.delivery(delivery)) or time.time() > until:
+                return known
+            await asyncio.sleep(_LOOK_AGAIN)
         return known
 
     async def _pass_on(

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 import structlog
 
 from common.broker import Broker, BrokerFailure
-from common.clickhouse import Database
+from common.clickhouse import Database, NoTableError
 from common.errors import PostjetError
 from common.ids import id_time
 from common.subjects import EVENTS_STREAM
@@ -21,7 +21,7 @@ from common.thread import in_thread
 log = structlog.get_logger()
 
 #: Seconds between tries.
-RETRY = 1.0
+RETRY = 0.5
 #: Keys of one question.
 MOST = 500
 #: Seconds by which the clocks of two machines may differ.
@@ -155,7 +155,7 @@ class History:
                     return
             except BrokerFailure as error:
                 log.debug("feedback: %s", error)
-            await asyncio.sleep(RETRY / 4)
+            await asyncio.sleep(RETRY / 2)
 
     # --- how ---
 
@@ -185,7 +185,8 @@ class History:
             try:
                 rows = await in_thread(lambda: self._database.query(sql, parameters))
             except PostjetError as error:
-                self._is_away(str(error))
+                if not isinstance(error, NoTableError):  # in the first second of an instance
+                    self._is_away(str(error))
                 await asyncio.sleep(RETRY)
             else:
                 self._is_away("")

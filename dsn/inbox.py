@@ -7,7 +7,7 @@ ACK_WAIT; whatever is done twice is the same the second time, for all its ids co
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -62,6 +62,13 @@ class Inbox:
         self._held: dict[int, Letter] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._room = asyncio.Semaphore(ROOM)
+        self._answers, self._pulls = broker.new_inbox(), 0
+        self._arrived: asyncio.Queue[Msg | None] = asyncio.Queue()
+
+    async def start(self) -> None:
+        """Open the subject that pulls are answered to."""
+        await self.broker.subscribe(f"{self._answers}.*", self._arrived.put)
+        self.broker.on_connect.append(self._look_again)
 
     async def run(self, handle: Handle) -> None:
         """Hand every mail to ``handle``, for ever."""
@@ -70,10 +77,10 @@ class Inbox:
             while True:
                 try:
                     since = await self._ensure()
-                    async for message in self._messages():
-                        await self._take(message, since, handle)
+                    await self._pull(since, handle)
                 except BrokerFailure as error:
-                    log.debug("feedback: %s", error)
+                    tell = log.warning if isinstance(error, BrokerError) else log.debug  # others are told of by Broker
+                    tell("feedback: %s; trying again", error)
                     await asyncio.sleep(RETRY)
         finally:
             alive.cancel()
@@ -113,36 +120,44 @@ class Inbox:
     async def _ensure(self) -> float:
         """Make the consumer where it is not there; what is older than it somebody may have had before."""
         config = {
-            "durable_name": _CONSUMER, "filter_subject": f"{READY}.{FEEDBACK_POOL}.>", "ack_policy": "explicit",
-            "deliver_policy": "all", "replay_policy": "instant", "ack_wait": int(ACK_WAIT * 1e9), "max_deliver": -1,
-            "max_ack_pending": 10 * ROOM, "mem_storage": True, "num_replicas": 1,
+            "name": _CONSUMER, "durable_name": _CONSUMER, "filter_subjects": [f"{READY}.{FEEDBACK_POOL}.>"],
+            "ack_policy": "explicit", "deliver_policy": "all", "replay_policy": "instant", "max_deliver": -1,
+            "ack_wait": int(ACK_WAIT * 1e9), "max_ack_pending": 10 * ROOM, "mem_storage": True, "num_replicas": 1,
         }  # fmt: skip
         definition = {"stream_name": _STREAM, "config": config}
         made = await self.broker.api(f"CONSUMER.CREATE.{_STREAM}.{_CONSUMER}", definition)
         return datetime.fromisoformat(made["created"]).timestamp() + 0.001
 
-    async def _messages(self) -> AsyncIterator[Msg]:
-        """What one pull brings: as many as there is room for. Raises BrokerFailure."""
-        batch = 0
-        while not batch or (batch < ROOM and not self._room.locked()):
+    async def _pull(self, since: float, handle: Handle) -> None:
+        """Take as many as there is room for; returns when they have come, or no more do. Raises BrokerFailure."""
+        await self._room.acquire()
+        batch = 1
+        while batch < ROOM and not self._room.locked():
             await self._room.acquire()
             batch += 1
-        subject = f"$JS.API.CONSUMER.MSG.NEXT.{_STREAM}.{_CONSUMER}"
+        self._pulls += 1
+        answers = f"{self._answers}.{self._pulls}"
         request = json.dumps({"batch": batch, "expires": int(PULL * 1e9)}).encode()
         try:
-            async with contextlib.aclosing(self.broker.replies(subject, request, PULL + 5)) as answers:
-                async for message in answers:
-                    if not message.reply:  # the end of the pull
+            await self.broker.publish(f"$JS.API.CONSUMER.MSG.NEXT.{_STREAM}.{_CONSUMER}", request, reply=answers)
+            async with asyncio.timeout(PULL + 5):
+                while batch and (message := await self._arrived.get()):
+                    if message.reply:
+                        self._take(message, since, handle)
+                        batch -= 1
+                    elif message.subject == answers:  # the end of the pull, not of one that we gave up
                         return
-                    yield message
-                    batch -= 1
-                    if not batch:
-                        return
+        except TimeoutError:
+            pass
         finally:
             for _ in range(batch):
                 self._room.release()
 
-    async def _take(self, message: Msg, since: float, handle: Handle) -> None:
+    async def _look_again(self) -> None:
+        """What was asked for over the old connection does not come."""
+        await self._arrived.put(None)
+
+    def _take(self, message: Msg, since: float, handle: Handle) -> None:
         metadata = message.metadata
         sequence = metadata.sequence.stream
         if known := self._held.get(sequence):  # the broker was started again, or we were late

@@ -35,6 +35,7 @@ async def main(role: Role) -> None:
     sweeper = Sweeper(broker, FEEDBACK_POOL, config.nats.sweep_every, config.nats.orphan_age)
     sweeping = leases.while_alone(broker, f"sweeper.{FEEDBACK_POOL}", role.holder, sweeper.run, role.stopping)
     await strikes.start()
+    await inbox.start()
     try:
         await together(role.stopping, inbox.run(desk.handle), room.watch(), sweeping, _live(broker, role.holder))
     finally:
