@@ -11,7 +11,8 @@ from api import clickhouse
 from common import instance, synced
 from common.broker import Broker, BrokerFailure
 from common.listener import Listener
-from common.queue import leases, pools, room
+from common.queue import leases, pools
+from common.queue.room import Room
 from common.role import Role
 from common.section import split_host_port
 
@@ -31,10 +32,13 @@ class Verdict:
 
 
 class Health:
-    """Asks everybody a mail needs. ``system`` is a connection that may ask whether writes are synced."""
+    """Asks everybody a mail needs. ``system`` is a connection that may ask whether writes are synced.
 
-    def __init__(self, role: Role, system: Broker | None) -> None:
-        self._role, self._broker, self._system = role, role.broker, system
+    ``room`` is to be watched, as intake watches its own: what has stopped resumes at another mark than it stopped at.
+    """
+
+    def __init__(self, role: Role, system: Broker | None, room: Room) -> None:
+        self._role, self._broker, self._system, self._room = role, role.broker, system, room
         self._has_parent = bool(role.sockets)
 
     async def judge(self) -> Verdict:
@@ -42,7 +46,7 @@ class Health:
         verdict = Verdict()
         if self._is_stopping():
             verdict.missing.append("stopping")
-        checks = [self._room(verdict), self._synced(verdict), self._recording(verdict), self._left_behind(verdict)]
+        checks = [self._intake(verdict), self._synced(verdict), self._recording(verdict), self._left_behind(verdict)]
         checks += [self._workers(verdict, pool) for pool in self._role.config.pools]
         if self._role.config.feedback.domain:
             checks.append(self._feedback(verdict))
@@ -55,11 +59,11 @@ class Health:
         running = instance.read(self._role.config.data_dir) if self._has_parent else None
         return self._role.stopping.is_set() or bool(running and running.stopping)
 
-    async def _room(self, verdict: Verdict) -> None:
+    async def _intake(self, verdict: Verdict) -> None:
         async with _blaming(verdict.missing, "broker"):
-            usage = await room.look(self._broker, self._role.servers.max_store, room.Disk.of(self._role.config))
-            if obstacle := usage.obstacle():
-                verdict.missing.append(f"room: {obstacle}; new mail is answered 452")
+            await self._room.look()
+            if self._room.obstacle:
+                verdict.missing.append(f"room: {self._room.obstacle}; new mail is answered 452")
 
     async def _synced(self, verdict: Verdict) -> None:
         if self._system:  # an operator's own broker cannot be asked

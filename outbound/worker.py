@@ -22,7 +22,7 @@ from outbound.aside import Aside
 from outbound.budget import Budget
 from outbound.delays import Delays
 from outbound.ending import Endings
-from outbound.failure import DeliveryFailure, temporary
+from outbound.failure import DeliveryFailure, NotNowError, temporary
 from outbound.learn import Learner, described
 from outbound.lobby import Lobby
 from outbound.orders import OrderedError, Orders
@@ -31,7 +31,6 @@ from outbound.prepare import Prepared, Preparer, UnsignedError
 from outbound.record import Attempt
 from outbound.reporter import Reporter
 from outbound.return_paths import ReturnPaths
-from outbound.seat import NotNowError
 from outbound.site import Delivered, Site
 from outbound.sites import Sites
 from outbound.smtp import Envelope

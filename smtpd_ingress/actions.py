@@ -20,6 +20,13 @@ class Login(NamedTuple):
     step: Check | Done | Failed
 
 
+class NewClient(NamedTuple):
+    """The connection speaks for another client now: count it for that one, then call ``Dialogue.let_in``."""
+
+    client: str
+    """Its address."""
+
+
 class StartTLS(NamedTuple):
     """Send 220, begin TLS, then call ``Dialogue.secured``."""
 

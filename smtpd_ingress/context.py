@@ -22,7 +22,14 @@ from smtpd_ingress.tls import certificate_of
 #: Stores entries (without content), the content's stored form and the ``accepted`` row, all or nothing;
 #: raises ``common.submit_error.SubmitError``.
 Submit = Callable[[list[Entry], bytes, Event], Awaitable[None]]
+#: Whether a message of so many bytes would be taken now.
+HasRoom = Callable[[int], bool]
 Networks = tuple[IPv4Network | IPv6Network, ...]
+
+
+def always(_size: int) -> bool:
+    """For who has no queue that may be full."""
+    return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +48,7 @@ class Context:
     memory: Memory
     submit: Submit
     on_reject: OnReject
+    has_room: HasRoom = always
     tls: Callable[[], SSLContext] | None = None
     """Gives what the next handshake needs; None: no TLS here."""
     logins: Logins | None = None
@@ -62,6 +70,7 @@ class Context:
         on_reject: OnReject,
         logins: Logins | None = None,
         quotas: Quotas | None = None,
+        has_room: HasRoom = always,
         feedback: Feedback | None = None,
     ) -> Self:
         """From the configuration; ``logins`` are left out where it has no AUTH. Raises BadCertificateError."""
@@ -77,6 +86,7 @@ class Context:
             memory=Memory(listener.max_memory),
             submit=submit,
             on_reject=on_reject,
+            has_room=has_room,
             tls=certificate_of(listener),
             logins=logins if listener.auth != "none" else None,
             quotas=quotas,

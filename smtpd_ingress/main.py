@@ -44,7 +44,7 @@ async def main(role: Role) -> None:
         asyncio.create_task(work) for work in (room.watch(), rejections.send(), users.watch(role.broker))
     ]
     try:
-        await run(config, submit, rejections.add, role.stopping, sockets, logins, quotas, feedback)
+        await run(config, submit, rejections.add, role.stopping, sockets, logins, quotas, room.has, feedback)
     finally:
         await quotas.close()
         for task in background:

@@ -10,7 +10,7 @@ import structlog
 
 from common.config import Config
 from common.listener import Listener
-from smtpd_ingress.context import Context, Submit
+from smtpd_ingress.context import Context, HasRoom, Submit, always
 from smtpd_ingress.feedback import Feedback
 from smtpd_ingress.listener import Server, bind
 from smtpd_ingress.logins import Logins
@@ -33,6 +33,7 @@ async def run(
     sockets: Mapping[str, socket.socket],
     logins: Logins | None = None,
     quotas: Quotas | None = None,
+    has_room: HasRoom = always,
     feedback: Feedback | None = None,
 ) -> None:
     """Take mail until ``stopping``. ``sockets`` are bound ones by listener name; what is missing is bound here.
@@ -41,9 +42,8 @@ async def run(
     """
     listeners = config.listeners
     _tell_of_few_files(listeners)
-    servers = [
-        Server(Context.of(config, listener, submit, on_reject, logins, quotas, feedback)) for listener in listeners
-    ]
+    contexts = (Context.of(config, one, submit, on_reject, logins, quotas, has_room, feedback) for one in listeners)
+    servers = [Server(context) for context in contexts]
     with ExitStack() as stack:
         bound = [stack.enter_context(sockets.get(listener.name) or bind(listener)) for listener in listeners]
         try:

@@ -9,6 +9,7 @@ from common.codes import (
     BAD_SENDER,
     BAD_SEQUENCE,
     LOGIN_NEEDED,
+    NO_ROOM,
     NO_SUCH_DOMAIN,
     NO_SUCH_MAILBOX,
     PRIORITY_LOWERED,
@@ -54,6 +55,8 @@ def mail(session: Session, text: str) -> Reply:
     limit = session.context.listener.max_message
     if said.size > limit:  # RFC 1870 section 6.1
         raise RefusedError(TOO_BIG.but(f"Message too big: more than {limit} bytes"))
+    if not session.context.has_room(said.size):  # the same
+        raise RefusedError(NO_ROOM)
     if not session.trusted:
         said = said._replace(deliver_by=0)
     options, reply = _with_priority(session, said)
