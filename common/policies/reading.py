@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from common import config_file
+from common.classify.rule import ClassRule
 from common.config import Config
 from common.policies.reply_rule import ReplyRule
 from common.policies.rules import PolicyRule, Provider
@@ -28,7 +29,7 @@ class Layer(IntEnum):
     KV = 2
 
 
-Rule = TypeVar("Rule", Provider, PolicyRule, ReplyRule)
+Rule = TypeVar("Rule", Provider, PolicyRule, ReplyRule, ClassRule)
 
 
 @dataclass(frozen=True, slots=True)
