@@ -128,20 +128,23 @@ class Desk:
         message = passing_on.as_passed_on(message, token, feedback)
         pool = known.pool if known.pool in self._config.pools else ""
         passed = passing_on.entry_of(entry, known, len(message), pool, now, now + expire)
-        if letter.maybe_seen and await self._history.has_submission(passed.submission):
+        if letter.maybe_seen and await self._history.has_row(passed.submission):
             return
+        if not (letter.maybe_seen and await self._history.has_submission(passed.submission)):
+            await self._queue(passed, content.store(message))
+        await self._inbox.store(reports.accepted(passed))
+        log.info("%s: %s passed on to <%s>: %s", known.delivery, entry.id, passed.recipient, passed.submission)
+
+    async def _queue(self, passed: Entry, stored: bytes) -> None:
+        """Queue what is passed on. Raises NotNowError."""
         if not self._room.reports:  # outcomes need what is left of the store
             raise NotNowError("no room to pass it on")
-        stored = content.store(message)
         self._room.took(len(stored), 0)
         if len(stored) <= INLINE_LIMIT:
             passed = passed.but(content=stored)
         else:
-            placed = await Bodies(self._broker, passed.pool).put(passed.submission, stored)
-            passed = passed.but(content=placed)
+            passed = passed.but(content=await Bodies(self._broker, passed.pool).put(passed.submission, stored))
         await self._inbox.store(reports.stored(passed))
-        await self._inbox.store(reports.accepted(passed))
-        log.info("%s: %s passed on to <%s>: %s", known.delivery, entry.id, passed.recipient, passed.submission)
 
     def _tell(self, entry: Entry, row: Event) -> None:
         count(metrics.FEEDBACK, row.type, row.phase)

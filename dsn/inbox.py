@@ -1,7 +1,8 @@
 """Reading the queue of feedback: handed out to one process at a time, removed when all of it is stored.
 
-One consumer for all processes: nothing here depends on who gets what. What a dead one had is handed out again after
-ACK_WAIT; whatever is done twice is the same the second time, for all its ids come from the entry.
+One consumer for all processes: nothing here depends on who gets what. What a dead one had is handed out again when it
+is started again, or after ACK_WAIT. Whatever is done twice is the same the second time, for all its ids come from the
+entry.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from common.broker import Broker, BrokerError, BrokerFailure, Message
 from common.content import BodyRef
 from common.counting import count
 from common.entry import FEEDBACK_POOL, Entry, UnreadableError
+from common.queue import leases
 from common.queue.bodies import Bodies
 from common.queue.hold import aside, aside_row
 from common.queue.rows import message as rows_message
@@ -57,8 +59,9 @@ class NotNowError(Exception):
 class Inbox:
     """The feedback that one process has in hand."""
 
-    def __init__(self, broker: Broker) -> None:
-        self.broker, self._bodies = broker, Bodies(broker, FEEDBACK_POOL)
+    def __init__(self, broker: Broker, holder: str) -> None:
+        """``holder`` names this process over restarts."""
+        self.broker, self._bodies, self._holder = broker, Bodies(broker, FEEDBACK_POOL), holder
         self._held: dict[int, Letter] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._room = asyncio.Semaphore(ROOM)
@@ -66,7 +69,16 @@ class Inbox:
         self._arrived: asyncio.Queue[Msg | None] = asyncio.Queue()
 
     async def start(self) -> None:
-        """Open the subject that pulls are answered to."""
+        """Open the subject that pulls are answered to. Raises BrokerFailure.
+
+        Who is alone makes the consumer anew, so that what a dead one had is handed out at once.
+        """
+        if not set((await leases.live(self.broker, leases.FEEDBACK)).values()) - {self._holder}:
+            try:
+                await self.broker.api(f"CONSUMER.DELETE.{_STREAM}.{_CONSUMER}")
+            except BrokerError as error:
+                if error.code not in BrokerError.NOT_FOUND:
+                    raise
         await self.broker.subscribe(f"{self._answers}.*", self._arrived.put)
         self.broker.on_connect.append(self._look_again)
 

@@ -30,7 +30,7 @@ async def main(role: Role) -> None:
     history = History(Database(role.servers.clickhouse_url), broker, config.feedback.valid)
     strikes = Strikes(broker, FEEDBACK_POOL, role.holder)
     room = ReportRoom(broker, role.servers.max_store, Disk.of(config))
-    inbox = Inbox(broker)
+    inbox = Inbox(broker, role.holder)
     desk = Desk(f"{role.name}-{role.slot}", config, broker, inbox, history, strikes, room)
     sweeper = Sweeper(broker, FEEDBACK_POOL, config.nats.sweep_every, config.nats.orphan_age)
     sweeping = leases.while_alone(broker, f"sweeper.{FEEDBACK_POOL}", role.holder, sweeper.run, role.stopping)

@@ -34,7 +34,8 @@ def is_wanted(token: Token, known: Delivery, feedback: Feedback, message: bytes,
         return False
     if feedback.kind is not Kind.REPORT:
         return True
-    return any(_is_asked_for(token.notify, result.action) for result in feedback.recipients) or not feedback.recipients
+    actions = [result.action for result in feedback.recipients] or ["failed"]
+    return any(_is_asked_for(token.notify, action) for action in actions)
 
 
 def _is_asked_for(notify: str, action: str) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from common.classify.reading import classify
 from common.codes import printable
 from common.entry import Entry
 from common.event import Event, Type
@@ -57,7 +58,8 @@ def _said(feedback: Feedback, about: dict[str, Any]) -> Iterator[dict[str, Any]]
     """What each row has of the feedback. The recipient is the delivery's: in reports it may be who that forwards to."""
     if feedback.kind is Kind.REPORT and feedback.recipients:
         for result in feedback.recipients[:MOST]:
-            yield {"recipient": _text(result.recipient)} | about | _result(feedback, result)
+            provider = about.get("provider", "")
+            yield {"recipient": _text(result.recipient)} | about | _result(feedback, result, provider)
         return
     reason, text = str(feedback.kind), feedback.subject
     if feedback.complaint:
@@ -66,20 +68,20 @@ def _said(feedback: Feedback, about: dict[str, Any]) -> Iterator[dict[str, Any]]
     yield {"recipient": _text(who)} | about | {"reason": _text(reason), "text": _text(text)}
 
 
-def _result(feedback: Feedback, result: Recipient) -> dict[str, Any]:
+def _result(feedback: Feedback, result: Recipient, provider: str) -> dict[str, Any]:
     return {
         "reason": _text(result.action),
         "code": result.code,
         "enhanced_code": result.enhanced_code or result.status,
         "text": _text(result.text),
         "mx_host": _text(result.remote_mta or feedback.reporting_mta),
-        **(_classes(result) if result.failed else {}),
+        **(_classes(result, provider) if result.failed else {}),
     }
 
 
-def _classes(result: Recipient) -> dict[str, str]:
-    status = result.enhanced_code or result.status
-    return {"bounce_class": "unclassified", "bounce_type": "soft" if status.startswith("4") else "hard"}
+def _classes(result: Recipient, provider: str) -> dict[str, str]:
+    verdict = classify(result.code, result.enhanced_code or result.status, result.text, provider=provider)
+    return {"bounce_class": verdict.bounce_class, "bounce_type": verdict.bounce_type}
 
 
 def _text(text: str) -> str:

@@ -31,14 +31,26 @@ def token_in(mail: Mail) -> str:
     return match[1].decode()
 
 
-def bounce(
-    mail: Mail, *, action: str = "failed", status: str = "5.1.1", text: str = "550 5.1.1 No such user", envid: str = ""
-) -> bytes:
-    """A report of RFC 3464 on a mail that a sink took, with all of it."""
+def bounce(mail: Mail, **said: str) -> bytes:
+    """A report of RFC 3464 on a mail that a sink took, with all of it; ``said`` as in ``report_on``."""
     [recipient] = mail.recipients
+    return report_on(recipient, mail.sender, mail.content, **said)
+
+
+def report_on(
+    recipient: str,
+    to: str = "",
+    original: bytes = b"Subject: x\r\n\r\nhello\r\n",
+    *,
+    action: str = "failed",
+    status: str = "5.1.1",
+    text: str = "550 5.1.1 No such user",
+    envid: str = "",
+) -> bytes:
+    """A report of RFC 3464."""
     envelope_id = f"Original-Envelope-Id: {envid}\r\n" if envid else ""
     return (
-        f"From: MAILER-DAEMON@mx.remote.test\r\nTo: {mail.sender}\r\nSubject: Undelivered\r\n"
+        f"From: MAILER-DAEMON@mx.remote.test\r\nTo: {to}\r\nSubject: Undelivered\r\n"
         "Message-ID: <bounce@mx.remote.test>\r\nDate: Fri, 21 Nov 2025 12:00:00 +0000\r\nMIME-Version: 1.0\r\n"
         'Content-Type: multipart/report; report-type=delivery-status; boundary="b1"\r\n\r\n'
         "--b1\r\nContent-Type: text/plain\r\n\r\nYour mail could not be delivered.\r\n"
@@ -46,7 +58,7 @@ def bounce(
         f"Final-Recipient: rfc822; {recipient}\r\nAction: {action}\r\nStatus: {status}\r\n"
         f"Diagnostic-Code: smtp; {text}\r\n"
         "\r\n--b1\r\nContent-Type: message/rfc822\r\n\r\n"
-    ).encode() + mail.content + b"\r\n--b1--\r\n"  # fmt: skip
+    ).encode() + original + b"\r\n--b1--\r\n"  # fmt: skip
 
 
 def complaint(mail: Mail) -> bytes:
