@@ -59,6 +59,13 @@ DELIVERY_ATTEMPTS = counter(
     "pool",
     "result",
 )
+DELIVERY_FAILURES = counter(
+    "delivery_failures_total",
+    "Attempts that failed (result: deferred, bounced, expired, stopped; class: docs/bounce-classes.md has them all).",
+    "pool",
+    "result",
+    "class",
+)
 DELIVERY_SECONDS = histogram(
     "delivery_seconds",
     "Times of deliveries (phase: connect, where a connection was made; transfer; total, from acceptance on).",

@@ -178,7 +178,7 @@ class Worker:
 
     async def _deliver(self, taken: Taken, way: Way | None, turn: Turn | None) -> None:
         entry = taken.entry
-        attempt = Attempt(entry, entry.attempts + 1, self.name, time.time())
+        attempt = Attempt(entry, entry.attempts + 1, self.name, time.time(), self.endings.classifier)
         policy = way.policy if way else self.ways.policy(entry.domain)
         if attempt.started >= self.ways.expires(entry, policy):
             if self.aside.enter(taken):

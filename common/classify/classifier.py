@@ -9,6 +9,7 @@ from common.classify.classes import BY_NAME, UNCLASSIFIED, Type
 from common.classify.normal import MAX_TEXT, normal
 from common.classify.quoted import read
 from common.classify.rule import NONE, ClassRule
+from common.event import Event
 from common.policies.reading import Written
 
 if TYPE_CHECKING:
@@ -76,6 +77,10 @@ class Classifier:
                 self._cache.clear()
             found = self._cache[facts, words] = self._verdict(facts, self.normal(said), words)
         return found
+
+    def of(self, row: Event) -> Verdict:
+        """The class of an attempt that failed; where it has no phase, as ``expired`` has not, its type counts as one."""
+        return self.classify(row.code, row.enhanced_code, row.text, row.phase or row.type, row.provider)
 
     def normal(self, text: str) -> str:
         """The words as rules see them."""

@@ -81,7 +81,7 @@ def _groups(text: str) -> Iterator[Fields]:
 def _recipient(group: Fields) -> Recipient | None:
     original = typed_address(first(group, "original-recipient"))
     address = typed_address(first(group, "final-recipient")) or original
-    if not address or not ("action" in group or "status" in group):
+    if not address or group.keys().isdisjoint(("action", "status", "diagnostic-code")):
         return None
     status = (first(group, "status").split() or [""])[0][:20]  # RFC 3464 2.3.4: a comment may follow
     action = _ACTION.match(first(group, "action"))

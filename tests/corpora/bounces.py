@@ -29,8 +29,8 @@ CLASSES = {
     "notaccept": {"bad-domain", "policy", "unclassified", "routing"},
     "mailboxfull": {"mailbox-full"},
     "suspend": {"inactive-mailbox"},
-    "expired": {"network", "expired", "no-answer", "dns-failure"},
-    "networkerror": {"network", "no-answer", "dns-failure", "routing", "bad-domain"},
+    "expired": {"network", "expired", "no-answer", "dns-failure", "routing"},
+    "networkerror": {"network", "expired", "no-answer", "dns-failure", "routing"},
     "blocked": {"reputation", "blocklist"},
     "badreputation": {"reputation", "blocklist"},
     "requireptr": {"reputation", "blocklist", "authentication"},
@@ -57,6 +57,11 @@ CLASSES = {
     "onhold": {"unclassified"},
     "undefined": {"unclassified"},
 }
+
+#: Two of their reasons are defined otherwise than our classes. ``filtered`` is "user unknown" too, where it was not said
+#: to RCPT: no mail will arrive there either way. And a disabled mailbox (``suspend``) is soft to them, hard here.
+BY_MEANING = {**CLASSES, "filtered": {"policy", "unclassified", "content", "invalid-recipient", "inactive-mailbox"}}
+OTHERWISE_HARD = frozenset({"filtered", "suspend"})
 
 
 @dataclass
@@ -145,6 +150,9 @@ def _other(found: Score, table: dict[str, Any], feedback: Feedback, classify: Cl
             hard = "hard" if label["hardbounce"] else "soft"
             found.tell("hard or soft", type_ == hard, f"{text} {type_} {class_} not {hard} {label['reason']}")
             found.tell("class", class_ in CLASSES[label["reason"]], f"{text} {class_} not {label['reason']}")
+            found.tell("class, by meaning", class_ in BY_MEANING[label["reason"]], f"{text} {class_} not {label['reason']}")
+            if label["reason"] not in OTHERWISE_HARD:
+                found.tell("hard or soft, by meaning", type_ == hard, f"{text} {type_} {class_} not {hard}")
 
 
 def _is_right(expected: list[dict[str, Any]], feedback: Feedback, bounced: bool) -> bool:
