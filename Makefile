@@ -4,7 +4,7 @@ PYTHON ?= python3
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint docs limits faults slow idle bench bench-parts controls fuzz clean
+.PHONY: help run test lint docs limits faults slow idle bench bench-parts controls corpora fuzz clean
 
 help:             ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -73,6 +73,9 @@ bench-parts: $(STAMP)  ## signatures a second against dkimpy; submissions a seco
 
 controls: $(STAMP)  ## a campaign of 100,000 queued mails stopped, held and resumed while others flow (5 minutes; ARGS=--help)
 	$(VENV)/bin/python -m bench.controls $(ARGS)
+
+corpora: $(STAMP)  ## how well real bounces, auto-replies and replies are read that others have labelled (ARGS=--misses)
+	@$(VENV)/bin/python -m tests.corpora $(ARGS)
 
 fuzz: export FUZZ_SECONDS ?= 3600
 fuzz: $(STAMP)    ## sessions nobody would write, checked by a model, for an hour; FUZZ_SEED=… repeats one

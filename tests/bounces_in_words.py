@@ -17,6 +17,12 @@ class Sample(NamedTuple):
     """Is in what is told of the first recipient."""
 
 
+def mail(sender: str, subject: str, text: str, *more: str) -> bytes:
+    """A mail to the sender of what bounced."""
+    head = [f"From: {sender}", "To: news@shop.example", f"Subject: {subject}", "Message-ID: <bounce@mx.example>", *more]
+    return "\r\n".join([*head, "Content-Type: text/plain; charset=utf-8", "", *text.split("\n")]).encode()
+
+
 RETURNED = """Return-Path: <news@shop.example>
 Received: from shop.example by mx.example; Mon, 2 Mar 2026 10:00:00 +0100
 Message-ID: <one@shop.example>

@@ -13,6 +13,8 @@ from dsn.parse.rules import group
 #: Characters of the words that are read.
 TEXT = 64_000
 _FAILED, _DELAYED = "failed", "delayed"
+#: Two of three: who writes, of what, in which words; or one less, and signs besides.
+_ENOUGH = 4
 #: A person's answer to a subject.
 _ANSWER = re.compile(r"\s*(?:re|aw|sv|antw|vs|rv|odp|fwd?|wg|tr)\s?:", re.IGNORECASE)
 #: Behind which the words of a report are hardly found any more.
@@ -68,20 +70,27 @@ def outcome(root: Part, text: str) -> str:
     start = text[:_SOON]
     subject = decoded(first(root.fields, "subject"))
     failed, delayed = group("failed"), group("delayed")
-    from_daemon = _from_daemon(root)
-    by_subject = not _ANSWER.match(subject) and bool(failed.search("subject", subject))
-    by_words = bool(failed.search("words", start))
-    delay = bool(delayed.search("subject", subject) or delayed.search("words", start))
-    refused = any(reply.begins(line) >= 0 for line in start.split("\n"))
+    from_daemon = bool(group("daemon").search("from", decoded(first(root.fields, "from"))))
     certain = "x-failed-recipients" in root.fields
-    if not (certain or 2 * from_daemon + by_subject + 2 * by_words + refused > 2 or delay and from_daemon):
+    if not (certain or from_daemon) and _answers_by_itself(root, subject):
+        return ""
+    delay = bool(delayed.search("subject", subject) or delayed.search("words", start))
+    weight = (
+        2 * from_daemon
+        + 2 * (not _ANSWER.match(subject) and bool(failed.search("subject", subject)))
+        + 2 * bool(failed.search("words", start))
+        + (first(root.fields, "return-path") == "<>")
+        + any(reply.begins(line) >= 0 for line in start.split("\n"))
+    )
+    if not (certain or weight >= _ENOUGH or delay and from_daemon):
         return ""
     return _DELAYED if delay and not group("final").search("words", start) else _FAILED
 
 
-def _from_daemon(root: Part) -> bool:
-    sender = decoded(first(root.fields, "from"))
-    return first(root.fields, "return-path") == "<>" or bool(group("daemon").search("from", sender))
+def _answers_by_itself(root: Part, subject: str) -> bool:
+    """A vacation has no return path either (RFC 3834 3.3), and may tell of what cannot be reached."""
+    rules = group("autoreply")
+    return bool(rules.search("subject", subject) or rules.in_headers(root.fields))
 
 
 def _of_sender(root: Part, returned: original.Original) -> list[str]:

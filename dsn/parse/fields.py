@@ -17,12 +17,12 @@ _ENCODED = 1000
 _FIELD = re.compile(r"^([!-9;-~]{1,100})[ \t]*:(.*(?:\n[ \t].*)*)", re.MULTILINE)
 
 _DOMAIN = r"(?:\[[0-9A-Fa-f:.IPv]{2,50}\]|(?:[A-Za-z0-9_-]{1,63}\.){1,30}[A-Za-z0-9-]{2,63})"
-#: A mailbox in running text; ``[1]`` is the address. Letters beyond ASCII are the text's: some languages have no spaces.
-ADDRESS = re.compile(
-    rf"""((?:"[^"\n@<>]{{1,64}}"|[A-Za-z0-9.!#$%&'*+/=?^_~-]{{1,100}})@{_DOMAIN})(?![A-Za-z0-9_@-])"""
-)
-#: In angle brackets they are the address's, and a domain may have no dot.
-BRACKETED = re.compile(r"""<((?:"[^"\n@<>]{1,64}"|[^\s<>()\[\]{},;:"|@\\`]{1,100})@[\w.\[\]:-]{1,255})>""")
+_RUNNING = rf"""((?:"[^"\n@<>]{{1,64}}"|[A-Za-z0-9.!#$%&'*+/=?^_~-]{{1,100}})@{_DOMAIN})(?![A-Za-z0-9_@-])"""
+_BRACKETED = r"""<((?:"[^"\n@<>]{1,64}"|[^\s<>()\[\]{},;:"|@\\`]{1,100})@[\w.\[\]:-]{1,255})>"""
+#: A mailbox in running text, ``[1] or [2]``. In angle brackets it may have any letters, and a domain without a dot;
+#: elsewhere letters beyond ASCII are the text's: some languages have no spaces.
+ADDRESS = re.compile(f"{_BRACKETED}|{_RUNNING}")
+_IN_BRACKETS = re.compile(_BRACKETED)
 _TYPE = re.compile(r"\s*([A-Za-z][\w-]{0,40})\s*;\s*")
 #: Comments at the end, RFC 5322 3.2.2; those inside others are not looked for.
 _COMMENT = re.compile(r"\s*\([^()]{0,1000}\)\s*$")
@@ -80,16 +80,19 @@ def in_charset(data: bytes, charset: str | None) -> str:
         return as_text(data)
 
 
+def address_of(match: re.Match[str]) -> str:
+    """What ADDRESS found."""
+    return str(match[1] or match[2].strip("'").rstrip("."))
+
+
 def addresses(text: str) -> list[str]:
     """Mailboxes in a text, in order, each once."""
-    found = [match[1].strip("'.") for match in ADDRESS.finditer(text[:MAX_VALUE])]
-    found += [match[1] for match in BRACKETED.finditer(text[:MAX_VALUE])]
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(address_of(match) for match in ADDRESS.finditer(text[:MAX_VALUE])))
 
 
 def first_address(text: str) -> str:
     """The mailbox in a field such as From: what stands in angle brackets before what may be a name."""
-    if match := BRACKETED.search(text[:MAX_VALUE]):
+    if match := _IN_BRACKETS.search(text[:MAX_VALUE]):
         return match[1]
     return next(iter(addresses(text)), "")
 

@@ -2,6 +2,7 @@
 
 import re
 from itertools import islice
+from textwrap import dedent
 from typing import NamedTuple
 
 from dsn.parse.fields import as_text, fields, first, message_ids
@@ -21,6 +22,8 @@ _FIELD = re.compile(r"(return-path|received|message-id|from|to|subject|date|mime
 #: Which a mail has that was on its way; what a report says of one has them not.
 _SURE = frozenset({"return-path", "received", "message-id"})
 _SOME = 3
+#: Lines without letters; it matches always.
+_RULE = re.compile(r"(?:[^\w\n]*\n)*")
 _QUOTED_ID = re.compile(r"\bmessage-?id\b[^<>\n]{0,40}(<[^<>\s@]{1,500}@[^<>\s@]{1,300}>)", re.IGNORECASE)
 
 
@@ -36,7 +39,8 @@ def split(text: str) -> Told:
     """The words of a report, and the original behind them: behind a line that says so, or where a header begins."""
     separator = group("original").pattern("words").search(text)
     if separator:
-        return Told(text[: separator.start()], text[separator.end() :].lstrip("\n\r\t -=|*>"))
+        behind = text[separator.end() :]
+        return Told(text[: separator.start()], dedent(_RULE.sub("", behind, count=1)))
     at = _header_in(text)
     return Told(text[:at], text[at:]) if at >= 0 else Told(text, "")
 

@@ -8,12 +8,13 @@ from typing import NamedTuple
 LONGEST, LINES = 1000, 8
 
 #: RFC 5321 4.2: a code begins a reply; no part of a number, an address or a time.
-_BEGIN = re.compile(r"([245][0-5]\d)(?=[-\s:,;]|$)")
-_CODE = re.compile(r"(?<![\w./=@-])(?<!\d:)(?<!\]:)([45][0-5]\d)(?=[-\s:,;]|$)(?![-\s]+(?:bytes|octets|kb|seconds|minutes|hours|days)\b)")
+_END = r"(?=[-\s:,;]|$)(?![-\s]+(?:bytes|octets|kb|seconds|minutes|hours|days)\b)"
+_BEGIN = re.compile(rf"([245][0-5]\d){_END}")
+_CODE = re.compile(rf"(?<![\w./=@-])(?<!\d:)(?<!\]:)([45][0-5]\d){_END}")
 #: RFC 3463; qmail and others write it as ``(#5.1.1)``.
 _ENHANCED = re.compile(r"(?<![\w.])([245]\.\d{1,3}\.\d{1,3})(?![\w-]|\.\d)")
 #: The code that is said again in front of each line of a reply.
-_AGAIN = re.compile(r"^\s*[245]\d\d[- ](?:[245]\.\d{1,3}\.\d{1,3}\s+)?")
+_AGAIN = re.compile(r"\W*([245]\d\d)[- ](?:[245]\.\d{1,3}\.\d{1,3}\s+)?")
 
 
 class Codes(NamedTuple):
@@ -38,12 +39,13 @@ def begins(line: str) -> int:
 
 
 def from_lines(lines: Sequence[str], at: int = 0) -> str:
-    """A reply on one line: what begins at a place in the first of these lines, up to an empty one."""
+    """A reply on one line: what begins at a place in the first of these, up to an empty line or another reply."""
     said = [lines[0][at:]]
     for line in lines[1:LINES]:
-        if not line.strip():
+        again = _AGAIN.match(line)
+        if not line.strip() or again and not said[0].startswith(again[1]):
             break
-        said.append(_AGAIN.sub("", line))
+        said.append(line[again.end() :] if again else line)
     return one_line(" ".join(said))
 
 

@@ -3,6 +3,7 @@
 It takes the mail apart with the standard library and tells addresses only, so it sees the beginning of few mails.
 """
 
+import logging
 from email import message_from_bytes
 from email.policy import compat32
 
@@ -16,6 +17,9 @@ from dsn.parse.result import Recipient
 #: Bytes that it is shown, and recipients that are believed.
 SHOWN, MAX_RECIPIENTS = 64_000, 100
 
+#: A traceback for each mail that a detector stumbles over would be the log of whoever sends these.
+logging.getLogger("flufl.bounce").setLevel(logging.CRITICAL + 1)
+
 
 def read(message: bytes, root: Part, words: str) -> Bounce | None:
     """The recipients that it finds in a mail that looks like a bounce; None where it finds none."""
@@ -23,7 +27,7 @@ def read(message: bytes, root: Part, words: str) -> Bounce | None:
         return None
     try:
         temporary, permanent = all_failures(message_from_bytes(message[:SHOWN], policy=compat32))
-    except Exception:  # of a detector, on a mail that it was not made for: then it does not know it either
+    except Exception:  # version 6.0.0 raises IndexError for a mail without From; its other detectors are foreign too
         return None
     text = reply.one_line(words)
     said = reply.codes(text)

@@ -13,7 +13,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from dsn.parse import reply
-from dsn.parse.fields import ADDRESS, BRACKETED
+from dsn.parse.fields import ADDRESS, address_of
 from dsn.parse.result import Recipient
 from dsn.parse.rules import group
 
@@ -63,7 +63,7 @@ _NOT = re.compile(
     re.IGNORECASE,
 )
 _DAEMON = re.compile(r"(?:mailer-?daemon|post-?_?master|abuse|no-?reply|support|help-?desk)@", re.IGNORECASE)
-_ALIAS = re.compile(r"\bgenerated (?:from|by) <?([^\s<>()]{1,100}@[^\s<>()]{1,255})", re.IGNORECASE)
+_ALIAS = re.compile(r"\b(?:generated (?:from|by)|expanded from) <?([^\s<>()]{1,100}@[^\s<>()]{1,255})", re.IGNORECASE)
 
 
 def recipients(words: str, failed_header: Sequence[str], not_these: frozenset[str]) -> list[Recipient]:
@@ -109,8 +109,8 @@ def _mentions(lines: Sequence[str]) -> Iterator[Mention]:
         if "@" not in line:
             continue
         last = 0
-        for match in _addresses(line):
-            before, address = line[last : match.start()], match[1].strip("'").rstrip(".")
+        for match in ADDRESS.finditer(line):
+            before, address = line[last : match.start()], address_of(match)
             last = match.end()
             if _NOT.search(before):
                 continue
@@ -119,14 +119,6 @@ def _mentions(lines: Sequence[str]) -> Iterator[Mention]:
                 address = second[1]
             alias = _alias(lines, number, address)
             yield Mention(address, place, number, alias)
-
-
-def _addresses(line: str) -> Iterator[re.Match[str]]:
-    """Those in angle brackets may have letters that others cannot."""
-    if line.isascii():
-        yield from ADDRESS.finditer(line)
-    else:
-        yield from BRACKETED.finditer(line) if "<" in line else ADDRESS.finditer(line)
 
 
 def _place(lines: Sequence[str], number: int, before: str, match: re.Match[str]) -> Place:
@@ -183,8 +175,8 @@ class _Why:
         self._numbers = list(self._replies)
         self._naming: dict[str, int] = {}
         for number in self._numbers:
-            for match in _addresses(lines[number]):
-                self._naming.setdefault(match[1].lower(), number)
+            for match in ADDRESS.finditer(lines[number]):
+                self._naming.setdefault(address_of(match).lower(), number)
         self._only_one = len(mentions) == 1
         self._all = reply.one_line("\n".join(lines))
 
@@ -199,8 +191,8 @@ class _Why:
         if number < 0 and self._only_one and self._numbers:
             number = self._numbers[0]
         if number >= 0:
-            last = min(number + reply.LINES, end if start <= number else self._end(number))
-            return reply.from_lines(self._lines[number:last], self._replies[number])
+            last = end if start <= number < end else self._end(number)
+            return reply.from_lines(self._lines[number : min(last, number + reply.LINES)], self._replies[number])
         return self._explanation(mention, end)
 
     def _end(self, line: int) -> int:

@@ -1,15 +1,9 @@
 """Bounces that follow no standard, in the words of many mail systems."""
 
 import pytest
-from bounces_in_words import RETURNED, SAMPLES, Sample
+from bounces_in_words import RETURNED, SAMPLES, Sample, mail
 
 from dsn.parse import Kind, parse
-
-
-def mail(sender: str, subject: str, text: str, *more: str) -> bytes:
-    """A mail to the sender of what bounced."""
-    head = [f"From: {sender}", "To: news@shop.example", f"Subject: {subject}", "Message-ID: <bounce@mx.example>", *more]
-    return "\r\n".join([*head, "Content-Type: text/plain; charset=utf-8", "", *text.split("\n")]).encode()
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.system)
