@@ -102,7 +102,7 @@ class Row:
     recipients: int = 1
     content: bytes = b""
     """Put behind the mail's own text."""
-    sends: Callable[[Broker], Awaitable[None]] | None = None
+    sends: Callable[[Broker], Awaitable[object]] | None = None
     """Puts something into the queue in place of that mail."""
     rules: Callable[[], list[Rule]] = list
     """What the sink does."""
@@ -199,8 +199,8 @@ class Crashes:
         rows = await self.recorded()
         assert _types(rows) == events
         assert len({row["id"] for row in rows}) == len(rows)
-        for subject in await self.connection.subjects("MQ_default", "h.>"):
-            await self.connection.purge("MQ_default", subject)
+        for stream in ("MQ_default", FEEDBACK):
+            await self.connection.purge(stream, "h.>")
         assert await Sweeper(self.connection, "default", orphan_age=0).sweep() == (0, swept)
         assert await self._is_empty(BODY_STREAM)
         assert "Traceback" not in self.world.log_file.read_text()[self._first_log :]

@@ -8,11 +8,12 @@ from feedback_support import report_on
 from queue_support import submit
 from support import make_entry
 
-from common.broker import Broker
+from common.broker import Broker, Message
 from common.content import store
-from common.entry import FEEDBACK_POOL
+from common.entry import FEEDBACK_POOL, Entry
 from common.event import Event, Type
 from common.queue.rows import message
+from common.queue.strikes import LIMIT
 from common.verp import Tokens
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -22,8 +23,8 @@ WRITER, READER = f"writer@{DOMAIN}", f"who@{DOMAIN}"
 TOKENS = Tokens([bytes.fromhex(SECRET)])
 
 
-async def bounced(broker: Broker) -> None:
-    """A bounce of a mail that was accepted a while ago."""
+async def bounced(broker: Broker) -> Entry:
+    """A bounce of a mail that was accepted a while ago; its entry."""
     now = time.time()
     mail = make_entry(READER, sender=WRITER)
     row = Event(time=now, type=Type.ACCEPTED, submission=mail.submission, sender=WRITER, recipients=(READER,))
@@ -31,6 +32,7 @@ async def bounced(broker: Broker) -> None:
     back = f"{TOKENS.make(mail, now)}@{FEEDBACK_DOMAIN}"
     entry = make_entry(back, sender="", pool=FEEDBACK_POOL)
     await submit(broker, entry, content=store(report_on(READER)))
+    return entry
 
 
 ROWS = [
@@ -67,3 +69,14 @@ ROWS = [
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 async def test_feedback(crashes: Crashes, row: Row) -> None:
     await crashes.check(row)
+
+
+async def test_feedback_that_killed_its_readers(crashes: Crashes) -> None:
+    """Who has been the end of five is held; there is no sixth."""
+    await crashes.begin()
+    with crashes.parent_stopped():
+        await crashes.kill(DSN)
+        entry = await bounced(crashes.connection)
+        strike = f"$KV.strikes.{FEEDBACK_POOL}.{entry.submission}.{entry.number}"
+        await crashes.connection.put(Message(strike, str(LIMIT).encode()))
+    await crashes.end("accepted accepted held", arrives=0, held="h")
