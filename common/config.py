@@ -15,6 +15,7 @@ from common.listener import Listener, Logins
 from common.policies.reply_rule import ReplyRule
 from common.policies.rules import PolicyRule, Provider
 from common.section import Bind, Duration, Network, Section, Size, split_host_port, written
+from common.suppression.rules import Rules as Suppression
 
 
 def without_password(url: str) -> str:
@@ -244,6 +245,7 @@ class Config(Section):
     replies: tuple[ReplyRule, ...] = ()
     dkim: Dkim = Dkim()
     feedback: Feedback = Feedback()
+    suppression: Suppression = Suppression()
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -21,6 +21,7 @@ from common.queue.strikes import Strikes
 from common.queue.sweep import Sweeper
 from common.queue.take import Taker
 from common.role import Role, together
+from common.suppression.suppressions import Suppressions
 from outbound.answers import Answers
 from outbound.connection import Login
 from outbound.delays import Delays
@@ -32,6 +33,7 @@ from outbound.resolver import Resolver
 from outbound.routing import Router
 from outbound.site import Means
 from outbound.sites import Sites
+from outbound.suppress import Suppressor
 from outbound.ways import Ways, from_rules
 from outbound.worker import Worker
 
@@ -75,7 +77,12 @@ async def main(role: Role) -> None:
     finisher.may_be_held = controls.may_be_held
     orders = Orders(controls, taker)
     delays = Delays(reporter, config.delivery.delay_report)
-    worker = Worker(name, ways, taker, finisher, preparer, reporter, delays, sites, strikes, learner, orders)
+    suppressions = Suppressions()
+    await suppressions.start(broker)
+    worker = Worker(
+        name, ways, taker, finisher, preparer, reporter, delays, sites, strikes, learner, orders,
+        Suppressor(broker, config.suppression, suppressions),
+    )  # fmt: skip
     policies.on_change = holds.on_change = worker.park.look_again
     controls.on_change = worker.orders_changed
     mover = Mover(broker, list(config.pools), reporter.about_stopped)
@@ -93,7 +100,8 @@ async def main(role: Role) -> None:
     try:
         await together(
             role.stopping, lanes.keep(), worker.run(), worker.expire_parked(), room.watch(), sweeping, moving,
-            policies.watch(broker), holds.keep(broker), _sample(pool, worker, sites), _first_of(signs_of_life),
+            policies.watch(broker), holds.keep(broker), suppressions.watch(broker), _sample(pool, worker, sites),
+            _first_of(signs_of_life),
         )  # fmt: skip
     finally:
         await taker.leave_all()

@@ -25,7 +25,8 @@ async def accept(session: Session, message: Message) -> Reply:
 
 async def _queue(session: Session, content: bytes) -> Reply:
     assert session.transaction
-    entries, row = session.transaction.queued_as(session.context, session.client)
+    entries, rows = session.transaction.queued_as(session.context, session.client)
+    row = rows[0]
     row.tls_version, row.tls_cipher = session.tls, session.cipher
     reservation: Reservation | None = None
     if (user := session.user) and session.context.quotas:
@@ -34,7 +35,7 @@ async def _queue(session: Session, content: bytes) -> Reply:
             return reserved
         reservation = reserved
     try:
-        await session.context.submit(entries, content, row)
+        await session.context.submit(entries, content, *rows)
     except SubmitError as error:
         if reservation:
             reservation.give_back()
@@ -43,9 +44,10 @@ async def _queue(session: Session, content: bytes) -> Reply:
         log.exception(f"{row.submission}: not queued")
         return LOCAL_ERROR
     login = f"sasl_username={session.login}, " if session.login else ""
+    held_back = f" (suppressed={len(rows) - 1})" if len(rows) > 1 else ""
     log.info(
         f"{row.submission}: client=[{row.client_address}], {login}message-id={row.message_id}, "
-        f"from=<{row.sender}>, size={row.size}, nrcpt={len(entries)}"
+        f"from=<{row.sender}>, size={row.size}, nrcpt={len(entries)}{held_back}"
     )
     count(metrics.SMTPD_RECIPIENTS, row.interface, by=len(entries))
     count(metrics.SMTPD_BYTES, row.interface, by=row.size)

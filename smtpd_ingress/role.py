@@ -5,11 +5,13 @@ import resource
 import socket
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 
 import structlog
 
 from common.config import Config
 from common.listener import Listener
+from common.suppression.suppressions import Suppressions
 from smtpd_ingress.context import Context, Submit
 from smtpd_ingress.listener import Server, bind
 from smtpd_ingress.logins import Logins
@@ -32,6 +34,7 @@ async def run(
     sockets: Mapping[str, socket.socket],
     logins: Logins | None = None,
     quotas: Quotas | None = None,
+    suppressions: Suppressions | None = None,
 ) -> None:
     """Take mail until ``stopping``. ``sockets`` are bound ones by listener name; what is missing is bound here.
 
@@ -39,7 +42,8 @@ async def run(
     """
     listeners = config.listeners
     _tell_of_few_files(listeners)
-    servers = [Server(Context.of(config, listener, submit, on_reject, logins, quotas)) for listener in listeners]
+    of = partial(Context.of, submit=submit, on_reject=on_reject, logins=logins, quotas=quotas)
+    servers = [Server(of(config, listener, suppressions=suppressions)) for listener in listeners]
     with ExitStack() as stack:
         bound = [stack.enter_context(sockets.get(listener.name) or bind(listener)) for listener in listeners]
         try:
