@@ -49,7 +49,8 @@ class Import:
 
     async def _store_each(self, waiting: Iterator[list[Suppression]]) -> None:
         for bucket in waiting:
-            self.added += len(await store.add(self._broker, bucket))
+            added = await store.add(self._broker, bucket)
+            self.added += len(added)
             if self._say:
                 self._say.write(f"\r{self.added:,} added …")
 

@@ -158,6 +158,7 @@ async def start(
     slot: str = "w0",
     max_store: int = 10**9,
     policies: list[dict[str, Any]] | None = None,
+    suppression: dict[str, Any] | None = None,
     **delivery: Any,
 ) -> Working:
     watcher = Watcher(broker, "default", slot, f"{slot}-1")
@@ -169,7 +170,7 @@ async def start(
     strikes = Strikes(broker, "default", slot)
     room = ReportRoom(broker, max_store)
     reporter = Reporter(outlet.taker, room, "mta.example", 86400)
-    config = Config.model_validate({"delivery": delivery, "policies": policies or []})
+    config = Config.model_validate({"delivery": delivery, "policies": policies or [], "suppression": suppression or {}})
     rules, holds = Policies(reading.of_config(config, None)), Holds()
     ways = Ways(from_rules(rules), holds, parts[0], "default", (), config.delivery.expire)
     learner = Learner(rules, holds, broker, outlet.finisher, slot)

@@ -4,8 +4,10 @@ import hashlib
 import time
 import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
 from enum import StrEnum
+from operator import attrgetter
+from typing import Any
 
 import msgpack
 
@@ -118,7 +120,7 @@ Record = list[object]
 
 def pack(suppressions: Iterable[Suppression]) -> bytes:
     """The stored form of a bucket."""
-    packed: bytes = msgpack.packb([VERSION, [astuple(one) for one in suppressions]])
+    packed: bytes = msgpack.packb([VERSION, [_values(one) for one in suppressions]])
     return packed
 
 
@@ -139,18 +141,19 @@ def unpack(data: bytes) -> list[Suppression]:
     """The opposite of ``pack``. Raises ValueError."""
     try:
         return [_unpacked(record) for record in unpack_records(data)]
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, KeyError) as error:
         raise ValueError(f"no bucket of suppressions: {error}") from error
 
 
 def _unpacked(record: Sequence[object]) -> Suppression:
-    values = dict(zip(_NAMES, record, strict=False))
-    bounces = tuple((float(at), str(of)) for at, of in values.pop("bounces", ()))  # type: ignore[attr-defined]
-    source = Source(values.pop("source"))  # type: ignore[arg-type]
-    return Suppression(**values, source=source, bounces=bounces)  # type: ignore[arg-type]
+    values: dict[str, Any] = dict(zip(_NAMES, record, strict=False))
+    values["source"] = Source(values["source"])
+    values["bounces"] = tuple((float(at), str(of)) for at, of in values["bounces"])
+    return Suppression(**values)
 
 
 _NAMES = tuple(field.name for field in fields(Suppression))
+_values = attrgetter(*_NAMES)
 
 
 def merged(
