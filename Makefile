@@ -28,10 +28,12 @@ lint: $(STAMP)    ## ruff, mypy, import rules, generated pages
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/postjet config reference | diff -u docs/configuration.md - || { echo "run: make docs"; exit 1; }
 	$(VENV)/bin/python -m common.metrics_text | diff -u docs/metrics.md - || { echo "run: make docs"; exit 1; }
+	$(VENV)/bin/python -m common.classify.classes | diff -u docs/bounce-classes.md - || { echo "run: make docs"; exit 1; }
 
 docs: $(STAMP)    ## write the generated pages again
 	$(VENV)/bin/postjet config reference > docs/configuration.md
 	$(VENV)/bin/python -m common.metrics_text > docs/metrics.md
+	$(VENV)/bin/python -m common.classify.classes > docs/bounce-classes.md
 
 # how long disk and broker are gone (seconds), how large the stores are that are filled; rounds, mails and faults
 # of the campaign, of which FAULT_SEED=n FAULT_ROUNDS=1 repeats one

@@ -12,8 +12,10 @@ from api import clickhouse
 from common import metrics
 from common.broker import Broker, BrokerFailure
 from common.counting import Metric
-from common.queue import leases, levels, pools, room
+from common.entry import FEEDBACK_POOL
+from common.queue import leases, levels, pools
 from common.queue.levels import Level
+from common.queue.room import Room
 from common.role import Role
 from common.subjects import EVENTS_STREAM
 
@@ -45,10 +47,9 @@ class Asked(Collector):
 class Figures:
     """Asks for figures; what does not answer is left out."""
 
-    def __init__(self, role: Role) -> None:
+    def __init__(self, role: Role, room: Room) -> None:
         self._broker: Broker = role.broker
-        self._pools, self._servers = list(role.config.pools), role.servers
-        self._disk = room.Disk.of(role.config)
+        self._pools, self._servers, self._room = role.config.queues, role.servers, room
         self._levels: dict[str, dict[str, Level]] = {}
         self._levels_until = 0.0
 
@@ -62,7 +63,7 @@ class Figures:
     async def _ask_broker(self, asked: Asked) -> None:
         try:
             async with asyncio.timeout(PATIENCE):
-                await self._room(asked)
+                await self._store(asked)
                 await self._events(asked)
                 known = [*self._pools, *await pools.left_behind(self._broker, self._pools)]
                 await self._processes(asked, known)
@@ -73,11 +74,12 @@ class Figures:
         else:
             asked.add(metrics.UP, 1, "broker")
 
-    async def _room(self, asked: Asked) -> None:
-        usage = await room.look(self._broker, self._servers.max_store, self._disk)
+    async def _store(self, asked: Asked) -> None:
+        await self._room.look()
+        usage = self._room.usage
         asked.add(metrics.QUEUE_STORE_BYTES, usage.used)
         asked.add(metrics.QUEUE_STORE_LIMIT, usage.limit)
-        asked.add(metrics.QUEUE_ROOM, not usage.obstacle())
+        asked.add(metrics.QUEUE_ROOM, self._room.intake)
         asked.add(metrics.EVENTS_WAITING_BYTES, usage.events)
         asked.add(metrics.EVENTS_LIMIT, usage.max_events)
 
@@ -86,7 +88,7 @@ class Figures:
         asked.add(metrics.EVENTS_LAG, _age(waiting))
 
     async def _processes(self, asked: Asked, known: list[str]) -> None:
-        for pool in known:
+        for pool in (pool for pool in known if pool != FEEDBACK_POOL):
             asked.add(metrics.WORKERS, len(await leases.live(self._broker, f"worker.{pool}")), pool)
         asked.add(metrics.RECORDERS, bool(await leases.holder(self._broker, "recorder")))
 

@@ -11,7 +11,8 @@ from api import clickhouse
 from common import instance, synced
 from common.broker import Broker, BrokerFailure
 from common.listener import Listener
-from common.queue import leases, pools, room
+from common.queue import leases, pools
+from common.queue.room import Room
 from common.role import Role
 from common.section import split_host_port
 
@@ -31,10 +32,13 @@ class Verdict:
 
 
 class Health:
-    """Asks everybody a mail needs. ``system`` is a connection that may ask whether writes are synced."""
+    """Asks everybody a mail needs. ``system`` is a connection that may ask whether writes are synced.
 
-    def __init__(self, role: Role, system: Broker | None) -> None:
-        self._role, self._broker, self._system = role, role.broker, system
+    ``room`` is to be watched, as intake watches its own: what has stopped resumes at another mark than it stopped at.
+    """
+
+    def __init__(self, role: Role, system: Broker | None, room: Room) -> None:
+        self._role, self._broker, self._system, self._room = role, role.broker, system, room
         self._has_parent = bool(role.sockets)
 
     async def judge(self) -> Verdict:
@@ -42,8 +46,10 @@ class Health:
         verdict = Verdict()
         if self._is_stopping():
             verdict.missing.append("stopping")
-        checks = [self._room(verdict), self._synced(verdict), self._recording(verdict), self._left_behind(verdict)]
+        checks = [self._intake(verdict), self._synced(verdict), self._recording(verdict), self._left_behind(verdict)]
         checks += [self._workers(verdict, pool) for pool in self._role.config.pools]
+        if self._role.config.feedback.domain:
+            checks.append(self._feedback(verdict))
         if self._has_parent:  # alone, api cannot know which listeners this machine should have
             checks += [self._listener(verdict, listener) for listener in self._role.config.listeners]
         await asyncio.gather(*checks)
@@ -53,11 +59,11 @@ class Health:
         running = instance.read(self._role.config.data_dir) if self._has_parent else None
         return self._role.stopping.is_set() or bool(running and running.stopping)
 
-    async def _room(self, verdict: Verdict) -> None:
+    async def _intake(self, verdict: Verdict) -> None:
         async with _blaming(verdict.missing, "broker"):
-            usage = await room.look(self._broker, self._role.servers.max_store, room.Disk.of(self._role.config))
-            if obstacle := usage.obstacle():
-                verdict.missing.append(f"room: {obstacle}; new mail is answered 452")
+            await self._room.look()
+            if self._room.obstacle:
+                verdict.missing.append(f"room: {self._room.obstacle}; new mail is answered 452")
 
     async def _synced(self, verdict: Verdict) -> None:
         if self._system:  # an operator's own broker cannot be asked
@@ -77,9 +83,14 @@ class Health:
         if not await clickhouse.answers(self._role.servers.clickhouse_url):
             verdict.degraded.append("clickhouse: no answer; events wait")
 
+    async def _feedback(self, verdict: Verdict) -> None:
+        async with _blaming(verdict.degraded, "feedback"):
+            if not await leases.live(self._broker, leases.FEEDBACK):
+                verdict.degraded.append("feedback: nobody reads it; bounces and complaints wait")
+
     async def _left_behind(self, verdict: Verdict) -> None:
         async with _blaming(verdict.degraded, "pools"):
-            for pool, number in (await pools.left_behind(self._broker, self._role.config.pools)).items():
+            for pool, number in (await pools.left_behind(self._broker, self._role.config.queues)).items():
                 verdict.degraded.append(f"pool {pool}: {number} deliveries wait, but it is not in the configuration")
 
     async def _listener(self, verdict: Verdict, listener: Listener) -> None:

@@ -15,6 +15,7 @@ from api.figures import Figures
 from api.health import Health
 from common import sockets, synced
 from common.broker import Broker
+from common.queue.room import Disk, Room
 from common.role import Role, connecting
 
 log = structlog.get_logger()
@@ -49,12 +50,15 @@ async def main(role: Role) -> None:
     config, given = role.config, role.sockets.get("api")
     with socket.socket(fileno=given) if given else sockets.bind(config.api.bind, "api.bind") as sock:
         async with _system(role) as system:
-            server = Server(app.make(Health(role, system), Figures(role), config.data_dir))
+            room = Room(role.broker, role.servers.max_store, Disk.of(config), quiet=True)
+            server = Server(app.make(Health(role, system, room), Figures(role, room), config.data_dir))
             log.info("api: health and metrics on http://%s", sockets.shown(sock))
             async with asyncio.TaskGroup() as group:
                 group.create_task(server.serve([sock]))
+                watching = group.create_task(room.watch())
                 await role.stopping.wait()
                 server.should_exit = True
+                watching.cancel()
 
 
 @contextlib.asynccontextmanager

@@ -61,6 +61,7 @@ TOO_OFTEN = Reply(421, "4.7.0", "Too many connections a minute from your address
 TOO_MANY_ERRORS = Reply(421, "4.7.0", "Too many errors, closing connection", close=True)
 
 LOCAL_ERROR = Reply(451, "4.3.0", "Local error, try again later")
+NO_ROOM = Reply(452, "4.3.1", "Insufficient system storage, try again later")
 NO_MEMORY = Reply(452, "4.3.1", "Too much mail comes in at once, try again later")
 TOO_MANY_RECIPIENTS = Reply(452, "4.5.3", "Too many recipients, send the rest in another transaction")
 
@@ -68,6 +69,7 @@ UNKNOWN_COMMAND = Reply(500, "5.5.1", "Command not recognised")
 NOT_HTTP = Reply(500, "5.5.1", "This is SMTP", close=True)
 BAD_LINE = Reply(500, "5.5.2", "Line is not UTF-8 that ends in CRLF")
 LINE_TOO_LONG = Reply(500, "5.5.2", "Command line too long")
+AUTH_LINE_TOO_LONG = Reply(500, "5.5.6", "Authentication line too long")
 BAD_ARGUMENT = Reply(501, "5.5.4", "Syntax error in argument")
 BAD_SENDER = Reply(501, "5.1.7", "Bad sender address")
 BAD_RECIPIENT = Reply(501, "5.1.3", "Bad recipient address")

@@ -10,7 +10,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+<<<<<<< HEAD
+from common.addresses import MAX_LOCAL_PART, normal_domain, parse_mailbox
+from common.entry import FEEDBACK_POOL
+=======
 from common.addresses import normal_domain, parse_mailbox
+from common.classify.rule import ClassRule
+>>>>>>> parse
 from common.listener import Listener, Logins
 from common.policies.reply_rule import ReplyRule
 from common.policies.rules import PolicyRule, Provider
@@ -137,7 +143,7 @@ class Pool(Section):
 def _pool_name(name: str) -> str:
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,31}", name):
         raise ValueError("a pool's name has lower-case letters, digits and -, at most 32, and begins with no -")
-    if name == "feedback":
+    if name == FEEDBACK_POOL:
         raise ValueError("this name is reserved; choose another")
     return name
 
@@ -200,15 +206,54 @@ class Dkim(Section):
         return self
 
 
-class Feedback(Section):
-    """Bounces and complaints that come back by mail."""
+def _secret(text: str) -> str:
+    try:
+        long_enough = len(bytes.fromhex(text)) >= 32
+    except ValueError:
+        long_enough = False
+    if not long_enough:  # not shown: it may be one with a slip
+        raise ValueError("a key has 64 hexadecimal digits or more; 'openssl rand -hex 32' makes one")
+    return text
 
-    domain: str = Field("", description="VERP return paths and mail to it; empty in this version")
-    addresses: list[str] = Field(["fbl", "abuse", "postmaster", "unsubscribe"], description="fixed addresses there")
+
+class Feedback(Section):
+    """Bounces, complaints and replies that come back by mail."""
+
+    domain: Annotated[str, AfterValidator(_hostname)] = Field(
+        "",
+        description='mail leaves with a return path there, a signed token, and mail to it is feedback; "" is off; its '
+        "MX is this machine",
+    )
+    addresses: list[str] = Field(
+        ["fbl", "abuse", "postmaster", "unsubscribe"],
+        description="what else takes mail there, from everybody; postmaster always does (RFC 5321 4.5.1)",
+    )
+    client_rate: int = Field(
+        60, ge=0, description="mails to these addresses in a minute from one address (IPv6: /64); 0 is no limit"
+    )
+    rate: int = Field(600, ge=0, description="and from everybody; each process of a listener counts for itself")
+    token_rate: int = Field(
+        30, ge=0, description="mails to one return path in an hour, counted likewise; 0 is no limit"
+    )
+    valid: Duration = written("60d", description="how long after it was sent mail to a return path is taken")
+    secrets: list[Annotated[str, AfterValidator(_secret)]] = Field(
+        [],
+        description="what return paths are signed with, hexadecimal; the first signs, all are accepted; [] has its own "
+        "in data_dir/feedback.key; several machines need the same",
+    )
+    pass_on: bool = Field(
+        True, description="what comes to a return path goes on to the sender of the mail (RFC 3461 6.1)"
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        self._later("domain", "")
+        for name in self.addresses:
+            if not re.fullmatch(r"[a-z0-9]+([._-][a-z0-9]+)*", name) or len(name) > MAX_LOCAL_PART:
+                raise ValueError(f"addresses: {name!r} is no local part such as fbl, in lower case")
+        if self.domain and ("." not in self.domain or self.domain.startswith("[")):
+            raise ValueError("domain: must be a name in DNS, such as bounces.example.net")
+        if self.valid < 86_400:
+            raise ValueError("valid: 1d is the least")
         return self
 
 
@@ -243,9 +288,15 @@ class Config(Section):
     providers: tuple[Provider, ...] = ()
     policies: tuple[PolicyRule, ...] = ()
     replies: tuple[ReplyRule, ...] = ()
+    classes: tuple[ClassRule, ...] = ()
     dkim: Dkim = Dkim()
     feedback: Feedback = Feedback()
     suppression: Suppression = Suppression()
+
+    @property
+    def queues(self) -> list[str]:
+        """The pools, and where feedback waits, if there is any: the names of the queues' streams."""
+        return [*self.pools, *([FEEDBACK_POOL] if self.feedback.domain else [])]
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
+from common.classify.rule import ClassRule
 from common.config import Config, Pool, without_password
 from common.listener import Listener
 from common.policies.reply_rule import ReplyRule
@@ -18,15 +19,21 @@ _REPEATED: dict[str, tuple[str, type[Section]]] = {
     "providers": ("[[providers]]", Provider),
     "policies": ("[[policies]]", PolicyRule),
     "replies": ("[[replies]]", ReplyRule),
+    "classes": ("[[classes]]", ClassRule),
 }
+<<<<<<< HEAD
 _RULES = ("[[providers]]", "[[policies]]", "[[replies]]")
+_SECRET = ("password", "secrets")
+=======
+_RULES = ("[[providers]]", "[[policies]]", "[[replies]]", "[[classes]]")
 _SECRET = ("password",)
+>>>>>>> parse
 
 
 def default_file() -> str:
     """A configuration file with every key at its default, commented."""
     lines = [
-        "# Every key with its default (rules for receivers are in docs/how-to/policies.md). Uncomment what you change;"
+        "# Every key with its default (rules are in docs/how-to/policies.md and bounces.md). Uncomment what you change;"
         " 'postjet check' checks the file."
     ]
     for header, section in _sections():
@@ -64,8 +71,8 @@ def in_force(config: Config) -> str:
         lines += ["", "[[listeners]]", *_table(listener.model_dump(), "listeners.")]
     for name, pool in config.pools.items():
         lines += ["", f"[pools.{name}]", *_table(pool.model_dump(), "")]
-    for table, rules in (("providers", config.providers), ("policies", config.policies), ("replies", config.replies)):
-        for rule in rules:
+    for table in ("providers", "policies", "replies", "classes"):
+        for rule in getattr(config, table):
             lines += ["", f"[[{table}]]", *_written(rule)]
     return "\n".join(lines) + "\n"
 

@@ -14,6 +14,8 @@ from common.content import BodyRef
 VERSION = 1
 #: Of mail that names none.
 DEFAULT_POOL = "default"
+#: In place of a pool for mail to ``feedback.domain``, which the role ``dsn`` reads.
+FEEDBACK_POOL = "feedback"
 
 
 class UnreadableError(ValueError):

@@ -15,7 +15,13 @@ class Listener(Section):
 
     name: str = Field("relay", pattern=r"^[a-z0-9_-]+$")
     bind: Bind = "127.0.0.1:2525"
-    processes: int = Field(1, ge=1, le=64, description="processes that share the port")
+    processes: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="processes that share the port; the system spreads connections over them. Limits of connections, "
+        "rates, memory and failed logins hold for each: all together may take so many times as much",
+    )
     tls: Literal["none", "starttls", "implicit"] = Field(
         "starttls", description="starttls offers it where there is tls_cert; implicit begins with it (port 465)"
     )

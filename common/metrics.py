@@ -59,6 +59,13 @@ DELIVERY_ATTEMPTS = counter(
     "pool",
     "result",
 )
+DELIVERY_FAILURES = counter(
+    "delivery_failures_total",
+    "Attempts that failed (result: deferred, bounced, expired, stopped; class: docs/bounce-classes.md has them all).",
+    "pool",
+    "result",
+    "class",
+)
 DELIVERY_SECONDS = histogram(
     "delivery_seconds",
     "Times of deliveries (phase: connect, where a connection was made; transfer; total, from acceptance on).",
@@ -86,6 +93,14 @@ DNS_LOOKUPS = counter(
     "Questions to nameservers, not those answered from memory (result: found, no_name, no_data, temporary).",
     "type",
     "result",
+)
+
+# --- dsn ---
+FEEDBACK = counter(
+    "feedback_total",
+    "Mails that came back, by the event's type (matched: return-path, token, message-id, unmatched).",
+    "type",
+    "matched",
 )
 
 # --- events ---

@@ -2,6 +2,8 @@
 
 from typing import Self
 
+from common.codes import NO_ROOM
+
 
 class SubmitError(Exception):
     """Not accepted: ``code`` (RFC 5321), ``enhanced`` (RFC 3463), ``text``."""
@@ -13,7 +15,7 @@ class SubmitError(Exception):
     @classmethod
     def full(cls) -> Self:
         """No room in the queue."""
-        return cls(452, "4.3.1", "Insufficient system storage, try again later")
+        return cls(NO_ROOM.code, NO_ROOM.enhanced, NO_ROOM.text)
 
     @classmethod
     def unavailable(cls) -> Self:

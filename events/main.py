@@ -8,11 +8,11 @@ import structlog
 from common.errors import PostjetError
 from common.queue import leases
 from common.role import Role
+from common.thread import in_thread
 from events import schema
 from events.outage import Outage
 from events.recorder import RETRY, Recorder
 from events.store import Store
-from events.thread import in_thread
 
 log = structlog.get_logger()
 

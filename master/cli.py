@@ -31,7 +31,7 @@ from master import (
 )
 from master.parent import Parent
 
-ROLES = ("smtpd_ingress", "outbound", "events", "api")
+ROLES = ("smtpd_ingress", "outbound", "dsn", "events", "api")
 
 app = typer.Typer(
     name="postjet",
@@ -66,7 +66,7 @@ def up(context: typer.Context) -> None:
 @app.command()
 def run(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="ROLE", help="smtpd_ingress, outbound, events or api")],
+    name: Annotated[str, typer.Argument(metavar="ROLE", help="smtpd_ingress, outbound, dsn, events or api")],
     pool: Annotated[str, typer.Option(help="the pool that outbound works for")] = "default",
     slot: Annotated[str, typer.Option(help="names this process among its kind, the same after a restart")] = "",
     socket: Annotated[list[str] | None, typer.Option(hidden=True)] = None,

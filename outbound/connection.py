@@ -13,7 +13,7 @@ from typing import Self
 
 from common.policies.policy import Policy
 from outbound import smtp
-from outbound.failure import DeliveryFailure, rejected, temporary
+from outbound.failure import DeliveryFailure, NotNowError, rejected, temporary
 from outbound.reply import Reply, ReplyError
 from outbound.routing import Target
 from outbound.smtp import Envelope, Extensions
@@ -25,7 +25,7 @@ QUIT_TIMEOUT = 5.0
 _BIND_ADDRESS_NO_PORT = 24
 
 
-#: Called before every connection that is made.
+#: Called before every connection that is made; raises NotNowError where that has to wait.
 Gate = Callable[[], Awaitable[None]]
 
 
@@ -72,7 +72,7 @@ class Connection:
     ) -> Self:
         """Connect and greet as ``ehlo``, from an address of ours or the system's choice.
 
-        Raises DeliveryFailure, and what ``gate`` raises the first time.
+        Raises DeliveryFailure, and NotNowError where ``gate`` does so the first time.
         """
         with _about(target, source):
             await gate()
@@ -84,7 +84,7 @@ class Connection:
                     raise
                 try:
                     await gate()
-                except Exception:
+                except NotNowError:  # what the host said counts, not that its next connection would be later
                     raise failure from None
             return await cls._open(target, ehlo, policy, login, source, tls=False)
 

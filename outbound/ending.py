@@ -2,6 +2,7 @@
 
 import time
 
+from common.classify.classifier import Classifier
 from common.controls.control import Action, Control
 from common.entry import Entry
 from common.event import Event
@@ -39,6 +40,11 @@ class Endings:
         self._finisher, self._reporter, self._delays, self._ways = finisher, reporter, delays, ways
         self._learner, self._orders, self._memory = learner, orders, memory
         self._suppressor = suppressor
+
+    @property
+    def classifier(self) -> Classifier:
+        """For the rows of attempts that fail."""
+        return self._learner.classifier
 
     async def delivered(self, taken: Taken, attempt: Attempt, result: Delivered) -> None:
         """The next hop took it over."""

@@ -1,7 +1,8 @@
-"""Why a delivery did not happen: one exception for DNS, network, TLS and replies."""
+"""Why a delivery did not happen: one exception for DNS, network, TLS and replies, one for what has to wait."""
 
 from dataclasses import dataclass
 
+from common.limits.limit import Limit
 from outbound.reply import Reply
 
 
@@ -35,6 +36,14 @@ class DeliveryFailure(Exception):
     def __str__(self) -> str:
         relay = f"{self.host}[{self.address}]: " if self.host else ""
         return f"{relay}{self.code} {self.enhanced} {self.text}"
+
+
+class NotNowError(Exception):
+    """A rate has no token for this mail before ``wait`` seconds; nothing was begun."""
+
+    def __init__(self, wait: float, limit: Limit | None) -> None:
+        super().__init__(wait, limit)
+        self.wait, self.limit = wait, limit
 
 
 def temporary(enhanced: str, text: str, *, phase: str, reason: str, code: int = 451) -> DeliveryFailure:

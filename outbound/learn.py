@@ -5,6 +5,7 @@ import time
 import structlog
 
 from common.broker import Broker, BrokerFailure
+from common.classify.classifier import Classifier
 from common.event import Event, Type
 from common.policies.holds import Hold, Holds
 from common.policies.policies import Policies
@@ -27,6 +28,11 @@ class Learner:
         self._policies, self._holds, self._broker, self._finisher = policies, holds, broker, finisher
         self._worker = worker
         self._triggers = Triggers(time.monotonic)
+
+    @property
+    def classifier(self) -> Classifier:
+        """Says what kind of refusal it is, by the rules in force."""
+        return self._policies.classes
 
     async def learn(self, failure: DeliveryFailure, way: Way) -> float:
         """Do what is to be done with provider, site or source, and with this failure.

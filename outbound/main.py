@@ -22,6 +22,7 @@ from common.queue.sweep import Sweeper
 from common.queue.take import Taker
 from common.role import Role, together
 from common.suppression.suppressions import Suppressions
+from common.verp_keys import Keyring
 from outbound.answers import Answers
 from outbound.connection import Login
 from outbound.delays import Delays
@@ -30,6 +31,7 @@ from outbound.orders import Orders
 from outbound.prepare import Preparer
 from outbound.reporter import Reporter
 from outbound.resolver import Resolver
+from outbound.return_paths import ReturnPaths
 from outbound.routing import Router
 from outbound.site import Means
 from outbound.sites import Sites
@@ -77,11 +79,13 @@ async def main(role: Role) -> None:
     finisher.may_be_held = controls.may_be_held
     orders = Orders(controls, taker)
     delays = Delays(reporter, config.delivery.delay_report)
-    suppressions = Suppressions()
+    suppressions, return_paths = Suppressions(), None
     await suppressions.start(broker)
+    if domain := config.feedback.domain:
+        return_paths = ReturnPaths(domain, Keyring(config.feedback, config.data_dir).tokens)
     worker = Worker(
         name, ways, taker, finisher, preparer, reporter, delays, sites, strikes, learner, orders,
-        Suppressor(broker, config.suppression, suppressions),
+        Suppressor(broker, config.suppression, suppressions), return_paths,
     )  # fmt: skip
     policies.on_change = holds.on_change = worker.park.look_again
     controls.on_change = worker.orders_changed

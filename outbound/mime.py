@@ -18,6 +18,8 @@ MAX_BOUNDARY = 200
 MAX_PARAMETERS = 100
 #: Parts of a multipart that are looked at; what comes behind them stands around.
 MAX_PARTS = 10_000
+#: Lines of a multipart that begin as a boundary does, and may or may not be one: no more of them are looked at.
+MAX_LINES = 2 * MAX_PARTS
 _PARSER = BytesHeaderParser()
 _ENCODING = re.compile(r"\s*([^\s;]*)")
 #: Of a boundary line (RFC 2046 5.1.1): whether it is the last one, padding.
@@ -111,12 +113,13 @@ def _boundary_lines(entity: Entity) -> Iterator[tuple[int, int, bool]]:
     """Where they begin, with the CRLF before them, which is theirs (RFC 2046 5.1.1), and end; and which is the last."""
     if not entity.boundary:
         return
-    body, mark = entity.body, b"--" + entity.boundary
-    at = body.find(mark)
-    while at >= 0:
-        tail = _TAIL.match(body, at + len(mark))
-        if tail and (at == 0 or body.startswith(b"\r\n", at - 2)):
-            yield max(0, at - 2), tail.end(), bool(tail[1])
+    body, mark = entity.body, b"\r\n--" + entity.boundary
+    at = -2 if body.startswith(mark[2:]) else body.find(mark)  # -2: as if a CRLF stood before the body
+    for _ in range(MAX_LINES):
+        if at == -1:
+            break
+        if tail := _TAIL.match(body, at + len(mark)):
+            yield max(0, at), tail.end(), bool(tail[1])
         at = body.find(mark, at + len(mark))
 
 

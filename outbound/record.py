@@ -1,12 +1,14 @@
 """What an attempt leaves behind: an event's row, and the log line that Postfix would write."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
 
 from common import metrics
+from common.classify.classifier import Classifier
+from common.classify.reading import classifier
 from common.codes import printable
 from common.controls.control import Control
 from common.counting import count, took
@@ -28,6 +30,7 @@ class Attempt:
     number: int
     worker: str
     started: float
+    classifier: Classifier = field(default_factory=classifier)
     site: str = ""
     provider: str = ""
     source: str = ""
@@ -128,6 +131,9 @@ class Attempt:
             time_total=max(0.0, now - entry.waits_since),
             **more,
         )
+        if type_ is not Type.DELIVERED and row.reason != "delayed":
+            verdict = self.classifier.of(row)
+            row.bounce_class, row.bounce_type = verdict.bounce_class, verdict.bounce_type
         log.info(log_line(row))
         _count(row)
         return row
@@ -147,6 +153,8 @@ _WORDS = {
 
 def _count(row: Event) -> None:
     count(metrics.DELIVERY_ATTEMPTS, row.pool, row.type)
+    if row.bounce_class:
+        count(metrics.DELIVERY_FAILURES, row.pool, row.type, row.bounce_class)
     if row.type == Type.DELIVERED:
         if row.time_connect:
             took(metrics.DELIVERY_SECONDS, row.time_connect, row.pool, "connect")

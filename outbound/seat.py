@@ -4,19 +4,10 @@ import asyncio
 from typing import Protocol
 
 from common.limits.client import Lease
-from common.limits.limit import Limit
 from outbound.connection import Connection
 
 #: Seconds after which a peer that we closed a connection to without a word knows of it.
 UNHEARD = 0.5
-
-
-class NotNowError(Exception):
-    """A rate has no token for this mail before ``wait`` seconds; nothing was begun."""
-
-    def __init__(self, wait: float, limit: Limit | None) -> None:
-        super().__init__(wait, limit)
-        self.wait, self.limit = wait, limit
 
 
 class Owner(Protocol):

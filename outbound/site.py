@@ -12,9 +12,9 @@ from common.counting import count
 from common.limits.client import Lease, Limiter
 from common.limits.limit import Limit
 from outbound.connection import Connection, Login
-from outbound.failure import DeliveryFailure
+from outbound.failure import DeliveryFailure, NotNowError
 from outbound.routing import Router
-from outbound.seat import NotNowError, Seat
+from outbound.seat import Seat
 from outbound.smtp import NOTHING, Envelope, Extensions
 from outbound.sources import reach
 from outbound.ways import Way

@@ -22,7 +22,7 @@ from outbound.aside import Aside
 from outbound.budget import Budget
 from outbound.delays import Delays
 from outbound.ending import Endings
-from outbound.failure import DeliveryFailure, temporary
+from outbound.failure import DeliveryFailure, NotNowError, temporary
 from outbound.learn import Learner, described
 from outbound.lobby import Lobby
 from outbound.orders import OrderedError, Orders
@@ -30,7 +30,7 @@ from outbound.park import MAX_PARKED, Park, Turn, token_of
 from outbound.prepare import Prepared, Preparer, UnsignedError
 from outbound.record import Attempt
 from outbound.reporter import Reporter
-from outbound.seat import NotNowError
+from outbound.return_paths import ReturnPaths
 from outbound.site import Delivered, Site
 from outbound.sites import Sites
 from outbound.smtp import Envelope
@@ -66,8 +66,9 @@ class Worker:
         learner: Learner,
         orders: Orders,
         suppressor: Suppressor,
+        return_paths: ReturnPaths | None = None,
     ) -> None:
-        self.name, self.ways, self.orders = name, ways, orders
+        self.name, self.ways, self.orders, self.return_paths = name, ways, orders, return_paths
         self.taker, self.finisher, self.preparer = taker, finisher, preparer
         self.sites, self.strikes = sites, strikes
         self._tasks: set[asyncio.Task[None]] = set()
@@ -180,7 +181,7 @@ class Worker:
 
     async def _deliver(self, taken: Taken, way: Way | None, turn: Turn | None) -> None:
         entry = taken.entry
-        attempt = Attempt(entry, entry.attempts + 1, self.name, time.time())
+        attempt = Attempt(entry, entry.attempts + 1, self.name, time.time(), self.endings.classifier)
         policy = way.policy if way else self.ways.policy(entry.domain)
         if found := self.suppressor.over(entry):
             if self.aside.enter(taken):
@@ -252,8 +253,10 @@ class Worker:
                 prepared = await self._prepare(taken)
                 attempt.signatures = prepared.signatures
                 attempt.sent = time.time()
-                envelope = Envelope.of(taken.entry, prepared.smtputf8)
-                return await site.deliver(seat, way, envelope, prepared.message, begin)
+                envelope, message = Envelope.of(taken.entry, prepared.smtputf8), prepared.message
+                if self.return_paths:
+                    envelope, message = self.return_paths.put_on(taken.entry, envelope, message, attempt.sent)
+                return await site.deliver(seat, way, envelope, message, begin)
         except NotNowError as later:
             if not taken.dropped:
                 # who is there a little early waits for its token on the connection

@@ -24,12 +24,13 @@ async def accept(session: Session, message: Message) -> Reply:
 
 
 async def _queue(session: Session, content: bytes) -> Reply:
-    assert session.transaction
-    entries, rows = session.transaction.queued_as(session.context, session.client)
+    transaction = session.transaction
+    assert transaction
+    entries, rows = transaction.queued_as(session.context, session.client)
     row = rows[0]
     row.tls_version, row.tls_cipher = session.tls, session.cipher
     reservation: Reservation | None = None
-    if (user := session.user) and session.context.quotas:
+    if (user := session.user) and session.context.quotas and not transaction.feedback:
         reserved = await session.context.quotas.reserve(user, len(entries))
         if isinstance(reserved, Reply):
             return reserved

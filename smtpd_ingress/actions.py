@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from common.codes import Reply
 from smtpd_ingress.message import Message
 from smtpd_ingress.sasl import Check, Done, Failed
 
@@ -19,5 +20,19 @@ class Login(NamedTuple):
     step: Check | Done | Failed
 
 
+class NewClient(NamedTuple):
+    """The connection speaks for another client now: count it for that one, then call ``Dialogue.let_in``."""
+
+    client: str
+    """Its address."""
+
+
 class StartTLS(NamedTuple):
     """Send 220, begin TLS, then call ``Dialogue.secured``."""
+
+
+class Later(NamedTuple):
+    """Send a reply after so many seconds."""
+
+    reply: Reply
+    seconds: float

@@ -44,12 +44,8 @@ class Clients(Generic[Who]):
 
     def refusal(self, client: str, trusted: bool) -> Reply | None:
         """Why a client at this address may not come in now; None: it may."""
-        if not trusted:
-            keys = _keys(client)
-            if any(self._connected[key] >= limit for key, limit in _limited(keys, self._limits.client_connections)):
-                return TOO_MANY_OF_CLIENT
-            if not self._in_time(keys):
-                return TOO_OFTEN
+        if not trusted and (refusal := self._too_much(client)):
+            return refusal
         if self._is_full(trusted) and not self._silent:
             return TOO_MANY_CONNECTIONS
         return None
@@ -59,10 +55,18 @@ class Clients(Generic[Who]):
         leaves = next(iter(self._silent)) if self._is_full(trusted) else None
         if leaves is not None:
             self.leave(leaves)
-        self._inside[who] = () if trusted else _keys(client)
-        self._connected.update(self._inside[who])
+        self._count(who, () if trusted else _keys(client))
         self.waits(who, trusted)
         return leaves
+
+    def speaks_for(self, who: Who, client: str, trusted: bool) -> Reply | None:
+        """It is inside, and counts for another client from now on; why that one may not come in, None: it may."""
+        self._count(who, ())
+        if not trusted:
+            if refusal := self._too_much(client):
+                return refusal
+            self._count(who, _keys(client))
+        return None
 
     def waits(self, who: Who, trusted: bool) -> None:
         """We wait for it to say something; it may be trusted now that it has logged in."""
@@ -78,11 +82,25 @@ class Clients(Generic[Who]):
 
     def leave(self, who: Who) -> None:
         """It has gone."""
-        for key in self._inside.pop(who, ()):
+        self._count(who, ())
+        del self._inside[who]
+        self._silent.pop(who, None)
+
+    def _count(self, who: Who, keys: tuple[str, ...]) -> None:
+        """It counts for these, and no more for others."""
+        for key in self._inside.get(who, ()):
             self._connected[key] -= 1
             if not self._connected[key]:
                 del self._connected[key]
-        self._silent.pop(who, None)
+        self._inside[who] = keys
+        self._connected.update(keys)
+
+    def _too_much(self, client: str) -> Reply | None:
+        """Why not one more connection of this client; where it may be one more, it is of its rate."""
+        keys = _keys(client)
+        if any(self._connected[key] >= limit for key, limit in _limited(keys, self._limits.client_connections)):
+            return TOO_MANY_OF_CLIENT
+        return None if self._in_time(keys) else TOO_OFTEN
 
     def _is_full(self, trusted: bool) -> bool:
         most = self._limits.max_connections

@@ -13,12 +13,15 @@ from common.event import Event
 from common.listener import Listener
 from common.options import NOTHING, Options
 from common.suppression.suppressions import Suppressions
+from smtpd_ingress.feedback import Feedback
 from smtpd_ingress.logins import Logins
 from smtpd_ingress.memory import Memory
 from smtpd_ingress.quota import Quotas
 from smtpd_ingress.rejection import OnReject
 from smtpd_ingress.tls import certificate_of
 
+#: Whether a message of so many bytes would be taken now.
+HasRoom = Callable[[int], bool]
 Networks = tuple[IPv4Network | IPv6Network, ...]
 
 
@@ -30,6 +33,11 @@ class Submit(Protocol):
 
         All or nothing; raises ``common.submit_error.SubmitError``.
         """
+
+
+def always(_size: int) -> bool:
+    """For who has no queue that may be full."""
+    return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,11 +56,14 @@ class Context:
     memory: Memory
     submit: Submit
     on_reject: OnReject
+    has_room: HasRoom = always
     tls: Callable[[], SSLContext] | None = None
     """Gives what the next handshake needs; None: no TLS here."""
     logins: Logins | None = None
     """Checks who logs in; None: AUTH is not offered here."""
     quotas: Quotas | None = None
+    feedback: Feedback | None = None
+    """Knows who may bring mail to ``feedback.domain``; None: there is none."""
     kept_fields: tuple[str, ...] = ()
     """Fields of the header that controls can match, lower case."""
     defaults: Options = NOTHING
@@ -70,6 +81,8 @@ class Context:
         on_reject: OnReject,
         logins: Logins | None = None,
         quotas: Quotas | None = None,
+        has_room: HasRoom = always,
+        feedback: Feedback | None = None,
         suppressions: Suppressions | None = None,
     ) -> Self:
         """From the configuration; ``logins`` are left out where it has no AUTH. Raises BadCertificateError."""
@@ -85,9 +98,11 @@ class Context:
             memory=Memory(listener.max_memory),
             submit=submit,
             on_reject=on_reject,
+            has_room=has_room,
             tls=certificate_of(listener),
             logins=logins if listener.auth != "none" else None,
             quotas=quotas,
+            feedback=feedback,
             kept_fields=tuple(config.controls.headers),
             defaults=listener.default_options(config.pools),
             suppressions=suppressions or Suppressions(),

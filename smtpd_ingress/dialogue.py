@@ -8,7 +8,7 @@ import structlog
 from common import codes
 from common.codes import Reply
 from common.users.user import User
-from smtpd_ingress.actions import Login, Queue, StartTLS
+from smtpd_ingress.actions import Later, Login, NewClient, Queue, StartTLS
 from smtpd_ingress.context import Context
 from smtpd_ingress.data import DataReader
 from smtpd_ingress.lines import MAX_AUTH_LINE, MAX_LINE, Lines, TooLongError
@@ -22,7 +22,7 @@ from smtpd_ingress.verbs.content import Chunk
 
 log = structlog.get_logger()
 
-Action = Reply | Queue | Login | StartTLS
+Action = Reply | Queue | Login | NewClient | StartTLS | Later
 
 VERBS: dict[str, Callable[[Session, str], Action | Chunk]] = {
     "HELO": hello.helo,
@@ -118,6 +118,10 @@ class Dialogue:
         session.failed_logins += outcome is BAD_CREDENTIALS
         return session.refuse("auth", outcome if session.failed_logins < MAX_FAILED_LOGINS else codes.TOO_MANY_LOGINS)
 
+    def let_in(self, refusal: Reply | None) -> Reply:
+        """Whether the client of a ``NewClient`` action may come in; gives the reply to it."""
+        return self.session.refuse("connect", refusal) if refusal else self.session.greeting
+
     def secured(self, version: str, cipher: str) -> None:
         """TLS has begun. RFC 3207 section 4.2: what was said before counts no more."""
         old = self.session
@@ -137,8 +141,9 @@ class Dialogue:
         """A line of an AUTH exchange."""
         try:
             line = self._input.next(MAX_AUTH_LINE)
-        except TooLongError:
-            line = b"*"  # what comes after it is a command again
+        except TooLongError as error:  # the exchange has failed: what comes after it is a command again
+            self._expected, self.session.exchange = self._command, None
+            return self.session.refuse("auth", _too_long(error))
         if line is None:
             return None
         self._expected = self._command
@@ -155,8 +160,8 @@ class Dialogue:
             if not line.endswith(b"\r\n"):  # RFC 5321 2.3.8: nothing else ends a line
                 return self._no_command(codes.BAD_LINE)
             verb, _, argument = line[:-2].decode().rstrip(" \t").partition(" ")
-        except TooLongError:
-            return self._no_command(codes.LINE_TOO_LONG.but(f"Line too long: more than {limit} bytes"))
+        except TooLongError as error:
+            return self._no_command(_too_long(error))
         except UnicodeDecodeError:
             return self._no_command(codes.BAD_LINE)
         verb = verb.upper()
@@ -166,7 +171,8 @@ class Dialogue:
         try:
             return self._begun(verb, VERBS[verb](self.session, argument.lstrip(" ")))
         except RefusedError as error:
-            return self.session.refuse(verb.lower(), error.reply, argument)
+            reply = self.session.refuse(verb.lower(), error.reply, argument)
+            return Later(reply, error.delay) if error.delay else reply
 
     def _no_command(self, reply: Reply) -> Reply:
         self.session.counts.begin("unknown")
@@ -239,3 +245,9 @@ class Dialogue:
         if message.refusal:  # RFC 3030 section 2: the client begins anew
             return self.queued(message.refusal)
         return codes.OK.but(f"{chunk.size} octets received")
+
+
+def _too_long(error: TooLongError) -> Reply:
+    """The refusal of a line; one of AUTH has a code of its own (RFC 4954 section 6)."""
+    reply = codes.AUTH_LINE_TOO_LONG if error.limit == MAX_AUTH_LINE else codes.LINE_TOO_LONG
+    return reply.but(f"Line too long: more than {error.limit} bytes")

@@ -3,12 +3,16 @@
 #: RFC 5321 4.5.3.1.4 has 512 octets with CRLF for a command line, and extensions add to it (RFC 1870, 3461, 4865 …):
 #: all that are known together stay below this.
 MAX_LINE = 2048
-# RFC 4954 section 4: what a client may say in an exchange of AUTH.
+#: RFC 4954 section 4: octets with CRLF of a line of AUTH, or of a response in its exchange, that are sufficient.
 MAX_AUTH_LINE = 12_288 + 2
 
 
 class TooLongError(ValueError):
-    """A line over the limit; it is dropped whole, what follows it is a command again."""
+    """A line over ``limit``; it is dropped whole, what follows it is a command again."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self.limit = limit
 
 
 class Lines:
@@ -17,7 +21,8 @@ class Lines:
     def __init__(self) -> None:
         self._data = b""
         self._at = 0
-        self._dropping = False
+        self._dropping = 0
+        """The limit that the line is over of which the rest is dropped."""
 
     def __bool__(self) -> bool:
         """Whether there is anything."""
@@ -40,13 +45,13 @@ class Lines:
         start, end = self._at, self._data.find(b"\n", self._at) + 1
         if not end:
             if len(self._data) - start > limit:
-                self._dropping = True
+                self._dropping = self._dropping or limit
                 self.take()
             return None
-        too_long, self._dropping = self._dropping or end - start > limit, False
+        exceeded, self._dropping = self._dropping or (limit if end - start > limit else 0), 0
         self._at = end
-        if too_long:
-            raise TooLongError
+        if exceeded:
+            raise TooLongError(exceeded)
         return self._data[start:end]
 
     def take(self, size: int | None = None) -> bytes:

@@ -45,7 +45,8 @@ class Server:
         )
         host, port = sock.getsockname()[:2]
         listener = self._context.listener
-        log.info(f"listener {listener.name}: listening on {host} port {port}")
+        limits = f", as one of {listener.processes} with limits of its own" if listener.processes > 1 else ""
+        log.info(f"listener {listener.name}: listening on {host} port {port}{limits}")
         if listener.tls == "starttls" and not listener.tls_cert:
             log.info(f"listener {listener.name}: STARTTLS is not offered, as there is no tls_cert")
 

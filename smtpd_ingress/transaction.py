@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from common.addresses import Address
 from common.codes import SUPPRESSED
-from common.entry import DEFAULT_POOL, Entry
+from common.entry import DEFAULT_POOL, FEEDBACK_POOL, Entry
 from common.event import Event, Status, Type
 from common.options import DEFAULT_PRIORITY, NOTHING, Options
 from common.suppression.suppression import Suppression
@@ -32,6 +32,8 @@ class Transaction:
     """Those of them that nothing is sent to."""
     message: Message | None = None
     """Its content, once that has begun to come."""
+    feedback: bool = False
+    """It goes to ``feedback.domain``: what it asks for is not done."""
 
     @property
     def smtputf8(self) -> bool:
@@ -51,6 +53,9 @@ class Transaction:
         now = time.time()
         submission, interface = message.submission, context.listener.name
         options = self.options.over(message.options).over(self.defaults)
+        if self.feedback:
+            options = Options(pool=FEEDBACK_POOL)
+            said = MailParameters(eightbit=said.eightbit, smtputf8=said.smtputf8)
         due = options.due(now)
         entries = [
             Entry(

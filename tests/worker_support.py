@@ -25,14 +25,14 @@ from common.queue.room import ReportRoom
 from common.queue.strikes import Strikes
 from common.suppression.suppressions import Suppressions
 from outbound.delays import Delays
-from outbound.failure import DeliveryFailure, permanent, temporary
+from outbound.failure import DeliveryFailure, NotNowError, permanent, temporary
 from outbound.learn import Learner
 from outbound.orders import Orders
 from outbound.park import Parked
 from outbound.prepare import Preparer
 from outbound.reporter import Reporter
 from outbound.routing import Route
-from outbound.seat import NotNowError, Seat
+from outbound.seat import Seat
 from outbound.site import Delivered
 from outbound.smtp import NOTHING, Envelope, Extensions
 from outbound.suppress import Suppressor

@@ -8,6 +8,7 @@ import structlog
 
 from common import config_file
 from common.broker import Broker, BrokerFailure
+from common.classify.reading import classifier
 from common.config import Config
 from common.errors import ConfigError
 from common.policies import kv, reading
@@ -96,6 +97,7 @@ class Policies:
         self._outcome, self._cache = outcome, dict[tuple[str, str, str, str], Policy]()
         self._file_rules, self._kv = rules, entries
         self.replies = ReplyRules(outcome.rules.replies)
+        self.classes = classifier(rules.classes)
         self.revision += 1
         self.on_change()
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from common import config_file
+from common.classify.rule import ClassRule
 from common.config import Config
 from common.policies.reply_rule import ReplyRule
 from common.policies.rules import PolicyRule, Provider
@@ -28,7 +29,7 @@ class Layer(IntEnum):
     KV = 2
 
 
-Rule = TypeVar("Rule", Provider, PolicyRule, ReplyRule)
+Rule = TypeVar("Rule", Provider, PolicyRule, ReplyRule, ClassRule)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +49,20 @@ class Rules:
     providers: tuple[Written[Provider], ...] = ()
     policies: tuple[Written[PolicyRule], ...] = ()
     replies: tuple[Written[ReplyRule], ...] = ()
+    classes: tuple[Written[ClassRule], ...] = ()
+    """The operator's; those shipped are in ``common/classify``."""
 
     def __add__(self, other: "Rules") -> "Rules":
         return Rules(
-            self.providers + other.providers, self.policies + other.policies, self.replies + other.replies
-        )
+            self.providers + other.providers, self.policies + other.policies, self.replies + other.replies,
+            self.classes + other.classes,
+        )  # fmt: skip
 
     @property
     def count(self) -> int:
         """How many rules people wrote, ``[delivery]`` not counted."""
         policies = sum(written.origin != DELIVERY for written in self.policies)
-        return len(self.providers) + policies + len(self.replies)
+        return len(self.providers) + policies + len(self.replies) + len(self.classes)
 
 
 class Shaping(Section):
@@ -83,6 +87,7 @@ def rules_of(written: Shaping | Config, text: str, file: str, layer: Layer) -> R
         place("providers", written.providers),
         place("policies", written.policies),
         place("replies", written.replies),
+        place("classes", written.classes if isinstance(written, Config) else ()),
     )
 
 

@@ -62,15 +62,15 @@ def back(stored: Stored, now: float) -> Message:
         body = Entry.postpone(body, max(0.0, now - float(paused)))
     at = stored.headers.get(DUE, "")
     if not at or datetime.fromisoformat(at).timestamp() <= now:
-        return to_ready(stored, body)
+        return Message(as_kind(READY, stored.subject), body, _instead_of(stored, READY))
     headers = schedule_headers(as_kind(READY, stored.subject), at)
     return Message(as_kind(SCHEDULED, stored.subject), body, headers | _instead_of(stored, SCHEDULED))
 
 
-def to_ready(stored: Stored, body: bytes | None = None) -> Message:
+def to_ready(stored: Stored) -> Message:
     """An entry as it goes on at once; an older copy of it goes."""
     headers = {"Nats-Rollup": "sub", **_instead_of(stored, READY)}
-    return Message(as_kind(READY, stored.subject), stored.body if body is None else body, headers)
+    return Message(as_kind(READY, stored.subject), stored.body, headers)
 
 
 async def put_all(broker: Broker, messages: Iterable[Message]) -> None:

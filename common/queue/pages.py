@@ -6,7 +6,7 @@ from common.broker import Broker, Stored
 from common.subjects import queue_stream
 
 #: Entries and bytes of a page. Each costs nats-server a look at every subject of the filter.
-STEP, STEP_BYTES = 10_000, 32 * 2**20
+STEP, STEP_BYTES = 25_000, 64 * 2**20
 
 
 class Pages:

@@ -93,7 +93,8 @@ def rows(order: Control, pool: str, found: Sequence[Found], first: str = "") -> 
     deliveries = [one.delivery for one in found]
     ids = derived_ids(order.since, [f"{order.id}.{type_}.{delivery}" for delivery in deliveries])
     same = {"time": now, "type": type_, "status": status, "reason": reason, "text": text, "pool": pool}
-    same["enhanced_code"] = "5.7.0" if type_ is Type.STOPPED else ""
+    if type_ is Type.STOPPED:
+        same |= {"enhanced_code": "5.7.0", "bounce_class": "stopped", "bounce_type": "soft"}
     return {
         **{name: [value] * count for name, value in same.items()},
         **{name: [getattr(entry, name) for entry in entries] for name in _KNOWN},

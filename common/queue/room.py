@@ -54,19 +54,19 @@ class Usage:
     disk: Disk | None = None
     free: int = 0
 
-    def obstacle(self, part: float = 1.0) -> str:
-        """What keeps new mail out, at ``part`` of the limits; nothing when there is room."""
-        if full := self.full(part * INTAKE_PART):
+    def obstacle(self, part: float = 1.0, more: int = 0) -> str:
+        """What keeps new mail out, at ``part`` of the limits, were ``more`` bytes in; nothing when there is room."""
+        if full := self.full(part * INTAKE_PART, more):
             return full
         if self.max_events > 0 and self.events >= part * EVENTS_PART * self.max_events:
             return f"{format_size(self.events)} of events wait for ClickHouse, half of what may"
         return ""
 
-    def full(self, part: float) -> str:
-        """What says that so much of the store is used; nothing when it is less."""
-        if self.used >= part * self.limit:
+    def full(self, part: float, more: int = 0) -> str:
+        """What says that so much of the store is used, or would be with ``more`` bytes; nothing when it is less."""
+        if self.used + more >= part * self.limit:
             return f"{format_size(self.used)} of {format_size(self.limit)} used (nats.max_store)"
-        if self.disk and self.used >= part * (self.used + self.free - self.disk.kept):
+        if self.disk and self.used + more >= part * (self.used + self.free - self.disk.kept):
             return f"the disk of {self.disk.folder} has {format_size(self.free)} free; make room on it"
         return ""
 
@@ -80,38 +80,52 @@ async def look(broker: Broker, max_store: int, disk: Disk | None = None) -> Usag
 
 
 class Room:
-    """Watches how full the store is. ``max_store`` in bytes."""
+    """Watches how full the store is. ``max_store`` in bytes. Who only watches is ``quiet``; others tell the log."""
 
-    def __init__(self, broker: Broker, max_store: int, disk: Disk | None = None) -> None:
-        self.broker, self.max_store, self.disk = broker, max_store, disk
-        self.intake = True
+    def __init__(self, broker: Broker, max_store: int, disk: Disk | None = None, *, quiet: bool = False) -> None:
+        self.broker, self.max_store, self.disk, self.quiet = broker, max_store, disk, quiet
+        self.obstacle = ""
+        """What keeps new mail out; ``""`` while it is taken."""
+        self.usage = Usage(limit=max_store)
+
+    @property
+    def intake(self) -> bool:
         """Whether new mail is taken."""
-        self._usage = Usage(limit=max_store)
+        return not self.obstacle
+
+    def has(self, size: int) -> bool:
+        """Whether there is room for new mail of so many bytes."""
+        return self.intake and not self.usage.obstacle(more=size)
 
     async def watch(self) -> None:
         """Look once a second, for ever; what cannot be asked changes nothing."""
         while True:
             try:
-                self._usage = await look(self.broker, self.max_store, self.disk)
-                self._judge()
+                await self.look()
             except (BrokerFailure, OSError) as error:
                 log.debug("room: %s", error)
             await asyncio.sleep(INTERVAL)
 
+    async def look(self) -> None:
+        """See how full it is now. Raises what ``Broker.api`` raises."""
+        self.usage = await look(self.broker, self.max_store, self.disk)
+        self._judge()
+
     def took(self, entries: int, events: int) -> None:
         """So many bytes went in since the last look: nobody runs past a limit until the next."""
-        self._usage.used += entries + events
-        self._usage.events += events
-        self._usage.free -= entries + events
+        self.usage.used += entries + events
+        self.usage.events += events
+        self.usage.free -= entries + events
         self._judge()
 
     def _judge(self) -> None:
-        obstacle = self._usage.obstacle(1.0 if self.intake else RESUME)
-        if self.intake and obstacle:
-            log.warning("queue: %s; new mail is answered 452 until there is room", obstacle)
-        elif not self.intake and not obstacle:
+        before, self.obstacle = self.obstacle, self.usage.obstacle(1.0 if self.intake else RESUME)
+        if self.quiet or bool(before) == bool(self.obstacle):
+            return
+        if self.obstacle:
+            log.warning("queue: %s; new mail is answered 452 until there is room", self.obstacle)
+        else:
             log.info("queue: room again; new mail is taken")
-        self.intake = not obstacle
 
 
 class ReportRoom(Room):
@@ -121,7 +135,7 @@ class ReportRoom(Room):
     """Whether reports are made."""
 
     def _judge(self) -> None:
-        full = self._usage.full(REPORT_PART * (1.0 if self.reports else RESUME))
+        full = self.usage.full(REPORT_PART * (1.0 if self.reports else RESUME))
         if self.reports and full:
             log.warning("queue: %s; mail that fails waits until there is room for its report", full)
         elif not self.reports and not full:

@@ -19,7 +19,7 @@ from common.subjects import Kind, campaign_in
 
 #: Reads of a stretch, a gigabyte of copies at most: what they find is removed from the queue by one purge, for which
 #: nats-server reads all that is on the filter, also what lies behind.
-READS = 30
+READS = 15
 
 
 class Stretches:

@@ -9,6 +9,7 @@ from common.codes import (
     BAD_SENDER,
     BAD_SEQUENCE,
     LOGIN_NEEDED,
+    NO_ROOM,
     NO_SUCH_DOMAIN,
     NO_SUCH_MAILBOX,
     PRIORITY_LOWERED,
@@ -27,6 +28,7 @@ from common.suppression.suppression import Source
 from smtpd_ingress.params import (
     Given,
     MailParameters,
+    RcptParameters,
     mail_parameters,
     path_address,
     rcpt_parameters,
@@ -55,6 +57,8 @@ def mail(session: Session, text: str) -> Reply:
     limit = session.context.listener.max_message
     if said.size > limit:  # RFC 1870 section 6.1
         raise RefusedError(TOO_BIG.but(f"Message too big: more than {limit} bytes"))
+    if not session.context.has_room(said.size):  # the same
+        raise RefusedError(NO_ROOM)
     if not session.trusted:
         said = said._replace(deliver_by=0)
     options, reply = _with_priority(session, said)
@@ -77,13 +81,22 @@ def rcpt(session: Session, text: str) -> Reply:
     address = path_address(path, BAD_RECIPIENT, smtputf8=transaction.smtputf8)
     if not address:
         raise RefusedError(BAD_RECIPIENT.but("<>: no address"))
-    recipient = _destination(session, address)
+    feedback = session.context.feedback
+    is_feedback = feedback is not None and address.domain == feedback.domain
+    if transaction.recipients and is_feedback != transaction.feedback:
+        # they lie in different queues, and are not stored in one step; RFC 5321 4.5.3.1.10: the client sends them again
+        raise RefusedError(TOO_MANY_RECIPIENTS.but("Feedback and other mail: send the rest in another transaction"))
+    if feedback and is_feedback:
+        recipient, said = feedback.recipient(session.client, address, trusted=session.trusted), RcptParameters()
+    else:
+        recipient = _destination(session, address)
     # RFC 5321 4.5.3.1.10: the recipients before it get the message.
     if len(transaction.recipients) >= session.context.listener.max_recipients:
         raise RefusedError(TOO_MANY_RECIPIENTS)
-    if session.trusted and recipient not in transaction.suppressed:
+    if session.trusted and not is_feedback and recipient not in transaction.suppressed:
         _look_up(session, transaction, recipient)
     transaction.recipients.setdefault(recipient, said)
+    transaction.feedback = is_feedback
     return RECIPIENT_OK
 
 

@@ -6,6 +6,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 from common import xtext
 from common.codes import BAD_ARGUMENT, BAD_SEQUENCE, NOT_PERMITTED, Reply
+from smtpd_ingress.actions import NewClient
 from smtpd_ingress.context import client_address
 from smtpd_ingress.rejection import RefusedError
 from smtpd_ingress.session import Session
@@ -55,7 +56,7 @@ ATTRIBUTES: dict[str, Callable[[str], str]] = {
 }
 
 
-def xclient(session: Session, text: str) -> Reply:
+def xclient(session: Session, text: str) -> Reply | NewClient:
     """The session begins anew, as if the client had connected itself.
 
     What is not said stays as it is, but for a login, which is none of another client's. Once that client goes on, with
@@ -73,7 +74,7 @@ def xclient(session: Session, text: str) -> Reply:
     session.login = said.get("LOGIN", session.login)
     session.helo = said.get("HELO", "")
     session.esmtp = said.get("PROTO") == "ESMTP"
-    return session.greeting
+    return NewClient(session.client) if "ADDR" in said else session.greeting
 
 
 def _parsed(text: str) -> dict[str, str]:

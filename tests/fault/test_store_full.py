@@ -57,6 +57,7 @@ async def test_store_full(tmp_path: Path) -> None:
     assert most.used < 0.95 * limit
     stopped = said(world, f"of {format_size(limit)} used (nats.max_store); new mail is answered 452")
     assert 1 <= stopped == said(world, "queue: room again") < 5
+    assert said(world, "NOQUEUE: reject: MAIL from ") > 0
     assert said(world, "outcomes cannot be stored") == 0
 
 

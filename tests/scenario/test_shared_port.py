@@ -17,6 +17,7 @@ async def test_shared_port(tmp_path: Path) -> None:
         await world.sinks[0].wait_for(50)
         assert await world.down() == 0
         log = world.log_file.read_text()
+    assert log.count(", as one of 2 with limits of its own") == 2
     pids = re.findall(r"postjet/smtpd_ingress\[(\d+)\]: \w+: client=", log)
     assert len(pids) == 50
     assert len(set(pids)) == 2

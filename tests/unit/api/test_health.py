@@ -12,7 +12,7 @@ from queue_support import submit
 from support import make_entry, until
 from tls_support import write_certificate
 
-from common.broker import Broker, BrokerFailure
+from common.broker import Broker, BrokerFailure, Message
 from common.listener import Listener
 from common.queue import leases
 
@@ -78,6 +78,28 @@ async def test_no_room(start: Start, broker: Broker) -> None:
     async with start.api() as api:
         await all_well(api, broker)
         await until(lambda: _says(api, "room: "))
+
+
+async def test_ready_again_when_intake_resumes(start: Start, broker: Broker) -> None:
+    """What has stopped resumes at another mark: between them it depends on where it came from."""
+    piece, used = Message("b.default.x", bytes(50_000)), 0
+    start.max_store = 1_000_000
+    async with start.api() as api:
+        await all_well(api, broker)
+        while used < 750_000:
+            await broker.put(piece)
+            used = (await broker.api("INFO"))["storage"]
+        await until(lambda: ready(api))
+        await broker.put(piece)
+        assert await _says(api, "room: ")
+        await broker.remove("BODY", 1)
+        assert 720_000 < (await broker.api("INFO"))["storage"] < 800_000
+        assert await _says(api, "room: ")
+        assert "postjet_queue_room 0.0" in (await api.get("/metrics")).text
+        for sequence in (2, 3):
+            await broker.remove("BODY", sequence)
+        await until(lambda: ready(api))
+        assert "postjet_queue_room 1.0" in (await api.get("/metrics")).text
 
 
 async def test_a_broker_that_does_not_sync(start: Start, broker: Broker) -> None:

@@ -1,7 +1,7 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from master.demo.sink import EXTENSIONS, Sink
 from master.demo.sink_script import Phase, Rule
 from outbound import connection as module
 from outbound.connection import Connection, Login
-from outbound.failure import DeliveryFailure
+from outbound.failure import DeliveryFailure, NotNowError
 from outbound.routing import Target
 from outbound.smtp import Envelope
 
@@ -324,6 +324,27 @@ class TestTls:
             await connection.deliver(ENVELOPE, MESSAGE)
             assert (sink.connections, sink.received[0].tls, connection.tls_version) == (2, "", "")
             connection.abort()
+
+    async def test_no_second_connection_where_it_would_have_to_wait(self) -> None:
+        """Then the host's failure counts; a mistake of ours is not hidden by it."""
+        gates: Iterator[Exception | None]
+
+        async def gate() -> None:
+            if error := next(gates):
+                raise error
+
+        async with Sink(Rule(phase="starttls", do="garbage"), extensions=TLS) as sink:
+            target = Target("mx.test", sink.host, sink.port)
+            gates = iter([None, NotNowError(1.0, None)])
+            failure = await failed(Connection.open(target, "us.test", Policy(), Login(), gate))
+            assert (failure.phase, failure.reason, sink.connections) == ("starttls", "tls", 1)
+            gates = iter([None, RuntimeError("mistake")])
+            with pytest.raises(RuntimeError, match="mistake"):
+                await Connection.open(target, "us.test", Policy(), Login(), gate)
+            gates = iter([NotNowError(1.0, None)])
+            with pytest.raises(NotNowError):
+                await Connection.open(target, "us.test", Policy(), Login(), gate)
+            assert sink.connections == 2
 
     async def test_in_clear_where_it_is_declined(self) -> None:
         async with Sink(Rule(phase="starttls", reply="454 4.7.0 Not now"), extensions=TLS) as sink:

@@ -202,6 +202,29 @@ def test_of_more_parts_than_anybody_makes_the_last_ones_are_not_looked_into(monk
     assert longest(broken) <= LONGEST
 
 
+@pytest.mark.parametrize(
+    ("line", "most"), [(b"--b", mime.MAX_LINES), (b"--bx", mime.MAX_LINES), (b"x--b--b--b", 2)]
+)
+def test_of_lines_that_look_like_boundaries_so_many_are_looked_at(
+    line: bytes, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at = 0
+
+    class Tail:
+        def match(self, body: bytes, at: int) -> re.Match[bytes] | None:
+            nonlocal looked_at
+            looked_at += 1
+            return tail.match(body, at)
+
+    tail = mime._TAIL
+    monkeypatch.setattr(mime, "_TAIL", Tail())
+    entity = mime.parse(HEADER + multipart(part(b"x"), (line + b"\r\n") * 3 * mime.MAX_LINES))
+    pieces = mime.split(entity)
+    assert pieces
+    assert b"".join(pieces) == entity.body
+    assert looked_at == most
+
+
 def test_what_is_signed_stays_as_it_is() -> None:
     signed = multipart(part(LONG), part(b"sig", b"Content-Type: application/pgp-signature\r\n"), type_=b"signed")
     message = HEADER + signed

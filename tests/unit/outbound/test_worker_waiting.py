@@ -15,7 +15,7 @@ from common.limits.limit import Limit, What
 from common.policies.holds import Hold, lift
 from common.queue import listing
 from outbound import worker as worker_module
-from outbound.seat import NotNowError
+from outbound.failure import NotNowError
 
 
 async def test_who_waits_for_a_site_that_is_down_makes_no_attempt(broker: Broker, working: Working) -> None:

@@ -51,6 +51,27 @@ def test_connections_of_one_network() -> None:
     assert books.come("192.0.3.1") == NETWORK
 
 
+def test_who_speaks_for_another_counts_for_that_one() -> None:
+    books = Books(client_connections=1, client_rate=60)
+    one, two = [books.come("198.51.100.1", trusted=True) for _ in range(2)]
+    assert isinstance(one, int)
+    assert isinstance(two, int)
+    assert books.speaks_for(one, "192.0.2.1", trusted=False) is None
+    assert books.come("192.0.2.1") == TOO_MANY_OF_CLIENT
+    assert books.speaks_for(two, "192.0.2.1", trusted=False) == TOO_MANY_OF_CLIENT
+    assert books.speaks_for(two, "192.0.2.1", trusted=True) is None
+    assert books.speaks_for(one, "192.0.2.1", trusted=False) is None  # itself
+    assert books.speaks_for(one, "192.0.2.2", trusted=False) is None
+    assert books.speaks_for(two, "192.0.2.1", trusted=False) is None
+    books.leave(one)
+    books.leave(two)
+    assert (len(books), books.come("192.0.2.1"), books.come("192.0.2.2")) == (0, 2, 3)
+    books.leave(2)
+    answers = [books.speaks_for(3, "192.0.2.1", trusted=False) for _ in range(60)]
+    assert answers[-1] == TOO_OFTEN
+    assert set(answers[:50]) == {None}
+
+
 def test_connections_a_minute() -> None:
     books = Books(client_rate=60)
     assert [books.come("192.0.2.1") for _ in range(61)] == [*range(60), TOO_OFTEN]

@@ -1,5 +1,6 @@
 """The state machine by itself; whole conversations are in tests/dialogs."""
 
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -14,11 +15,14 @@ from common.config import Config
 from common.entry import Entry
 from common.event import Event
 from common.listener import Listener
+from common.users.users import Users
 from smtpd_ingress.actions import Queue
 from smtpd_ingress.context import Context
 from smtpd_ingress.dialogue import Dialogue
+from smtpd_ingress.logins import Logins
 from smtpd_ingress.message import most_read
 from smtpd_ingress.rejection import Rejection
+from smtpd_ingress.sasl import BAD_CREDENTIALS
 from smtpd_ingress.session import MAX_ERRORS, MAX_REFUSED
 from tests.fuzz.grammar import session
 
@@ -191,3 +195,25 @@ def test_what_was_said_before_tls_is_counted() -> None:
     talk.secured("TLSv1.3", "TLS_AES_256_GCM_SHA384")
     say(talk, "EHLO c.example")
     assert str(talk.session.counts) == "ehlo=2 unknown=0/1 commands=2/3"
+
+
+@pytest.mark.parametrize(
+    ("length", "reply"),
+    [(12_288, str(BAD_CREDENTIALS)), (12_289, "500 5.5.6 Line too long: more than 12290 bytes")],
+)
+def test_a_response_of_auth_has_so_many_octets(length: int, reply: str) -> None:
+    """RFC 4954 sections 4 and 6; what comes behind it is a command again."""
+    client = Driven(of=context(Listener(auth_without_tls=True), logins=Logins(Users(), Config().logins)))
+    replies = client.say(b"EHLO c.example\r\nAUTH PLAIN\r\n" + b"A" * length + b"\r\nNOOP\r\n")
+    assert [str(one) for one in replies[2:]] == [reply, "250 2.0.0 Ok"]
+
+
+def test_mail_that_the_store_has_no_room_for_is_refused_at_once() -> None:
+    rejections: list[Rejection] = []
+    client = Driven(of=replace(context(rejections=rejections), has_room=lambda size: size <= 1000))
+    client.say(b"EHLO c.example\r\n")
+    [full] = client.say(b"MAIL FROM:<a@example.org> SIZE=1001\r\n")
+    assert str(full) == "452 4.3.1 Insufficient system storage, try again later"
+    assert [(one.phase, one.sender) for one in rejections] == [("mail", "a@example.org")]
+    for line in (b"MAIL FROM:<a@example.org> SIZE=1000\r\n", b"MAIL FROM:<a@example.org>\r\n"):
+        assert [one.code for one in client.say(line + b"RSET\r\n")] == [250, 250]

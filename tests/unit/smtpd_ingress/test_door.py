@@ -39,6 +39,25 @@ async def test_who_may_say_xclient_speaks_for_many(start_ingress: Start) -> None
         assert (await (await ingress.connect("127.0.0.2")).reply()).startswith("220 ")
 
 
+async def test_whom_xclient_names_counts_as_if_it_had_connected_itself(start_ingress: Start) -> None:
+    ingress = await start_ingress(networks=OURS, xclient=["127.0.0.2"], client_connections=1)
+    proxies = [await ingress.connect("127.0.0.2") for _ in range(4)]
+    for proxy in proxies:
+        await proxy.reply()
+        await proxy.say("EHLO proxy.example")
+    first, second, ours, again = proxies
+    assert (await first.say("XCLIENT ADDR=127.0.0.3")).startswith("220 ")
+    assert (await first.say("XCLIENT HELO=c.example")).startswith("220 ")
+    assert await (await ingress.connect("127.0.0.3")).reply() == TOO_MANY
+    second.write(b"XCLIENT ADDR=127.0.0.3\r\n")
+    assert [line async for line in second.until_closed()] == [TOO_MANY]
+    assert {rejection.client_address for rejection in ingress.rejections} == {"127.0.0.3"}
+    for _ in range(2):
+        assert (await ours.say("XCLIENT ADDR=127.0.0.1")).startswith("220 ")
+    assert (await first.say("XCLIENT ADDR=127.0.0.4")).startswith("220 ")
+    assert (await again.say("XCLIENT ADDR=127.0.0.3")).startswith("220 ")
+
+
 async def test_connections_a_minute(start_ingress: Start) -> None:
     ingress = await start_ingress(networks=OURS, client_rate=2)
     replies = [await (await ingress.connect("127.0.0.2")).reply() for _ in range(3)]

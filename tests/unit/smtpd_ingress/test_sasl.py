@@ -7,6 +7,7 @@ from sasl_support import b64, scram_proof
 
 from common.users.credentials import no_verifier, verifier
 from smtpd_ingress import sasl
+from smtpd_ingress.lines import MAX_AUTH_LINE
 from smtpd_ingress.sasl import Challenge, Check, Done, Exchange, Failed
 
 KNOWN = verifier("pencil", iterations=4096)
@@ -88,7 +89,7 @@ def test_a_mechanism_that_is_not_offered() -> None:
 
 @pytest.mark.parametrize("mechanism", sasl.MECHANISMS)
 def test_the_end_of_every_mechanism(mechanism: str) -> None:
-    for line, reply in ((b"*", sasl.CANCELLED), (b"=", sasl.BAD_BASE64), (b"A" * 12_292, sasl.LINE_TOO_LONG)):
+    for line, reply in ((b"*", sasl.CANCELLED), (b"=", sasl.BAD_BASE64)):
         started = exchange()
         assert isinstance(started.begin(mechanism), Challenge)
         assert started.answer(line) == Failed(reply)
@@ -97,7 +98,7 @@ def test_the_end_of_every_mechanism(mechanism: str) -> None:
 def test_the_longest_line() -> None:
     started = exchange()
     started.begin("PLAIN")
-    assert started.answer(b"A" * sasl.MAX_LINE) == Failed(sasl.MALFORMED)  # read, and found to be nothing
+    assert started.answer(b"A" * (MAX_AUTH_LINE - 2)) == Failed(sasl.MALFORMED)  # read, and found to be nothing
 
 
 def scram(name: str, password: str) -> sasl.Step:

@@ -36,7 +36,8 @@ def driven(at_rcpt: str, rejections: list[Rejection] | None = None, client: str 
 
 
 def rcpt(to: Driven, recipient: str, sender: str = "news@s.example") -> str:
-    to.say(f"RSET\r\nEHLO c.example\r\nMAIL FROM:<{sender}>\r\n".encode())
+    for line in ("EHLO c.example", f"MAIL FROM:<{sender}>"):
+        to.say(f"{line}\r\n".encode())
     return str(to.say(f"RCPT TO:<{recipient}>\r\n".encode())[0])
 
 

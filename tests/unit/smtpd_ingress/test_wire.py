@@ -120,7 +120,7 @@ async def test_over_long_lines(start_ingress: Start) -> None:
     for length in (2042, 5_000, 500_000):
         assert await client.say("NOOP " + "x" * length) == "500 5.5.2 Line too long: more than 2048 bytes"
     assert await client.say("AUTH " + "x" * 12_283) == "503 5.5.1 Send EHLO first"
-    assert await client.say("AUTH " + "x" * 12_284) == "500 5.5.2 Line too long: more than 12290 bytes"
+    assert await client.say("AUTH " + "x" * 12_284) == "500 5.5.6 Line too long: more than 12290 bytes"
     assert await client.say("NOOP") == "250 2.0.0 Ok"
 
 

@@ -100,7 +100,7 @@ async def test_higher_priority_goes_first(broker: Broker) -> None:
 
 async def test_full_store_is_452_and_nothing_is_left(broker: Broker) -> None:
     intake = intake_of(broker)
-    intake.room.intake = False
+    intake.room.obstacle = "full"
     with pytest.raises(SubmitError) as refused:
         await intake.submit([make_entry()], CONTENT, row(make_entry()))
     assert refused.value.code == 452

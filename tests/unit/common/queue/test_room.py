@@ -44,6 +44,23 @@ async def test_intake_stops_at_once_and_begins_again_below_its_limit(broker: Bro
     assert room.intake
 
 
+def test_room_for_mail_of_a_size() -> None:
+    usage = Usage(used=700, limit=1000)
+    assert [bool(usage.obstacle(more=more)) for more in (0, 99, 100)] == [False, False, True]
+    usage = Usage(used=300, limit=1000, disk=DISK, free=300)  # four fifths of 500 is all that may be used
+    assert [bool(usage.obstacle(more=more)) for more in (0, 99, 100)] == [False, False, True]
+
+
+async def test_who_stopped_has_room_for_nothing_until_it_resumes(broker: Broker) -> None:
+    room = Room(broker, 1000)
+    assert [room.has(size) for size in (0, 799, 800)] == [True, True, False]
+    room.took(800, 0)
+    room.took(-79, 0)
+    assert not room.has(0)
+    room.took(-2, 0)
+    assert [room.has(size) for size in (0, 80, 81)] == [True, True, False]
+
+
 async def test_the_disk_counts_where_the_store_is_ours(broker: Broker, tmp_path: Path) -> None:
     embedded = Config.model_validate({"data_dir": str(tmp_path), "listeners": [{"name": "a", "bind": "127.0.0.1:25"}]})
     disk = Disk.of(embedded)

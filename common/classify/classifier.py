@@ -1,0 +1,179 @@
+"""Classes by rules: ``Classifier.classify`` says what kind of refusal a reply or report is."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+
+from common.classify.classes import BY_NAME, UNCLASSIFIED, Type
+from common.classify.normal import MAX_TEXT, normal
+from common.classify.quoted import read
+from common.classify.rule import NONE, ClassRule
+from common.event import Event
+from common.policies.reading import Written
+
+if TYPE_CHECKING:
+    from common.classify.expressions import Expressions
+
+#: Replies remembered.
+MAX_CACHE = 10_000
+
+
+class Verdict(NamedTuple):
+    """What kind of refusal it is."""
+
+    bounce_class: str
+    bounce_type: Type
+    rule: str
+    """Name of the rule that decided; ``""``: none did."""
+    origin: str
+    """``<file>:<line>`` of the rule."""
+    permanent: bool
+    """What the codes say, and where there is none what the words say: no further try."""
+
+
+class Facts(NamedTuple):
+    """What rules look at besides the words."""
+
+    code: int
+    enhanced: str
+    phase: str
+    provider: str
+
+
+class Classifier:
+    """All rules together, the operator's before the shipped ones; the first that matches decides.
+
+    Of those with one name the one of the highest layer counts. ``words`` replace ``{name}`` in expressions.
+    """
+
+    def __init__(self, rules: Iterable[Written[ClassRule]], words: Mapping[str, str], ignored: Iterable[str]) -> None:
+        named = {written.rule.name: written for written in sorted(rules, key=lambda written: written.layer)}
+        in_use = (written for written in named.values() if written.rule.class_ != NONE)
+        self.rules = sorted(in_use, key=lambda written: -written.layer)
+        self._words = dict(words)
+        self._ignored = re.compile("|".join(ignored)) if ignored else None
+        self._cache: dict[tuple[Facts, str], Verdict] = {}
+        self._without_text = lru_cache(1000)(self._first_without_text)
+
+    def classify(
+        self, code: int, enhanced_code: str, text: str, phase: str = "", provider: str = ""
+    ) -> Verdict:
+        """The class of a refusal: in session with all that is known, of a report with what it has.
+
+        ``code`` 0 and ``enhanced_code`` ``""``: looked for in the text. Never raises.
+        """
+        text, said = text[:MAX_TEXT], ""
+        if not phase:  # no session: somebody quotes it
+            quoted = read(text, code)
+            code, phase = code or quoted.code, quoted.phase
+            if not enhanced_code or enhanced_code.endswith(".0.0"):
+                enhanced_code = quoted.enhanced or enhanced_code
+            text, said = quoted.text, quoted.said
+        facts, words = Facts(code, enhanced_code, phase, provider), self.normal(text)
+        found = self._cache.get((facts, words))
+        if found is None:
+            if len(self._cache) >= MAX_CACHE:
+                self._cache.clear()
+            found = self._cache[facts, words] = self._verdict(facts, self.normal(said), words)
+        return found
+
+    def of(self, row: Event) -> Verdict:
+        """The class of an attempt that failed; where it has no phase, as ``expired`` has not, its type counts as one."""
+        return self.classify(row.code, row.enhanced_code, row.text, row.phase or row.type, row.provider)
+
+    def normal(self, text: str) -> str:
+        """The words as rules see them."""
+        words = normal(text)
+        if self._ignored and "spam" in words:
+            words = self._ignored.sub(" ", words)
+        return words
+
+    def matching(self, facts: Facts, words: str) -> list[int]:
+        """The numbers of all rules that match, the one that decides first."""
+        found = self._texts.search(words)
+        return [
+            number
+            for number, written in enumerate(self.rules)
+            if (not written.rule.text or number in found)
+            and not (written.rule.not_text and -1 - number in found)
+            and self._fits[number].fits(facts)
+        ]
+
+    def _verdict(self, facts: Facts, said: str, words: str) -> Verdict:
+        """By what was said with the code, if that tells anything, else by all the words."""
+        last = without = self._without_text(facts)
+        for part in (said, words) if said != words else (words,):
+            last = self._first_with_text(facts, part, without)
+            if last < without:
+                break
+        if last == len(self.rules):
+            return self._say(facts, UNCLASSIFIED, None, "", "")
+        written = self.rules[last]
+        return self._say(facts, written.rule.class_, written.rule.type, written.rule.name, written.origin)
+
+    def _first_with_text(self, facts: Facts, words: str, before: int) -> int:
+        found = self._texts.search(words) if words else set()
+        numbers = (
+            number
+            for number in sorted(found)
+            if 0 <= number < before and -1 - number not in found and self._fits[number].fits(facts)
+        )
+        return next(numbers, before)
+
+    def _first_without_text(self, facts: Facts) -> int:
+        numbers = (
+            number
+            for number, written in enumerate(self.rules)
+            if not written.rule.text and self._fits[number].fits(facts)
+        )
+        return next(numbers, len(self.rules))
+
+    def _say(self, facts: Facts, name: str, type_: Type | None, rule: str, origin: str) -> Verdict:
+        bounce_class = BY_NAME[name]
+        kind = facts.code // 100 or int(facts.enhanced[:1] or 0)
+        # RFC 5321 4.2.1: who says 4xx says to come back, so something may arrive
+        type_ = "soft" if kind == 4 else type_ or bounce_class.type
+        return Verdict(name, type_, rule, origin, kind == 5 if kind else bounce_class.final)
+
+    @cached_property
+    def _fits(self) -> list["_Fits"]:
+        return [_Fits(written.rule) for written in self.rules]
+
+    @cached_property
+    def _texts(self) -> "Expressions":
+        from common.classify.expressions import Expressions  # loads RE2, which most processes do without
+
+        return Expressions(
+            (owner, self._expanded(text))
+            for number, written in enumerate(self.rules)
+            for owner, texts in ((number, written.rule.text), (-1 - number, written.rule.not_text))
+            for text in texts
+        )
+
+    def _expanded(self, text: str) -> str:
+        return re.sub(r"\{([a-z_]+)\}", lambda match: self._words.get(match[1], match[0]), text)
+
+
+class _Fits:
+    """What a rule asks besides words."""
+
+    def __init__(self, rule: ClassRule) -> None:
+        self._phase, self._provider = frozenset(rule.phase), rule.provider
+        self._code = _any(code.replace("x", "[0-9]") for code in rule.code)
+        self._enhanced = _any(
+            code.replace("x", "[45]").replace(".", r"\.").replace("*", "[0-9]+") for code in rule.enhanced
+        )
+
+    def fits(self, facts: Facts) -> bool:
+        return (
+            (not self._phase or facts.phase in self._phase)
+            and self._provider in ("", facts.provider)
+            and (self._code is None or self._code(str(facts.code)) is not None)
+            and (self._enhanced is None or self._enhanced(facts.enhanced) is not None)
+        )
+
+
+def _any(patterns: Iterable[str]) -> Callable[[str], object] | None:
+    joined = "|".join(patterns)
+    return re.compile(joined).fullmatch if joined else None

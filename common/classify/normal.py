@@ -1,0 +1,38 @@
+"""A reply's words without what differs from one to the next, so that equal ones are equal."""
+
+import re
+import unicodedata
+
+#: Characters of a text that are looked at; what matters is said in the first lines.
+MAX_TEXT = 1000
+
+# each begins only where a token begins, so that the time is linear in the text
+_ADDRESS = re.compile(r"(?<![^\s<>()\[\]\"',;:=])[^\s<>()\[\]\"',;:=@]++@[^\s<>()\[\]\"',;:]*+")
+_CODES = re.compile(r"(?<![\w.])[45]\d\d[ -](?:#?[45]\.\d{1,3}\.\d{1,3}(?![\d.]))?|\(?#[45]\.\d{1,3}\.\d{1,3}\)?")
+_IP = re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w.])|(?<![\w:])[0-9a-f]{1,4}(?::[0-9a-f]{0,4}){3,7}(?![\w:])")
+_TIME = re.compile(r"(?<![\w:])\d{1,2}:\d\d(?::\d\d)?(?:\.\d+)?z?(?![\w:])")
+_ID = re.compile(r"(?<![\w+/=-])(?=[a-z_+/=-]{0,40}\d)[\w+=-]{12,}|(?<!\w)\d{5,}(?!\w)")
+
+
+def fold(text: str) -> str:
+    """Without accents: servers write French with and without. UTF-8 that was read as Latin-1 is put right."""
+    if text.isascii():
+        return text
+    try:
+        text = text.encode("latin-1").decode()
+    except UnicodeError:
+        pass
+    plain = unicodedata.normalize("NFKD", text.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'"))
+    return "".join(c for c in plain if not unicodedata.combining(c))
+
+
+def normal(text: str) -> str:
+    """In lower case, spaces single, without accents, addresses, codes, times, long numbers and ids."""
+    text = fold(text[:MAX_TEXT]).lower()
+    if "@" in text:
+        text = _ADDRESS.sub("@", text)
+    text = _CODES.sub(" ", text)
+    text = _IP.sub("ip", text)
+    text = _TIME.sub("#", text)
+    text = _ID.sub("#", text)
+    return " ".join(text.replace("_", " ").split())

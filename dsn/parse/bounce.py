@@ -1,0 +1,92 @@
+"""Bounces without a machine-readable part: whether a mail is one, by what its sender, subject and words are like."""
+
+import re
+from dataclasses import replace
+from typing import NamedTuple
+
+from dsn.parse import original, reply, words
+from dsn.parse.fields import addresses, decoded, first
+from dsn.parse.mime import Part
+from dsn.parse.result import Recipient
+from dsn.parse.rules import group
+
+#: Characters of the words that are read.
+TEXT = 64_000
+_FAILED, _DELAYED = "failed", "delayed"
+#: A person's answer to a subject.
+_ANSWER = re.compile(r"\s*(?:re|aw|sv|antw|vs|rv|odp|fwd?|wg|tr)\s?:", re.IGNORECASE)
+#: Behind which the words of a report are hardly found any more.
+_SOON = 4000
+
+
+class Bounce(NamedTuple):
+    """What a bounce says."""
+
+    rule: str
+    recipients: tuple[Recipient, ...]
+
+
+class Words(NamedTuple):
+    """What a mail says in letters, without what came back behind it."""
+
+    text: str
+    returned: str
+
+
+def text_of(parts: list[Part]) -> Words:
+    """The words in front of a returned original: plain ones, or where there are none those of HTML."""
+    before: list[Part] = []
+    for number, part in enumerate(parts):
+        if number and original.is_returned(part) or part.type in original.TYPES:
+            break
+        before.append(part)
+    for type_ in ("text/plain", "text/html"):
+        text = "\n\n".join(part.text for part in before if part.type == type_ and part.text.strip())
+        if text:
+            return Words(*original.split(text[:TEXT]))
+    return Words("", "")
+
+
+def read(root: Part, said: Words, returned: original.Original) -> Bounce | None:
+    """What a mail says that is a bounce; None of another."""
+    told = outcome(root, said.text)
+    if not told:
+        return None
+    header = [one for value in root.fields.get("x-failed-recipients", ()) for one in addresses(value)]
+    not_these = frozenset(one.lower() for one in _of_sender(root, returned))
+    found = words.recipients(said.text, header, not_these)
+    if not found and len(to := addresses(first(returned.fields, "to"))) == 1:
+        text = reply.one_line(said.text)
+        found = [Recipient(to[0], "failed", "", "", *reply.codes(text), text)]
+    if told == _DELAYED:  # what a server refused for good is not
+        found = [one if one.code >= 500 else replace(one, action="delayed") for one in found]
+    return Bounce("words" if said.text else "header", tuple(found)) if found else None
+
+
+def outcome(root: Part, text: str) -> str:
+    """What a mail tells that a mail system has written: failed, delayed; ``""`` where it is nothing of the kind."""
+    start = text[:_SOON]
+    subject = decoded(first(root.fields, "subject"))
+    failed, delayed = group("failed"), group("delayed")
+    from_daemon = _from_daemon(root)
+    by_subject = not _ANSWER.match(subject) and bool(failed.search("subject", subject))
+    by_words = bool(failed.search("words", start))
+    delay = bool(delayed.search("subject", subject) or delayed.search("words", start))
+    refused = any(reply.begins(line) >= 0 for line in start.split("\n"))
+    certain = "x-failed-recipients" in root.fields
+    if not (certain or 2 * from_daemon + by_subject + 2 * by_words + refused > 2 or delay and from_daemon):
+        return ""
+    return _DELAYED if delay and not group("final").search("words", start) else _FAILED
+
+
+def _from_daemon(root: Part) -> bool:
+    sender = decoded(first(root.fields, "from"))
+    return first(root.fields, "return-path") == "<>" or bool(group("daemon").search("from", sender))
+
+
+def _of_sender(root: Part, returned: original.Original) -> list[str]:
+    """Addresses of whom a report is for, and of who wrote it."""
+    values = [value for name in ("to", "delivered-to", "x-original-to", "from") for value in root.fields.get(name, ())]
+    values += [value for name in ("from", "return-path", "sender", "reply-to") for value in returned.fields.get(name, ())]
+    return [one for value in values for one in addresses(value)]
+

@@ -1,0 +1,219 @@
+"""Bounces that follow no standard: whom they are about and why, out of their words.
+
+No format of one mail system is known here, but what they have in common: the recipient stands at the beginning of a line,
+after RCPT TO, after a word such as "to" or "address", or in the server's reply; what was said follows it; the original
+comes last. The words themselves are in conf/feedback.toml.
+"""
+
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from enum import IntEnum
+from itertools import islice
+from typing import NamedTuple
+
+from dsn.parse import reply
+from dsn.parse.fields import ADDRESS, BRACKETED
+from dsn.parse.result import Recipient
+from dsn.parse.rules import group
+
+#: Lines and characters of a line that are looked at; addresses in them; recipients that are reported.
+LINES, LINE, MENTIONS, MAX_RECIPIENTS = 4000, 1000, 3000, 1000
+#: Lines behind an address that may tell why.
+_BEHIND = 40
+
+
+class Place(IntEnum):
+    """Where an address stands: the earlier ones say more surely that it is the recipient."""
+
+    LEADS = 1
+    """The line begins with it."""
+    RCPT = 2
+    """In the SMTP command, or in front of what sendmail's transcript says of it."""
+    PHRASE = 3
+    """After a word that tells."""
+    REPLY = 4
+    """In what the server said."""
+    LABEL = 5
+    """In a field To of what is quoted."""
+    ANYWHERE = 6
+
+
+class Mention(NamedTuple):
+    """An address in the words."""
+
+    address: str
+    place: Place
+    line: int
+    alias: str = ""
+    """What the mail was addressed to, where the report tells that it led to ``address``."""
+
+
+_MARKS = " \t<\"'*>|•·-("
+#: What may follow an address that begins a line: an end, a mark, an explanation.
+_AFTER = re.compile(r"""[>"')\]]*[ \t]*(?:$|[:;,(\[=]|\.\.\.|--?[ >]|on )""")
+_SECOND = re.compile(r"[ \t]+<([^<>\s@]{1,100}@[^<>\s@]{1,255})>")
+_RCPT = re.compile(r"RCPT(?: TO)?:? ?<?$", re.IGNORECASE)
+_TRANSCRIPT = re.compile(r"[\s<>]*[45]\d\d[- ](?:[45]\.\d{1,3}\.\d{1,3} )?<?$")
+_LABEL = re.compile(r"^\W*(?:To|Cc)\s?:", re.IGNORECASE)
+#: Whose addresses are not the recipient's.
+_NOT = re.compile(
+    r"(?:\bfrom|\bsender|\breply-to|\breturn-path|\bby|mailto|contact|message-id|in-reply-to|references|https?://\S*"
+    r"|\bF=|\bsubject|\bhelo|envelope-to|delivered-to)\W*$",
+    re.IGNORECASE,
+)
+_DAEMON = re.compile(r"(?:mailer-?daemon|post-?_?master|abuse|no-?reply|support|help-?desk)@", re.IGNORECASE)
+_ALIAS = re.compile(r"\bgenerated (?:from|by) <?([^\s<>()]{1,100}@[^\s<>()]{1,255})", re.IGNORECASE)
+
+
+def recipients(words: str, failed_header: Sequence[str], not_these: frozenset[str]) -> list[Recipient]:
+    """Who did not get it, and what is said of that.
+
+    ``failed_header``: addresses of X-Failed-Recipients, which are taken where no line begins with one;
+    ``not_these``: the addresses of whom the report is for, in lower case, taken only where there is nobody else.
+    """
+    lines = [line[:LINE] for line in words.split("\n", LINES)[:LINES]]
+    found = _best(list(islice(_mentions(lines), MENTIONS)), not_these)
+    if failed_header and not (found and found[0].place == Place.LEADS and found[0].address.lower() not in not_these):
+        at = {mention.address.lower(): mention for mention in reversed(found)}
+        found = [at.get(one.lower(), Mention(one, Place.ANYWHERE, -1)) for one in failed_header[:MAX_RECIPIENTS]]
+    why = _Why(lines, found)
+    told = []
+    for mention in found:
+        text = why.of(mention)
+        said = reply.codes(text)
+        told.append(
+            Recipient(
+                recipient=mention.address, action="failed", original_recipient=mention.alias,
+                code=said.code, enhanced_code=said.enhanced, text=text,
+            )
+        )  # fmt: skip
+    return told
+
+
+def told_of(text: str, wanted: Sequence[str]) -> dict[str, str]:
+    """What is said of these addresses, by their small letters; only of those that the words name."""
+    lines = [line[:LINE] for line in text.split("\n", LINES)[:LINES]]
+    known = {address.lower() for address in wanted}
+    found: dict[str, Mention] = {}
+    for mention in islice(_mentions(lines), MENTIONS):
+        if mention.address.lower() in known:
+            found.setdefault(mention.address.lower(), mention)
+    why = _Why(lines, list(found.values()))
+    return {address: why.of(mention) for address, mention in found.items()}
+
+
+def _mentions(lines: Sequence[str]) -> Iterator[Mention]:
+    """Every address that may be a recipient's, where the words that come before it do not tell otherwise."""
+    for number, line in enumerate(lines):
+        if "@" not in line:
+            continue
+        last = 0
+        for match in _addresses(line):
+            before, address = line[last : match.start()], match[1].strip("'").rstrip(".")
+            last = match.end()
+            if _NOT.search(before):
+                continue
+            place = _place(lines, number, before, match)
+            if place == Place.LEADS and (second := _SECOND.match(line, match.end())):  # a name that is an address
+                address = second[1]
+            alias = _alias(lines, number, address)
+            yield Mention(address, place, number, alias)
+
+
+def _addresses(line: str) -> Iterator[re.Match[str]]:
+    """Those in angle brackets may have letters that others cannot."""
+    if line.isascii():
+        yield from ADDRESS.finditer(line)
+    else:
+        yield from BRACKETED.finditer(line) if "<" in line else ADDRESS.finditer(line)
+
+
+def _place(lines: Sequence[str], number: int, before: str, match: re.Match[str]) -> Place:
+    line = lines[number]
+    if not before.strip(_MARKS) and not line[: match.start()].strip(_MARKS):
+        above = lines[number - 1].lstrip(_MARKS) if number else ""
+        begins = not above or ADDRESS.match(above) or line[: match.start()].strip()  # and is no paragraph's
+        if begins or _AFTER.match(line, match.end()):
+            return Place.LEADS
+    if _RCPT.search(before) or _TRANSCRIPT.match(line[: match.start()]):
+        return Place.RCPT
+    if _LABEL.match(line):
+        return Place.LABEL
+    if group("recipient").search("words", before):
+        return Place.PHRASE
+    if reply.begins(line[: match.start()]) >= 0:
+        return Place.REPLY
+    return Place.ANYWHERE
+
+
+def _alias(lines: Sequence[str], number: int, address: str) -> str:
+    for line in lines[number : number + 2]:
+        if (match := _ALIAS.search(line)) and match[1].lower() != address.lower():
+            return match[1]
+    return ""
+
+
+def _best(mentions: list[Mention], not_these: frozenset[str]) -> list[Mention]:
+    """Those at the surest place, each address once."""
+    others = [
+        mention
+        for mention in mentions
+        if mention.address.lower() not in not_these and not _DAEMON.match(mention.address)
+    ]
+    chosen = others or [mention for mention in mentions if mention.place <= Place.REPLY]
+    if not chosen:
+        return []
+    best = min(mention.place for mention in chosen)
+    each: dict[str, Mention] = {}
+    for mention in chosen:
+        if mention.place == best:
+            each.setdefault(mention.address.lower(), mention)
+    return list(each.values())[:MAX_RECIPIENTS]
+
+
+class _Why:
+    """What is said of each recipient."""
+
+    def __init__(self, lines: Sequence[str], mentions: Sequence[Mention]) -> None:
+        self._lines = lines
+        self._starts = sorted({mention.line for mention in mentions})
+        #: Lines in which a reply begins, and where; those that name an address.
+        self._replies = {number: at for number, line in enumerate(lines) if (at := reply.begins(line)) >= 0}
+        self._numbers = list(self._replies)
+        self._naming: dict[str, int] = {}
+        for number in self._numbers:
+            for match in _addresses(lines[number]):
+                self._naming.setdefault(match[1].lower(), number)
+        self._only_one = len(mentions) == 1
+        self._all = reply.one_line("\n".join(lines))
+
+    def of(self, mention: Mention) -> str:
+        """A server's reply behind the address, one that names it, any if nobody else is told of; else the words."""
+        start = max(mention.line, 0)
+        end = self._end(start)
+        after = bisect_left(self._numbers, start)
+        number = self._numbers[after] if after < len(self._numbers) else end
+        if number >= end:
+            number = self._naming.get(mention.address.lower(), -1)
+        if number < 0 and self._only_one and self._numbers:
+            number = self._numbers[0]
+        if number >= 0:
+            last = min(number + reply.LINES, end if start <= number else self._end(number))
+            return reply.from_lines(self._lines[number:last], self._replies[number])
+        return self._explanation(mention, end)
+
+    def _end(self, line: int) -> int:
+        """Where the words on what stands at a line end: where the next recipient is named."""
+        following = bisect_right(self._starts, line)
+        return self._starts[following] if following < len(self._starts) else len(self._lines)
+
+    def _explanation(self, mention: Mention, end: int) -> str:
+        """The words behind the address, or all where there are none."""
+        if mention.line < 0:
+            return self._all
+        line = self._lines[mention.line]
+        if mention.place <= Place.RCPT:
+            line = line[line.lower().find(mention.address.lower()) + len(mention.address) :].lstrip(">\"')]:; \t")
+        told = reply.one_line("\n".join([line, *self._lines[mention.line + 1 : min(end, mention.line + _BEHIND)]]))
+        return told if any(letter.isalpha() for letter in told) else self._all
