@@ -10,13 +10,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-<<<<<<< HEAD
 from common.addresses import MAX_LOCAL_PART, normal_domain, parse_mailbox
-from common.entry import FEEDBACK_POOL
-=======
-from common.addresses import normal_domain, parse_mailbox
 from common.classify.rule import ClassRule
->>>>>>> parse
+from common.entry import FEEDBACK_POOL
 from common.listener import Listener, Logins
 from common.policies.reply_rule import ReplyRule
 from common.policies.rules import PolicyRule, Provider

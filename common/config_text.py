@@ -21,13 +21,8 @@ _REPEATED: dict[str, tuple[str, type[Section]]] = {
     "replies": ("[[replies]]", ReplyRule),
     "classes": ("[[classes]]", ClassRule),
 }
-<<<<<<< HEAD
-_RULES = ("[[providers]]", "[[policies]]", "[[replies]]")
-_SECRET = ("password", "secrets")
-=======
 _RULES = ("[[providers]]", "[[policies]]", "[[replies]]", "[[classes]]")
-_SECRET = ("password",)
->>>>>>> parse
+_SECRET = ("password", "secrets")
 
 
 def default_file() -> str:
