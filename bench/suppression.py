@@ -17,9 +17,9 @@ from common.queue import streams
 from common.suppression import store
 from common.suppression.suppression import Source
 from common.suppression.suppressions import Suppressions
+from master.sockets import free_port
 from master.suppression_csv import Defaults, read
 from master.suppression_import import Import
-from master.sockets import free_port
 from tests.support import Nats
 
 COUNT = int(os.environ.get("SUPPRESSIONS", "1000000"))

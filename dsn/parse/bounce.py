@@ -37,7 +37,7 @@ def text_of(parts: list[Part]) -> Words:
     """The words in front of a returned original: plain ones, or where there are none those of HTML."""
     before: list[Part] = []
     for number, part in enumerate(parts):
-        if number and original.is_returned(part) or part.type in original.TYPES:
+        if (number and original.is_returned(part)) or part.type in original.TYPES:
             break
         before.append(part)
     for type_ in ("text/plain", "text/html"):
@@ -74,7 +74,7 @@ def outcome(root: Part, text: str) -> str:
     delay = bool(delayed.search("subject", subject) or delayed.search("words", start))
     refused = any(reply.begins(line) >= 0 for line in start.split("\n"))
     certain = "x-failed-recipients" in root.fields
-    if not (certain or 2 * from_daemon + by_subject + 2 * by_words + refused > 2 or delay and from_daemon):
+    if not (certain or 2 * from_daemon + by_subject + 2 * by_words + refused > 2 or (delay and from_daemon)):
         return ""
     return _DELAYED if delay and not group("final").search("words", start) else _FAILED
 

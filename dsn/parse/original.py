@@ -83,7 +83,7 @@ def of(parts: list[Part], returned: str, quoted: Fields, words: str, envelope_id
 
 def is_returned(part: Part) -> bool:
     """Whether a part is what came back: by its type, or because its fields are those of a mail."""
-    return part.type in TYPES or not _SURE.isdisjoint(part.fields) and "from" in part.fields
+    return part.type in TYPES or (not _SURE.isdisjoint(part.fields) and "from" in part.fields)
 
 
 def _header(parts: list[Part]) -> bytes:

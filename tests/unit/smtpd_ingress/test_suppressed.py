@@ -8,8 +8,8 @@ from dialogue_support import Driven, context
 from common.config import Config
 from common.event import Status, Type
 from common.listener import Listener
-from common.suppression.suppression import Source, Suppression, pack, unpack_records
 from common.suppression.store import bucket_of
+from common.suppression.suppression import Source, Suppression, pack, unpack_records
 from common.suppression.suppressions import Suppressions
 from smtpd_ingress.context import Context
 from smtpd_ingress.rejection import Rejection
