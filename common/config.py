@@ -253,6 +253,22 @@ class Feedback(Section):
         return self
 
 
+class Unsubscribe(Section):
+    """Links for one-click unsubscribe (RFC 8058), on mail that has the option unsubscribe."""
+
+    url: str = Field(
+        "",
+        description='such as https://news.example.net: what comes before /u/…, which your web server passes on to [api] '
+        'bind; "" is none',
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.url and not re.fullmatch(r"https?://[a-z0-9.:\[\]-]+(/[A-Za-z0-9._~/-]*)?", self.url):
+            raise ValueError("url: must be a URL such as https://news.example.net")
+        return self
+
+
 def _mailbox(text: str) -> str:
     return str(parse_mailbox(text)) if text else ""
 
@@ -288,6 +304,7 @@ class Config(Section):
     dkim: Dkim = Dkim()
     feedback: Feedback = Feedback()
     suppression: Suppression = Suppression()
+    unsubscribe: Unsubscribe = Unsubscribe()
 
     @property
     def queues(self) -> list[str]:
@@ -301,5 +318,6 @@ class Config(Section):
             if len(set(values)) != len(values):
                 raise ValueError(f"listeners: two of them have the same {what}")
         for listener in self.listeners:
-            listener.default_options(self.pools)
+            if listener.default_options(self.pools).unsubscribe and not self.unsubscribe.url:
+                raise ValueError(f"unsubscribe.url: the defaults of listener {listener.name} need it")
         return self

@@ -10,6 +10,7 @@ import typer
 
 from common.addresses import AddressError
 from common.broker import Broker
+from common.codes import printable
 from common.config_file import load
 from common.entry import DEFAULT_POOL
 from common.errors import CannotCreateError, NotFoundError, UsageError
@@ -32,7 +33,7 @@ from master.control_commands import me
 from master.queue_commands import with_broker
 from master.suppression_csv import Defaults, cells
 from master.suppression_import import Import
-from master.tables import print_json, print_table
+from master.tables import aligned, print_json
 
 app = typer.Typer(
     help="Recipients that mail is not sent to; what is changed is in force within a second.",
@@ -61,7 +62,7 @@ def list_(
     scope = _scope(sender) if sender else ""
 
     async def work(broker: Broker) -> None:
-        shown: list[dict[str, str]] = []
+        shown: list[Suppression] = []
         more, now = 0, time.time()
         async for one in store.every(broker):
             wanted = one.source is source if source else one.source is not Source.COUNTED
@@ -71,11 +72,11 @@ def list_(
             if as_json:
                 print(json.dumps(cells(one)))
             elif len(shown) < SHOWN:
-                shown.append(_for_people(one))
+                shown.append(one)
             else:
                 more += 1
         if shown:
-            print_table(shown)
+            _show(shown)
         elif not as_json:
             print("Nobody is suppressed" if not (sender or domain or source) else "Nobody of these is suppressed")
         if more:
@@ -106,7 +107,7 @@ def check(
             for one in found:
                 print(json.dumps(cells(one)))
         else:
-            print_table(list(map(_for_people, found)))
+            _show(found)
 
     with_broker(config, work)
 
@@ -254,13 +255,15 @@ def _whose(scope: str) -> str:
     return "everybody" if scope == EVERYBODY else scope
 
 
-def _for_people(one: Suppression) -> dict[str, str]:
-    until = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.until)) if one.until else ""
-    since = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.since))
-    return {
-        "recipient": one.recipient, "mail of": _whose(one.scope), "source": one.source, "since": since, "until": until,
-        "by": one.by, "reason": one.reason,
-    }  # fmt: skip
+def _show(found: list[Suppression]) -> None:
+    """Two lines for each: who, for whose mail, why and until when; then the reason and who, or which delivery, it was."""
+    heads = aligned([(one.recipient, f"mail of {_whose(one.scope)}", str(one), f"since {_day(one)}") for one in found])
+    for head, one in zip(heads, found, strict=True):
+        print(f"{head}\n    {one.by}: {printable(one.reason)}" if one.reason else f"{head}\n    {one.by}")
+
+
+def _day(one: Suppression) -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime(one.since))
 
 
 async def _record(broker: Broker, event: Event) -> None:

@@ -21,7 +21,9 @@ from common.queue.strikes import Strikes
 from common.queue.sweep import Sweeper
 from common.queue.take import Taker
 from common.role import Role, together
+from common.suppression import store
 from common.suppression.suppressions import Suppressions
+from common.unsubscribe import Links
 from common.verp_keys import Keyring
 from outbound.answers import Answers
 from outbound.connection import Login
@@ -71,7 +73,8 @@ async def main(role: Role) -> None:
     ways = Ways(from_rules(policies), holds, router, pool, own.source_addresses, config.delivery.expire)
     name = f"{role.name}-{role.slot}"
     learner = Learner(policies, holds, broker, finisher, name)
-    preparer = Preparer(taker, keys, signature_required=config.dkim.required)
+    links = Links(url, await store.key(broker)) if (url := config.unsubscribe.url) else None
+    preparer = Preparer(taker, keys, signature_required=config.dkim.required, links=links)
     room = ReportRoom(broker, role.servers.max_store, Disk.of(config))
     reporter = Reporter(taker, room, config.hostname, config.delivery.expire)
     strikes = Strikes(broker, pool, role.holder)

@@ -3,7 +3,7 @@
 import structlog
 
 from common import metrics
-from common.codes import LOCAL_ERROR, OK, Reply
+from common.codes import BAD_CONTENT, LOCAL_ERROR, OK, Reply
 from common.counting import count
 from common.submit_error import SubmitError
 from smtpd_ingress.message import Message
@@ -28,6 +28,8 @@ async def _queue(session: Session, content: bytes) -> Reply:
     assert transaction
     entries, rows = transaction.queued_as(session.context, session.client)
     row = rows[0]
+    if any(entry.unsubscribe for entry in entries) and not session.context.has_unsubscribe:
+        return BAD_CONTENT.but("X-Postjet-Unsubscribe: there is no link here; the administrator sets [unsubscribe] url")
     row.tls_version, row.tls_cipher = session.tls, session.cipher
     reservation: Reservation | None = None
     if (user := session.user) and session.context.quotas and not transaction.feedback:

@@ -69,6 +69,8 @@ class Context:
     defaults: Options = NOTHING
     """Of mail that comes by this listener."""
     suppressions: Suppressions = field(default_factory=Suppressions)
+    has_unsubscribe: bool = False
+    """Whether there is a link for mail that asks for one."""
     refuse_suppressed: bool = True
     """Whether RCPT is where a suppressed recipient is told of; else its mail is taken and not sent."""
 
@@ -105,7 +107,8 @@ class Context:
             feedback=feedback,
             kept_fields=tuple(config.controls.headers),
             defaults=listener.default_options(config.pools),
-            suppressions=suppressions or Suppressions(),
+            suppressions=Suppressions() if suppressions is None else suppressions,
+            has_unsubscribe=bool(config.unsubscribe.url),
             refuse_suppressed=config.suppression.at_rcpt == "refuse",
         )
 

@@ -85,6 +85,7 @@ class Transaction:
                 orcpt=to.orcpt,
                 deliver_by=(due or self.began) + said.deliver_by if said.deliver_by else 0.0,
                 future_release=said.future_release,
+                unsubscribe=bool(options.unsubscribe),
             )
             for number, (recipient, to) in enumerate(self.recipients.items(), 1)
         ]

@@ -5,6 +5,8 @@ some kilobytes (docs/decisions/008-suppression.md). Changes are guarded by the s
 lost.
 """
 
+import contextlib
+import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 
@@ -15,12 +17,15 @@ from common.errors import PostjetError
 from common.ids import base32
 from common.queue.listing import walk
 from common.suppression.suppression import Suppression, bucket, hashed, merged, pack, unpack
+from common.unsubscribe import KEY_BYTES
 
 log = structlog.get_logger()
 
 STREAM = "KV_suppression"
 _PREFIX = "$KV.suppression."
 _DIGITS = 3
+#: Deeper than the buckets, so that it is none.
+_KEY = "$KV.suppression.key.unsubscribe"
 #: Bytes of a bucket: fifty times what ten million evenly spread suppressions make of it.
 MAX_BUCKET = 2**20
 
@@ -120,6 +125,14 @@ async def remove(broker: Broker, recipient: str, scope: str = "") -> list[Suppre
 
     await change(broker, bucket_of(recipient), wanted)
     return removed
+
+
+async def key(broker: Broker) -> bytes:
+    """What seals unsubscribe links: random bytes, the same for all processes of the instance. Raises BrokerFailure."""
+    while (stored := await broker.last(STREAM, _KEY)) is None:
+        with contextlib.suppress(BrokerError):  # somebody else was quicker
+            await broker.put(Message(_KEY, os.urandom(KEY_BYTES), {"Nats-Expected-Last-Subject-Sequence": "0"}))
+    return stored.body
 
 
 async def _bucket(broker: Broker, number: int) -> tuple[list[Suppression], int]:

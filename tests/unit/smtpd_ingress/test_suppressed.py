@@ -21,8 +21,8 @@ UNTIL = 1_900_000_000.0
 async def submit(*_: object) -> None: ...
 
 
-def known() -> Suppressions:
-    found = Suppressions()
+def known(found: Suppressions | None = None) -> Suppressions:
+    found = Suppressions() if found is None else found
     for recipient, source in ((GONE, Source.BOUNCE), (COUNTED, Source.COUNTED)):
         one = Suppression(recipient=recipient, scope="@s.example", source=source, since=time.time(), until=UNTIL)
         found._table.put(bucket_of(recipient), unpack_records(pack([one])))
@@ -80,6 +80,14 @@ def test_accepted_it_is_told_and_not_queued() -> None:
     assert (suppressed.type, suppressed.status) == (Type.SUPPRESSED, Status.UNDELIVERABLE)
     assert (suppressed.recipient, suppressed.delivery) == (GONE, f"{accepted.submission}-2")
     assert (suppressed.reason, suppressed.text) == ("bounce", "suppressed: its mail bounced until 2030-03-17")
+
+
+def test_a_suppression_that_comes_later_is_obeyed() -> None:
+    nobody = Suppressions()
+    config = Config()
+    later = Driven(of=Context.of(config, Listener(), submit, print, suppressions=nobody))
+    known(nobody)
+    assert rcpt(later, GONE).startswith("550 5.7.1")
 
 
 def test_nobody_is_suppressed_where_nothing_is_known() -> None:
