@@ -21,6 +21,7 @@ from master import (
     config_commands,
     control_commands,
     dkim_commands,
+    feedback_commands,
     hold_commands,
     policy_commands,
     queue_commands,
@@ -114,6 +115,7 @@ def explain(
 app.command()(config_commands.check)
 app.add_typer(config_commands.app, name="config")
 app.add_typer(dkim_commands.app, name="dkim")
+app.add_typer(feedback_commands.app, name="feedback")
 app.add_typer(policy_commands.app, name="policy")
 app.add_typer(hold_commands.app, name="holds")
 app.add_typer(user_commands.app, name="user")

@@ -116,6 +116,9 @@ def _tell(config: Config, file: Path | None, nearest: Path, rules: Rules) -> Non
         users = [] if listener.auth == "none" else ["users who log in"]
         relays = ", ".join(clients + users) or "nobody"
         print(f"listener       {listener.name} on {listener.bind}, relays for {relays}{secure}")
+    if config.feedback.domain:
+        names = ", ".join(dict.fromkeys([*config.feedback.addresses, "postmaster"]))
+        print(f"feedback       return paths at {config.feedback.domain}; mail to {names} there, too")
     for name, pool in config.pools.items():
         sources = ", ".join(pool.source_addresses) or "what the system chooses"
         print(f"pool           {name} from {sources}, as {pool.ehlo or config.hostname}")
