@@ -112,13 +112,13 @@ def _read_row(
 
 
 def _suppression(given: dict[str, str], defaults: Defaults) -> Suppression:
-    said = given.get("source", "")
+    said = given["source"] if "source" in given else given.get("reason", "")
     since = _parse_time(given.get("since", "")) or time.time()
     return Suppression(
         recipient=parse_recipient(given["recipient"]),
         scope=parse_scope(given["scope"]) if given.get("scope") else defaults.scope,
         source=_source(said) or defaults.source,
-        reason=(given.get("reason") or (said if not _source(said) else "") or defaults.reason)[:MAX_REASON],
+        reason=(given.get("reason") or ("" if _source(said) else said) or defaults.reason)[:MAX_REASON],
         since=since,
         until=_parse_time(given.get("until", "")) or defaults.until,
         by=given.get("by") or defaults.by,

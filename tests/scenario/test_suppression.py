@@ -78,7 +78,7 @@ async def test_lists_of_others_come_in_and_go_out(world: World, tmp_path: Path) 
     said = json.loads(await command(world, "import", str(theirs), "--sender", "@sender.test", "--json"))
     assert said == {"rows": 3, "added": 2, "there": 1, "refused": 1}
     [ann] = json.loads(f"[{await command(world, 'check', 'ann@list.test', '--sender', SENDER, '--json')}]")
-    assert (ann["source"], ann["reason"], ann["since"]) == ("complaint", "Spam complaint", "2026-11-01T00:00:00Z")
+    assert (ann["source"], ann["reason"], ann["since"]) == ("complaint", "Spam complaint", "2026-11-01T00:00:00.000Z")
     ours = tmp_path / "ours.csv"
     await command(world, "export", str(ours))
     assert {line.partition(",")[0] for line in ours.read_text().splitlines()} >= {"ann@list.test", "bob@list.test"}
