@@ -17,6 +17,7 @@ from common.listener import Listener, Logins
 from common.policies.reply_rule import ReplyRule
 from common.policies.rules import PolicyRule, Provider
 from common.section import Bind, Duration, Network, Section, Size, split_host_port, written
+from common.suppression.rules import Rules as Suppression
 
 
 def without_password(url: str) -> str:
@@ -240,8 +241,14 @@ class Feedback(Section):
         True, description="what comes to a return path goes on to the sender of the mail (RFC 3461 6.1)"
     )
 
+    forward_replies: Annotated[str, AfterValidator(lambda text: _mailbox(text))] = Field(
+        "", description='a person who gets what people answer, instead of the sender of the mail; "" is nobody'
+    )
+
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if self.domain and self.forward_replies.endswith(f"@{self.domain}"):
+            raise ValueError("forward_replies: must not be in feedback.domain, or it would come back")
         for name in self.addresses:
             if not re.fullmatch(r"[a-z0-9]+([._-][a-z0-9]+)*", name) or len(name) > MAX_LOCAL_PART:
                 raise ValueError(f"addresses: {name!r} is no local part such as fbl, in lower case")
@@ -249,6 +256,41 @@ class Feedback(Section):
             raise ValueError("domain: must be a name in DNS, such as bounces.example.net")
         if self.valid < 86_400:
             raise ValueError("valid: 1d is the least")
+        return self
+
+
+class AutoReply(Section):
+    """The answer to people who answer to the return path of a mail, by a template (RFC 3834)."""
+
+    text: str = Field(
+        "", description='a file in UTF-8, in which $subject and $sender stand for those of the mail; "" answers nobody'
+    )
+    sender: Annotated[str, AfterValidator(lambda text: _mailbox(text))] = Field("", description="From of the answer")
+    subject: str = Field("Auto: $subject", description="its subject")
+    every: Duration = written("7d", description="an address gets one answer in so long")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.text and not self.sender:
+            raise ValueError("sender: text needs it")
+        if self.every < 3600:
+            raise ValueError("every: 1h is the least")
+        return self
+
+
+class Unsubscribe(Section):
+    """Links for one-click unsubscribe (RFC 8058), on mail that has the option unsubscribe."""
+
+    url: str = Field(
+        "",
+        description='such as https://news.example.net: what comes before /u/…, which your web server passes on to [api] '
+        'bind; "" is none',
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.url and not re.fullmatch(r"https?://[a-z0-9.:\[\]-]+(/[A-Za-z0-9._~/-]*)?", self.url):
+            raise ValueError("url: must be a URL such as https://news.example.net")
         return self
 
 
@@ -286,6 +328,9 @@ class Config(Section):
     classes: tuple[ClassRule, ...] = ()
     dkim: Dkim = Dkim()
     feedback: Feedback = Feedback()
+    suppression: Suppression = Suppression()
+    unsubscribe: Unsubscribe = Unsubscribe()
+    auto_reply: AutoReply = AutoReply()
 
     @property
     def queues(self) -> list[str]:
@@ -299,5 +344,6 @@ class Config(Section):
             if len(set(values)) != len(values):
                 raise ValueError(f"listeners: two of them have the same {what}")
         for listener in self.listeners:
-            listener.default_options(self.pools)
+            if listener.default_options(self.pools).unsubscribe and not self.unsubscribe.url:
+                raise ValueError(f"unsubscribe.url: the defaults of listener {listener.name} need it")
         return self

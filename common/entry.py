@@ -69,6 +69,8 @@ class Entry:
     """RFC 2852, mode N: not delivered by then, a "delayed" report is due; seconds since 1970, 0: not said."""
     future_release: str = ""
     """RFC 4865 section 9: what reports name as Future-Release-Request, such as ``for;600``."""
+    unsubscribe: bool = False
+    """It leaves with a link for one-click unsubscribe (RFC 8058)."""
     attempts: int = 0
     """Tries so far that count."""
     last_reply: str = ""

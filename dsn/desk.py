@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from pathlib import Path
 
 import structlog
 
@@ -10,16 +11,19 @@ from common.broker import Broker, BrokerFailure
 from common.config import Config
 from common.content import INLINE_LIMIT, BodyRef, CorruptError
 from common.counting import count
-from common.entry import FEEDBACK_POOL, Entry
+from common.entry import DEFAULT_POOL, FEEDBACK_POOL, Entry
+from common.errors import ConfigError
 from common.event import Event, Type
 from common.queue import reports
 from common.queue.bodies import Bodies, MissingError
 from common.queue.room import ReportRoom
 from common.queue.rows import message as rows_message
 from common.queue.strikes import PoisonError, Strikes
+from common.suppression.changes import suppress
 from common.verp import Token
 from common.verp_keys import Keyring
-from dsn import matching, passing_on
+from dsn import effects, matching, passing_on, replies
+from dsn.answered import claim
 from dsn.history import Delivery, History
 from dsn.inbox import Inbox, Letter, NotNowError
 from dsn.matching import How, Match
@@ -50,6 +54,7 @@ class Desk:
         self._history, self._strikes, self._room = history, strikes, room
         self._keyring = Keyring(config.feedback, config.data_dir)
         self._bodies = Bodies(broker, FEEDBACK_POOL)
+        self._template = _template(config.auto_reply.text)
 
     async def handle(self, letter: Letter) -> None:
         """See ``dsn.inbox.Handle``. What cannot be read, or is the end of us, is held."""
@@ -78,6 +83,9 @@ class Desk:
         made = rows(entry, feedback, match, known, self._name)
         if not (letter.maybe_seen and await self._history.has_row(made[0].id)):
             await self._inbox.store(rows_message(FEEDBACK_POOL, made))
+        if new := effects.suppressed(self._config.suppression, made, match, known):
+            await suppress(self._broker, self._config.suppression, new, made[0].pool)
+        await self._answer(letter, match, known, feedback, message)
         if match.how is How.RETURN_PATH and match.token and known:
             await self._pass_on(letter, match.token, known, feedback, message)
         self._tell(entry, made[0])
@@ -122,18 +130,43 @@ class Desk:
         self, letter: Letter, token: Token, known: Delivery, feedback: Feedback, message: bytes
     ) -> None:
         settings, entry = self._config.feedback, letter.entry
+        if replies.is_forwarded(feedback, message, settings.forward_replies):
+            return
         if not (settings.pass_on and passing_on.is_wanted(token, known, feedback, message, settings.domain)):
             return
         now, expire = time.time(), self._config.delivery.expire
         message = passing_on.as_passed_on(message, token, feedback)
         pool = known.pool if known.pool in self._config.pools else ""
-        passed = passing_on.entry_of(entry, known, len(message), pool, now, now + expire)
+        await self._send(letter, passing_on.entry_of(entry, known, len(message), pool, now, now + expire), message)
+
+    async def _answer(
+        self, letter: Letter, match: Match, known: Delivery | None, feedback: Feedback, message: bytes
+    ) -> None:
+        """See to what a person wrote. Strangers who have no token get no answer: their sender may be anybody."""
+        config, entry, now = self._config, letter.entry, time.time()
+        expires = now + config.delivery.expire
+        if replies.is_forwarded(feedback, message, to := config.feedback.forward_replies):
+            await self._send(letter, *replies.forwarded(entry, known, to, message, expires))
+        own = (config.feedback.domain, config.hostname)
+        if not (self._template and match.how.is_proof and (to := replies.answer_to(entry, feedback, message, own))):
+            return
+        if await claim(self._broker, to, config.auto_reply.every, entry.id):
+            made = replies.answer(
+                config.auto_reply, self._template, entry, known, message, config.hostname, now, expires
+            )
+            await self._send(letter, *made)
+
+    async def _send(self, letter: Letter, passed: Entry, message: bytes) -> None:
+        """Queue a mail of ours, once. Raises NotNowError."""
+        if passed.pool not in self._config.pools:
+            passed = passed.but(pool=DEFAULT_POOL)
         if letter.maybe_seen and await self._history.has_row(passed.submission):
             return
         if not (letter.maybe_seen and await self._history.has_submission(passed.submission)):
             await self._queue(passed, content.store(message))
         await self._inbox.store(reports.accepted(passed))
-        log.info("%s: %s passed on to <%s>: %s", known.delivery, entry.id, passed.recipient, passed.submission)
+        about, what = passed.meta[reports.ABOUT], passed.meta[reports.KIND]
+        log.info("%s: %s %s to <%s>: %s", about, letter.entry.id, what, passed.recipient, passed.submission)
 
     async def _queue(self, passed: Entry, stored: bytes) -> None:
         """Queue what is passed on. Raises NotNowError."""
@@ -160,3 +193,13 @@ class Desk:
             await self._strikes.raised(letter.entry, error)
         except PoisonError as poison:
             await self._inbox.hold(letter, str(poison), "poison")
+
+
+def _template(file: str) -> str:
+    """The text of answers; ``""`` where there is none. Raises ConfigError."""
+    if not file:
+        return ""
+    try:
+        return Path(file).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"auto_reply.text: {file} cannot be read: {error}") from None

@@ -26,6 +26,7 @@ from master import (
     policy_commands,
     queue_commands,
     story_commands,
+    suppression_commands,
     top,
     user_commands,
 )
@@ -118,6 +119,7 @@ app.add_typer(feedback_commands.app, name="feedback")
 app.add_typer(policy_commands.app, name="policy")
 app.add_typer(hold_commands.app, name="holds")
 app.add_typer(user_commands.app, name="user")
+app.add_typer(suppression_commands.app, name="suppression")
 for commands in (queue_commands.app, control_commands.app, story_commands.app, top.app):
     app.registered_commands += commands.registered_commands
 

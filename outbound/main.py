@@ -21,6 +21,9 @@ from common.queue.strikes import Strikes
 from common.queue.sweep import Sweeper
 from common.queue.take import Taker
 from common.role import Role, together
+from common.suppression import store
+from common.suppression.suppressions import Suppressions
+from common.unsubscribe import Links
 from common.verp_keys import Keyring
 from outbound.answers import Answers
 from outbound.connection import Login
@@ -34,6 +37,7 @@ from outbound.return_paths import ReturnPaths
 from outbound.routing import Router
 from outbound.site import Means
 from outbound.sites import Sites
+from outbound.suppress import Suppressor
 from outbound.ways import Ways, from_rules
 from outbound.worker import Worker
 
@@ -69,7 +73,8 @@ async def main(role: Role) -> None:
     ways = Ways(from_rules(policies), holds, router, pool, own.source_addresses, config.delivery.expire)
     name = f"{role.name}-{role.slot}"
     learner = Learner(policies, holds, broker, finisher, name)
-    preparer = Preparer(taker, keys, signature_required=config.dkim.required)
+    links = Links(url, await store.key(broker)) if (url := config.unsubscribe.url) else None
+    preparer = Preparer(taker, keys, signature_required=config.dkim.required, links=links)
     room = ReportRoom(broker, role.servers.max_store, Disk.of(config))
     reporter = Reporter(taker, room, config.hostname, config.delivery.expire)
     strikes = Strikes(broker, pool, role.holder)
@@ -77,12 +82,14 @@ async def main(role: Role) -> None:
     finisher.may_be_held = controls.may_be_held
     orders = Orders(controls, taker)
     delays = Delays(reporter, config.delivery.delay_report)
-    return_paths = None
+    suppressions, return_paths = Suppressions(), None
+    await suppressions.start(broker)
     if domain := config.feedback.domain:
         return_paths = ReturnPaths(domain, Keyring(config.feedback, config.data_dir).tokens)
     worker = Worker(
-        name, ways, taker, finisher, preparer, reporter, delays, sites, strikes, learner, orders, return_paths
-    )
+        name, ways, taker, finisher, preparer, reporter, delays, sites, strikes, learner, orders,
+        Suppressor(broker, config.suppression, suppressions), return_paths,
+    )  # fmt: skip
     policies.on_change = holds.on_change = worker.park.look_again
     controls.on_change = worker.orders_changed
     mover = Mover(broker, list(config.pools), reporter.about_stopped)
@@ -100,7 +107,8 @@ async def main(role: Role) -> None:
     try:
         await together(
             role.stopping, lanes.keep(), worker.run(), worker.expire_parked(), room.watch(), sweeping, moving,
-            policies.watch(broker), holds.keep(broker), _sample(pool, worker, sites), _first_of(signs_of_life),
+            policies.watch(broker), holds.keep(broker), suppressions.watch(broker), _sample(pool, worker, sites),
+            _first_of(signs_of_life),
         )  # fmt: skip
     finally:
         await taker.leave_all()

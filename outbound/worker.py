@@ -34,6 +34,7 @@ from outbound.return_paths import ReturnPaths
 from outbound.site import Delivered, Site
 from outbound.sites import Sites
 from outbound.smtp import Envelope
+from outbound.suppress import Suppressor
 from outbound.ways import Way, Ways
 
 log = structlog.get_logger()
@@ -64,6 +65,7 @@ class Worker:
         strikes: Strikes,
         learner: Learner,
         orders: Orders,
+        suppressor: Suppressor,
         return_paths: ReturnPaths | None = None,
     ) -> None:
         self.name, self.ways, self.orders, self.return_paths = name, ways, orders, return_paths
@@ -72,7 +74,8 @@ class Worker:
         self._tasks: set[asyncio.Task[None]] = set()
         self._memory = Budget(MAX_LARGE_BYTES, LARGE)
         self.delays = delays
-        self.endings = Endings(finisher, reporter, delays, ways, learner, orders, self._memory)
+        self.suppressor = suppressor
+        self.endings = Endings(finisher, reporter, delays, ways, learner, orders, self._memory, suppressor)
         self.park = Park(sites, taker.shed, self._spawn, self._waits_until)
         self._room = asyncio.Event()
         self.lobby = Lobby(taker.shed, self._room.set)
@@ -180,6 +183,10 @@ class Worker:
         entry = taken.entry
         attempt = Attempt(entry, entry.attempts + 1, self.name, time.time(), self.endings.classifier)
         policy = way.policy if way else self.ways.policy(entry.domain)
+        if found := self.suppressor.over(entry):
+            if self.aside.enter(taken):
+                await self.endings.suppressed(taken, attempt, found)
+            return
         if attempt.started >= self.ways.expires(entry, policy):
             if self.aside.enter(taken):
                 await self.endings.expired(taken, attempt)

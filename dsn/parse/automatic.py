@@ -1,7 +1,6 @@
 """What machines answer: vacations and other auto-replies (RFC 3834), challenges, receipts (RFC 8098), unsubscribing."""
 
-from dsn.parse.fields import decoded, fields, first
-from dsn.parse.fields import as_text
+from dsn.parse.fields import as_text, decoded, fields, first
 from dsn.parse.mime import Part
 from dsn.parse.result import Fields, Kind
 from dsn.parse.rules import group

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from dsn.parse import original, reply, words
 from dsn.parse.fields import addresses, decoded, first
 from dsn.parse.mime import Part
-from dsn.parse.result import Recipient
+from dsn.parse.result import Original, Recipient
 from dsn.parse.rules import group
 
 #: Characters of the words that are read.
@@ -39,7 +39,7 @@ def text_of(parts: list[Part]) -> Words:
     """The words in front of a returned original: plain ones, or where there are none those of HTML."""
     before: list[Part] = []
     for number, part in enumerate(parts):
-        if number and original.is_returned(part) or part.type in original.TYPES:
+        if (number and original.is_returned(part)) or part.type in original.TYPES:
             break
         before.append(part)
     for type_ in ("text/plain", "text/html"):
@@ -49,7 +49,7 @@ def text_of(parts: list[Part]) -> Words:
     return Words("", "")
 
 
-def read(root: Part, said: Words, returned: original.Original) -> Bounce | None:
+def read(root: Part, said: Words, returned: Original) -> Bounce | None:
     """What a mail says that is a bounce; None of another."""
     told = outcome(root, said.text)
     if not told:
@@ -82,7 +82,7 @@ def outcome(root: Part, text: str) -> str:
         + (first(root.fields, "return-path") == "<>")
         + any(reply.begins(line) >= 0 for line in start.split("\n"))
     )
-    if not (certain or weight >= _ENOUGH or delay and from_daemon):
+    if not (certain or weight >= _ENOUGH or (delay and from_daemon)):
         return ""
     return _DELAYED if delay and not group("final").search("words", start) else _FAILED
 
@@ -93,9 +93,9 @@ def _answers_by_itself(root: Part, subject: str) -> bool:
     return bool(rules.search("subject", subject) or rules.in_headers(root.fields))
 
 
-def _of_sender(root: Part, returned: original.Original) -> list[str]:
+def _of_sender(root: Part, returned: Original) -> list[str]:
     """Addresses of whom a report is for, and of who wrote it."""
-    values = [value for name in ("to", "delivered-to", "x-original-to", "from") for value in root.fields.get(name, ())]
-    values += [value for name in ("from", "return-path", "sender", "reply-to") for value in returned.fields.get(name, ())]
+    names = [(root.fields, ("to", "delivered-to", "x-original-to", "from"))]
+    names += [(returned.fields, ("from", "return-path", "sender", "reply-to"))]
+    values = [value for fields, several in names for name in several for value in fields.get(name, ())]
     return [one for value in values for one in addresses(value)]
-

@@ -1,7 +1,7 @@
 """Complaints: ARF (RFC 5965), which RFC 9477 asks for too, and two forms that others have instead.
 
-Outlook.com's JMRP sends the mail with X-HmXmrOriginalRecipient in its header and no report; XARF, which RFC 9477 allows,
-is JSON that holds the mail.
+Outlook.com's JMRP sends the mail with X-HmXmrOriginalRecipient in its header and no report; XARF, which RFC 9477
+allows, is JSON that holds the mail.
 """
 
 import json

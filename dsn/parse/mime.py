@@ -141,7 +141,7 @@ _TAG = re.compile(r"<[^<>]*>")
 
 
 def words_of_html(html: str) -> str:
-    """What HTML says, roughly: blocks as lines, no styles and scripts. Addresses in angle brackets are written ``&lt;``."""
+    """What HTML says, roughly: blocks as lines, no styles and scripts."""
     for element in ("style", "script", "head"):
         html = _without(html, element)
     return unescape(_TAG.sub("", _BREAKS.sub("\n", html.replace("\n", " ")))).replace("\xa0", " ")

@@ -29,7 +29,7 @@ def read(text: str) -> Notification | None:
 
     https://docs.aws.amazon.com/ses/latest/dg/notification-contents.html
     """
-    if not text.lstrip()[:1] == "{":
+    if text.lstrip()[:1] != "{":
         return None
     data = load(text)
     inner = data.get("Message")

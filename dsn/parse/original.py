@@ -18,7 +18,9 @@ TYPES = frozenset({
 #: Message-IDs that are told; lines in which the beginning of an original is looked for.
 MAX_IDS, _LINES = 50, 4000
 
-_FIELD = re.compile(r"(return-path|received|message-id|from|to|subject|date|mime-version|content-type|x-[\w-]{1,60})\s*:", re.IGNORECASE)
+_FIELD = re.compile(
+    r"(return-path|received|message-id|from|to|subject|date|mime-version|content-type|x-[\w-]{1,60})\s*:", re.IGNORECASE
+)
 #: Which a mail has that was on its way; what a report says of one has them not.
 _SURE = frozenset({"return-path", "received", "message-id"})
 _SOME = 3
@@ -87,7 +89,7 @@ def of(parts: list[Part], returned: str, quoted: Fields, words: str, envelope_id
 
 def is_returned(part: Part) -> bool:
     """Whether a part is what came back: by its type, or because its fields are those of a mail."""
-    return part.type in TYPES or not _SURE.isdisjoint(part.fields) and "from" in part.fields
+    return part.type in TYPES or (not _SURE.isdisjoint(part.fields) and "from" in part.fields)
 
 
 def _header(parts: list[Part]) -> bytes:
@@ -98,6 +100,6 @@ def _header(parts: list[Part]) -> bytes:
     for part in parts[1:]:
         if is_returned(part):
             return part.header
-        if part.type == "text/plain" and (at := _header_in(part.text)) == 0:
+        if part.type == "text/plain" and _header_in(part.text) == 0:
             return part.text.partition("\n\n")[0].encode("utf-8", "replace")[:HEADER]
     return b""

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from dsn.parse import automatic, bounce, complaint, notification, original, report, unruly, words
-from dsn.parse.fields import decoded, fields, first, first_address, message_ids, typed_address
+from dsn.parse.fields import decoded, first, first_address, message_ids, typed_address
 from dsn.parse.mime import READ, leaves
 from dsn.parse.reply import codes
 from dsn.parse.result import NO_FIELDS, Feedback, Fields, Kind, Original, Recipient

@@ -43,7 +43,7 @@ def from_lines(lines: Sequence[str], at: int = 0) -> str:
     said = [lines[0][at:]]
     for line in lines[1:LINES]:
         again = _AGAIN.match(line)
-        if not line.strip() or again and not said[0].startswith(again[1]):
+        if not line.strip() or (again and not said[0].startswith(again[1])):
             break
         said.append(line[again.end() :] if again else line)
     return one_line(" ".join(said))

@@ -34,6 +34,6 @@ def read(message: bytes, root: Part, words: str) -> Bounce | None:
     found = [
         Recipient(address, action, "", "", *said, text)
         for addresses, action in ((permanent, "failed"), (temporary, "delayed"))
-        for address in sorted(one.decode("latin-1") for one in addresses)
+        for address in sorted(one.decode("latin-1") for one in addresses if b"@" in one)
     ]
     return Bounce("flufl", tuple(found[:MAX_RECIPIENTS])) if found else None

@@ -1,8 +1,8 @@
 """Bounces that follow no standard: whom they are about and why, out of their words.
 
-No format of one mail system is known here, but what they have in common: the recipient stands at the beginning of a line,
-after RCPT TO, after a word such as "to" or "address", or in the server's reply; what was said follows it; the original
-comes last. The words themselves are in conf/feedback.toml.
+No format of one mail system is known here, but what they have in common: the recipient stands at the beginning of a
+line, after RCPT TO, after a word such as "to" or "address", or in the server's reply; what was said follows it; the
+original comes last. The words themselves are in conf/feedback.toml.
 """
 
 import re

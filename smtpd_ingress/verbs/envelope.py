@@ -17,12 +17,14 @@ from common.codes import (
     RELAYING_DENIED,
     SENDER_NOT_ALLOWED,
     SENDER_OK,
+    SUPPRESSED,
     TOO_BIG,
     TOO_MANY_RECIPIENTS,
     UNKNOWN_PARAMETER,
     Reply,
 )
 from common.options import Options
+from common.suppression.suppression import Source
 from smtpd_ingress.params import (
     Given,
     MailParameters,
@@ -91,9 +93,22 @@ def rcpt(session: Session, text: str) -> Reply:
     # RFC 5321 4.5.3.1.10: the recipients before it get the message.
     if len(transaction.recipients) >= session.context.listener.max_recipients:
         raise RefusedError(TOO_MANY_RECIPIENTS)
+    if session.trusted and not is_feedback and recipient not in transaction.suppressed:
+        _look_up(session, transaction, recipient)
     transaction.recipients.setdefault(recipient, said)
     transaction.feedback = is_feedback
     return RECIPIENT_OK
+
+
+def _look_up(session: Session, transaction: Transaction, recipient: Address) -> None:
+    """Note that a recipient is suppressed, or raise RefusedError. A stranger's mail is for us, and not held back."""
+    found = session.context.suppressions.find(transaction.sender, str(recipient))
+    if not found or found.source is Source.COUNTED:
+        return
+    if session.context.refuse_suppressed:
+        way_back = f"'postjet suppression remove {recipient}' lets mail through again"
+        raise RefusedError(SUPPRESSED.but(f"<{recipient}>: suppressed: {found}; {way_back}"))
+    transaction.suppressed[recipient] = found
 
 
 def _least(notify: str) -> str:

@@ -1,4 +1,4 @@
-"""``python -m tests.corpora``: how well real material that others have labelled is read; ``--misses`` tells what is wrong."""
+"""``python -m tests.corpora``: how well is read what others have labelled; ``--misses`` tells what is wrong."""
 
 import sys
 

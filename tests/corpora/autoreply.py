@@ -61,4 +61,5 @@ def table(corpora: Path) -> list[str]:
     """Lines for people."""
     found = score(corpora)
     absent = f" ({found.absent} more name files that are not there)" if found.absent else ""
-    return [f"autoreply, all       kind                     {found.right:>4} of {found.asked:<4} {found.right / max(1, found.asked):7.1%}   wanted 100%{absent}"]
+    share = found.right / max(1, found.asked)
+    return [f"autoreply, all       kind  {found.right:>23} of {found.asked:<4} {share:7.1%}   wanted 100%{absent}"]

@@ -1,14 +1,14 @@
 """Real bounces with expected answers: how many of them ``dsn.parse`` reads as they should be.
 
-Scored as the corpora's README says. Files with a delivery-status part: recipient, action and status are the literal fields.
-The others, where all labellers agree: that it is a bounce (or a complaint, an auto-reply), the recipients, hard or soft,
-the class. Nobody is asked for what is not in the file.
+Scored as the corpora's README says. Files with a delivery-status part: recipient, action and status are the literal
+fields. The others, where all labellers agree: that it is a bounce (or a complaint, an auto-reply), the recipients, hard
+or soft, the class. Nobody is asked for what is not in the file.
 """
 
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -62,8 +62,8 @@ CLASSES = {
     "undefined": {"unclassified"},
 }
 
-#: Two of their reasons are defined otherwise than our classes. ``filtered`` is "user unknown" too, where it was not said
-#: to RCPT: no mail will arrive there either way. And a disabled mailbox (``suspend``) is soft to them, hard here.
+#: Two of their reasons are defined otherwise than our classes. ``filtered`` is "user unknown" too, where it was not
+#: said to RCPT: no mail will arrive there either way. And a disabled mailbox (``suspend``) is soft to them, hard here.
 BY_MEANING = {**CLASSES, "filtered": {"policy", "unclassified", "content", "invalid-recipient", "inactive-mailbox"}}
 OTHERWISE_HARD = frozenset({"filtered", "suspend"})
 
@@ -133,7 +133,8 @@ def _standard(found: Score, table: dict[str, Any], feedback: Feedback) -> None:
 
 def _other(found: Score, table: dict[str, Any], feedback: Feedback) -> None:
     told = feedback.recipients
-    text = f"{table['file']}: {feedback.kind} {feedback.rule} {[(one.recipient, one.action, one.text[:80]) for one in told]}"
+    read = [(one.recipient, one.action, one.text[:80]) for one in told]
+    text = f"{table['file']}: {feedback.kind} {feedback.rule} {read}"
     expected = table["recipients"]
     kinds = _KINDS.get(expected[0]["reason"])
     if kinds:
@@ -153,7 +154,9 @@ def _other(found: Score, table: dict[str, Any], feedback: Feedback) -> None:
             hard = "hard" if label["hardbounce"] else "soft"
             found.tell("hard or soft", type_ == hard, f"{text} {type_} {class_} not {hard} {label['reason']}")
             found.tell("class", class_ in CLASSES[label["reason"]], f"{text} {class_} not {label['reason']}")
-            found.tell("class, by meaning", class_ in BY_MEANING[label["reason"]], f"{text} {class_} not {label['reason']}")
+            found.tell(
+                "class, by meaning", class_ in BY_MEANING[label["reason"]], f"{text} {class_} not {label['reason']}"
+            )
             if label["reason"] not in OTHERWISE_HARD:
                 found.tell("hard or soft, by meaning", type_ == hard, f"{text} {type_} {class_} not {hard}")
 
@@ -178,5 +181,7 @@ def table(folder: Path) -> list[str]:
         found = score(folder, some)
         for what, of in found.asked.items():
             wanted = f"   wanted {WANTED[what]:.0%}" if what in WANTED else ""
-            lines.append(f"bounces, {half:<10}  {what:<24} {found.right[what]:>4} of {of:<4} {found.share(what):7.1%}{wanted}")
+            lines.append(
+                f"bounces, {half:<10}  {what:<24} {found.right[what]:>4} of {of:<4} {found.share(what):7.1%}{wanted}"
+            )
     return lines
