@@ -85,7 +85,7 @@ def test_whatever_is_answered_the_header_is_ours(rest: bytes, subject: str) -> N
     entry = make_entry("token@bounces.example", sender="bob@x.example")
     _, message = answer(SETTINGS, "$subject", entry, None, reply, "mta.example", 1.8e9, 2e9)
     read = email.message_from_bytes(message)
-    names = [name.lower() for name in read.keys()]
+    names = [name.lower() for name in read]
     assert len(names) == len(set(names))
     assert read["To"] == "bob@x.example"
     assert set(names) <= {

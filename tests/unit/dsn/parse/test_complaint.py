@@ -7,6 +7,7 @@ from feedback_samples import ARF_HEAD, ARF_ORIGINAL, ARF_REPORT
 
 from dsn.parse import Kind, parse
 
+
 def test_arf() -> None:
     feedback = parse(ARF_HEAD + ARF_REPORT + ARF_ORIGINAL)
     assert (feedback.kind, feedback.rule, feedback.about) == (Kind.COMPLAINT, "rfc5965", ("ann@there.example",))

@@ -8,6 +8,7 @@ from feedback_samples import SES_BOUNCE, SES_MAIL, notification
 
 from dsn.parse import Kind, parse
 
+
 @pytest.mark.parametrize("data", [SES_BOUNCE, {"Type": "Notification", "Message": json.dumps(SES_BOUNCE)}])
 def test_bounce(data: Any) -> None:
     feedback = parse(notification(data))

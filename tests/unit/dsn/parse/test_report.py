@@ -6,6 +6,7 @@ from feedback_samples import HEAD, RETURNED, STATUS, WORDS
 from dsn.parse import Kind, Recipient, parse
 from dsn.parse.report import parse as parse_status
 
+
 def test_all_recipients_and_what_identifies_the_mail() -> None:
     feedback = parse(HEAD + WORDS + STATUS + RETURNED)
     assert (feedback.kind, feedback.rule, feedback.reporting_mta) == (Kind.REPORT, "rfc3464", "mx.example")
