@@ -14,6 +14,7 @@ from common.counting import count
 from common.entry import DEFAULT_POOL, FEEDBACK_POOL, Entry
 from common.errors import ConfigError
 from common.event import Event, Type
+from common.policies.policies import Policies
 from common.queue import reports
 from common.queue.bodies import Bodies, MissingError
 from common.queue.room import ReportRoom
@@ -49,9 +50,10 @@ class Desk:
         history: History,
         strikes: Strikes,
         room: ReportRoom,
+        policies: Policies,
     ) -> None:
         self._name, self._config, self._broker, self._inbox = name, config, broker, inbox
-        self._history, self._strikes, self._room = history, strikes, room
+        self._history, self._strikes, self._room, self._policies = history, strikes, room, policies
         self._keyring = Keyring(config.feedback, config.data_dir)
         self._bodies = Bodies(broker, FEEDBACK_POOL)
         self._template = _template(config.auto_reply.text)
@@ -80,7 +82,7 @@ class Desk:
         match, known = await self._find(entry, feedback, match)
         if letter.maybe_seen:
             await self._history.caught_up()
-        made = rows(entry, feedback, match, known, self._name)
+        made = rows(entry, feedback, match, known, self._name, self._policies.classes)
         if not (letter.maybe_seen and await self._history.has_row(made[0].id)):
             await self._inbox.store(rows_message(FEEDBACK_POOL, made))
         if new := effects.suppressed(self._config.suppression, made, match, known):
