@@ -20,6 +20,7 @@ from common.queue.bodies import Bodies, MissingError
 from common.queue.room import ReportRoom
 from common.queue.rows import message as rows_message
 from common.queue.strikes import PoisonError, Strikes
+from common.recipients import read_key
 from common.suppression.changes import suppress
 from common.verp import Token
 from common.verp_keys import Keyring
@@ -80,6 +81,7 @@ class Desk:
             feedback = parse(message)
             match = matching.by_token(entry, feedback, message, self._keyring.tokens())
         match, known = await self._find(entry, feedback, match)
+        known = known and matching.with_address(known, feedback, self._recipients_key())
         if letter.maybe_seen:
             await self._history.caught_up()
         made = rows(entry, feedback, match, known, self._name, self._policies.classes)
@@ -91,6 +93,10 @@ class Desk:
         if match.how is How.RETURN_PATH and match.token and known:
             await self._pass_on(letter, match.token, known, feedback, message)
         self._tell(entry, made[0])
+
+    def _recipients_key(self) -> bytes | None:
+        """Of recipients that are recorded hashed. Raises ConfigError."""
+        return read_key(self._config.data_dir) if self._config.events.recipients == "hashed" else None
 
     async def _content(self, entry: Entry) -> bytes:
         """The stored form. Raises MissingError, CorruptError, BrokerFailure."""
@@ -115,7 +121,7 @@ class Desk:
         """By a Message-ID."""
         for identifier in matching.message_ids(feedback):
             found = await self._history.messages(identifier)
-            if match := matching.by_message_id(feedback, found):
+            if match := matching.by_message_id(feedback, found, self._recipients_key()):
                 return match
         return None
 

@@ -7,12 +7,12 @@ import structlog
 
 from common.errors import PostjetError
 from common.queue import leases
+from common.recipients import make_key
 from common.role import Role
 from common.thread import in_thread
 from events import schema
 from events.conceal import Concealer
 from events.outage import Outage
-from events.recipients import make_key
 from events.recorder import RETRY, Recorder
 from events.store import Store
 

@@ -20,7 +20,6 @@ from master import (
     policy_commands,
     queue_commands,
     story_commands,
-    suppression_commands,
     top,
     user_commands,
 )
