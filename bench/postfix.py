@@ -103,7 +103,10 @@ class Postfix(Relay):
     async def stop(self) -> None:
         for process in reversed(self._processes):
             if process.returncode is None:
-                process.terminate()
+                if self.signs and process is self._processes[0]:
+                    process.kill()  # OpenDKIM would take 5 s, and has nothing to finish
+                else:
+                    process.terminate()
                 try:
                     await asyncio.wait_for(process.wait(), STOP_TIMEOUT)
                 except TimeoutError:

@@ -17,6 +17,7 @@ from pathlib import Path
 import uvloop
 
 from common.broker import Broker, Message
+from common.config import Events
 from common.event import Event, Status, Type, pack
 from common.ids import new_id
 from common.queue import streams
@@ -108,7 +109,7 @@ async def measure(server: Nats, clickhouse: ClickHouse, each: int, count: int) -
     await broker.close()
     name = f"rows{each}"
     store = clickhouse.store(name)
-    schema.migrate(store.client, 90 * 86400)
+    schema.migrate(store.client, Events())
     before = cpu(server.process), cpu(clickhouse.process)
     command = [sys.executable, "-m", "bench.recording", str(server.port), clickhouse.database_url(name)]
     done = await asyncio.to_thread(subprocess.run, command, check=True, stdout=subprocess.PIPE)

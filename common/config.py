@@ -62,14 +62,24 @@ class ClickHouse(Section):
 
 
 class Events(Section):
-    """What happened."""
+    """What happened: rows of single events, and rollups, which add them up and name no address."""
 
-    keep: Duration = written("90d", description="how long rows stay in ClickHouse, 10000d at most")
+    keep: Duration = written("90d", description="how long rows of events stay in ClickHouse, 10000d at most")
+    keep_personal: Duration = written(
+        "30d", description="how long they keep what tells of persons: addresses, texts, meta; and what is set aside"
+    )
+    keep_minutes: Duration = written("180d", description="how long rollups by minute stay; whole weeks are removed")
+    keep_hours: Duration = written("1100d", description="how long rollups by hour stay; whole months are removed")
+    recipients: Literal["plain", "hashed"] = Field(
+        "plain", description="hashed: ClickHouse gets no recipient's address, but a hash by data_dir/recipients.key"
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.keep > 10_000 * 86_400:  # ClickHouse's DateTime ends in 2106; a sum beyond it would lie in the past
-            raise ValueError("keep: 10000d is the most")
+        for key in ("keep", "keep_personal", "keep_minutes", "keep_hours"):
+            # ClickHouse's DateTime ends in 2106; a sum beyond it would lie in the past
+            if getattr(self, key) > 10_000 * 86_400:
+                raise ValueError(f"{key}: 10000d is the most")
         return self
 
 

@@ -14,11 +14,13 @@ from common.counting import count
 from common.entry import DEFAULT_POOL, FEEDBACK_POOL, Entry
 from common.errors import ConfigError
 from common.event import Event, Type
+from common.policies.policies import Policies
 from common.queue import reports
 from common.queue.bodies import Bodies, MissingError
 from common.queue.room import ReportRoom
 from common.queue.rows import message as rows_message
 from common.queue.strikes import PoisonError, Strikes
+from common.recipients import read_key
 from common.suppression.changes import suppress
 from common.verp import Token
 from common.verp_keys import Keyring
@@ -49,9 +51,10 @@ class Desk:
         history: History,
         strikes: Strikes,
         room: ReportRoom,
+        policies: Policies,
     ) -> None:
         self._name, self._config, self._broker, self._inbox = name, config, broker, inbox
-        self._history, self._strikes, self._room = history, strikes, room
+        self._history, self._strikes, self._room, self._policies = history, strikes, room, policies
         self._keyring = Keyring(config.feedback, config.data_dir)
         self._bodies = Bodies(broker, FEEDBACK_POOL)
         self._template = _template(config.auto_reply.text)
@@ -78,9 +81,10 @@ class Desk:
             feedback = parse(message)
             match = matching.by_token(entry, feedback, message, self._keyring.tokens())
         match, known = await self._find(entry, feedback, match)
+        known = known and matching.with_address(known, feedback, self._recipients_key())
         if letter.maybe_seen:
             await self._history.caught_up()
-        made = rows(entry, feedback, match, known, self._name)
+        made = rows(entry, feedback, match, known, self._name, self._policies.classes)
         if not (letter.maybe_seen and await self._history.has_row(made[0].id)):
             await self._inbox.store(rows_message(FEEDBACK_POOL, made))
         if new := effects.suppressed(self._config.suppression, made, match, known):
@@ -89,6 +93,10 @@ class Desk:
         if match.how is How.RETURN_PATH and match.token and known:
             await self._pass_on(letter, match.token, known, feedback, message)
         self._tell(entry, made[0])
+
+    def _recipients_key(self) -> bytes | None:
+        """Of recipients that are recorded hashed. Raises ConfigError."""
+        return read_key(self._config.data_dir) if self._config.events.recipients == "hashed" else None
 
     async def _content(self, entry: Entry) -> bytes:
         """The stored form. Raises MissingError, CorruptError, BrokerFailure."""
@@ -113,7 +121,7 @@ class Desk:
         """By a Message-ID."""
         for identifier in matching.message_ids(feedback):
             found = await self._history.messages(identifier)
-            if match := matching.by_message_id(feedback, found):
+            if match := matching.by_message_id(feedback, found, self._recipients_key()):
                 return match
         return None
 

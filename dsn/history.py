@@ -208,7 +208,8 @@ def _known(id_: str, rows: Iterable[dict[str, Any]]) -> Delivery | None:
         said = {name: row[name] for name in _COLUMNS if row[name] and name not in ("type", "recipients", "delivery")}
         if 0 < int(number) <= len(row["recipients"]):
             said["recipient"] = row["recipients"][int(number) - 1]
-            said["domain"] = said["recipient"].rpartition("@")[2].lower()
+            if "@" in said["recipient"]:  # else it is hashed
+                said["domain"] = said["recipient"].rpartition("@")[2].lower()
         values |= said if row["delivery"] else said | values
     if not values:
         return None

@@ -7,6 +7,7 @@ from common.broker import Broker, BrokerFailure
 from common.clickhouse import Database
 from common.entry import FEEDBACK_POOL
 from common.errors import ConfigError
+from common.policies.policies import Policies
 from common.queue import leases
 from common.queue.room import Disk, ReportRoom
 from common.queue.strikes import Strikes
@@ -31,13 +32,17 @@ async def main(role: Role) -> None:
     strikes = Strikes(broker, FEEDBACK_POOL, role.holder)
     room = ReportRoom(broker, role.servers.max_store, Disk.of(config))
     inbox = Inbox(broker, role.holder)
-    desk = Desk(f"{role.name}-{role.slot}", config, broker, inbox, history, strikes, room)
+    policies = Policies.load(config, role.config_file)
+    desk = Desk(f"{role.name}-{role.slot}", config, broker, inbox, history, strikes, room, policies)
     sweeper = Sweeper(broker, FEEDBACK_POOL, config.nats.sweep_every, config.nats.orphan_age)
     sweeping = leases.while_alone(broker, f"sweeper.{FEEDBACK_POOL}", role.holder, sweeper.run, role.stopping)
     await strikes.start()
     await inbox.start()
     try:
-        await together(role.stopping, inbox.run(desk.handle), room.watch(), sweeping, _live(broker, role.holder))
+        await together(
+            role.stopping, inbox.run(desk.handle), room.watch(), sweeping, policies.watch(broker),
+            _live(broker, role.holder),
+        )  # fmt: skip
     finally:
         await inbox.drain(GRACE)
         await strikes.stop()

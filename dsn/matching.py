@@ -6,14 +6,14 @@ nothing, for others know it too and some can be guessed.
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import islice
 
-from common.addresses import AddressError, parse_mailbox
 from common.entry import Entry
+from common.recipients import bare, forms, hashed
 from common.verp import HEADER, Token, Tokens
-from dsn.history import Accepted
+from dsn.history import Accepted, Delivery
 from dsn.parse import Feedback
 
 #: Bytes in which tokens are looked for where no field names one, and how many are tried.
@@ -77,14 +77,14 @@ def message_ids(feedback: Feedback) -> tuple[str, ...]:
     return feedback.original.message_ids[:MOST_IDS]
 
 
-def by_message_id(feedback: Feedback, found: Sequence[Accepted]) -> Match | None:
-    """By who it is about, among submissions with a Message-ID that it quotes."""
-    named = {address for text in _about(feedback) if (address := _folded(text))}
+def by_message_id(feedback: Feedback, found: Sequence[Accepted], key: bytes | None = None) -> Match | None:
+    """By who it is about, among submissions with a Message-ID that it quotes; ``key`` is of hashed recipients."""
+    named = {form for address in _about(feedback) for form in forms(key, address)}
     hits = [
         (one.submission, number)
         for one in found
         for number, recipient in enumerate(one.recipients, 1)
-        if _folded(recipient) in named
+        if bare(recipient) in named
     ]
     if not hits and len(found) == 1:
         [only] = found
@@ -97,18 +97,22 @@ def by_message_id(feedback: Feedback, found: Sequence[Accepted]) -> Match | None
     return Match(How.MESSAGE_ID, None, f"{submission}-{number}", submission)
 
 
+def with_address(known: Delivery, feedback: Feedback, key: bytes | None) -> Delivery:
+    """A delivery whose recipient is recorded hashed, with the address, where what came back names it."""
+    if not key or "@" in known.recipient:
+        return known
+    named = (address for address in _about(feedback) if hashed(key, address) == known.recipient)
+    return replace(known, recipient=next(named, known.recipient))
+
+
 def _about(feedback: Feedback) -> Iterator[str]:
+    """Addresses of whom it may be about."""
+    texts = [feedback.sender, *feedback.about, *feedback.original.fields.get("to", ())]
     for recipient in feedback.recipients:
-        yield recipient.recipient
-        yield recipient.original_recipient
-    yield from feedback.about
-    yield feedback.sender
-    yield feedback.original.first("to")
+        texts += [recipient.recipient, recipient.original_recipient]
+    return (address for text in texts if "@" in (address := _address(text)))
 
 
-def _folded(text: str) -> str:
-    """An address for comparing, ``""`` for what is none."""
-    try:
-        return str(parse_mailbox(text.strip("<> "), utf8=True)).lower()
-    except AddressError:
-        return ""
+def _address(text: str) -> str:
+    """The address in a field or in angle brackets, in lower case."""
+    return bare(text.rpartition("<")[2].partition(">")[0])

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from common.classify.reading import classify
+from common.classify.classifier import Classifier
 from common.codes import printable
 from common.entry import Entry
 from common.event import Event, Type
@@ -24,7 +24,9 @@ _TYPES = {
 }
 
 
-def rows(entry: Entry, feedback: Feedback, match: Match, known: Delivery | None, worker: str) -> list[Event]:
+def rows(
+    entry: Entry, feedback: Feedback, match: Match, known: Delivery | None, worker: str, classes: Classifier
+) -> list[Event]:
     """A row for each recipient that a report tells of, one for everything else. ``entry`` is the mail's own.
 
     Their ids and times come from the entry: who tells again, after a crash, tells the same. A delivery has one
@@ -32,7 +34,7 @@ def rows(entry: Entry, feedback: Feedback, match: Match, known: Delivery | None,
     """
     about = _about(entry, match, known)
     made = []
-    for number, said in enumerate(_said(feedback, about)):
+    for number, said in enumerate(_said(feedback, about, classes)):
         row = Event(
             time=entry.accepted,
             type=_TYPES.get(feedback.kind, Type.AUTOREPLY),
@@ -54,12 +56,12 @@ def _about(entry: Entry, match: Match, known: Delivery | None) -> dict[str, Any]
     return {name: getattr(known, name) for name in Delivery.__dataclass_fields__}
 
 
-def _said(feedback: Feedback, about: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _said(feedback: Feedback, about: dict[str, Any], classes: Classifier) -> Iterator[dict[str, Any]]:
     """What each row has of the feedback. The recipient is the delivery's: in reports it may be who that forwards to."""
     if feedback.kind is Kind.REPORT and feedback.recipients:
         for result in feedback.recipients[:MOST]:
-            provider = about.get("provider", "")
-            yield {"recipient": _text(result.recipient)} | about | _result(feedback, result, provider)
+            verdict = _classes(result, about.get("provider", ""), classes) if result.failed else {}
+            yield {"recipient": _text(result.recipient)} | about | _result(feedback, result) | verdict
         return
     reason, text = str(feedback.kind), feedback.subject
     if feedback.complaint:
@@ -68,19 +70,18 @@ def _said(feedback: Feedback, about: dict[str, Any]) -> Iterator[dict[str, Any]]
     yield {"recipient": _text(who)} | about | {"reason": _text(reason), "text": _text(text)}
 
 
-def _result(feedback: Feedback, result: Recipient, provider: str) -> dict[str, Any]:
+def _result(feedback: Feedback, result: Recipient) -> dict[str, Any]:
     return {
         "reason": _text(result.action),
         "code": result.code,
         "enhanced_code": result.enhanced_code or result.status,
         "text": _text(result.text),
         "mx_host": _text(result.remote_mta or feedback.reporting_mta),
-        **(_classes(result, provider) if result.failed else {}),
     }
 
 
-def _classes(result: Recipient, provider: str) -> dict[str, str]:
-    verdict = classify(result.code, result.enhanced_code or result.status, result.text, provider=provider)
+def _classes(result: Recipient, provider: str, classes: Classifier) -> dict[str, str]:
+    verdict = classes.classify(result.code, result.enhanced_code or result.status, result.text, provider=provider)
     return {"bounce_class": verdict.bounce_class, "bounce_type": verdict.bounce_type}
 
 

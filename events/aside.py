@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.text import Text
@@ -15,9 +15,18 @@ REMEDY = (
     "What is listed here is in no report. A message of a later version can be read by that one; a refused row names"
     " the value, or the constraint that somebody put on the table. --json gives the bytes as well."
 )
-_QUERY = """SELECT time, stream, stream_sequence, row_number, reason, hex(message) AS message FROM events_set_aside
-    WHERE time >= fromUnixTimestamp64Milli({since:Int64})
-    ORDER BY time DESC, stream_sequence DESC, row_number DESC LIMIT {limit:UInt32}"""
+
+_COLUMNS = "time, stream, stream_sequence, row_number, reason, hex(message) AS message"
+_QUERY = f"""SELECT {_COLUMNS} FROM events_set_aside
+    WHERE time >= fromUnixTimestamp64Milli({{since:Int64}})
+    ORDER BY time DESC, stream_sequence DESC, row_number DESC LIMIT {{limit:UInt32}}"""
+_CONTAINING = f"""SELECT {_COLUMNS} FROM events_set_aside
+    WHERE arrayExists(text -> positionCaseInsensitive(events_set_aside.message, text) > 0
+        OR positionCaseInsensitive(reason, text) > 0, {{texts:Array(String)}})"""
+_REMOVE = """ALTER TABLE events_set_aside DELETE
+    WHERE concat(stream, ' ', toString(stream_sequence), ' ', toString(row_number)) IN {places:Array(String)}"""
+#: Rows that are removed at a time: their places stand in a URL.
+_AT_ONCE = 500
 
 Row = Mapping[str, Any]
 
@@ -32,6 +41,22 @@ def set_aside(store: Store, *, since: float = 0, limit: int = 1000) -> list[Row]
     except NoTableError:
         return []
     return [row | {"message": bytes.fromhex(row["message"])} for row in reversed(rows)]
+
+
+def containing(store: Store, texts: Sequence[str]) -> list[Row]:
+    """What has one of these in its bytes or its reason. Raises NotReachableError, RefusedError."""
+    try:
+        rows = store.query(_CONTAINING, {"texts": list(texts)})
+    except NoTableError:
+        return []
+    return [row | {"message": bytes.fromhex(row["message"])} for row in rows]
+
+
+def remove(store: Store, rows: Sequence[Row]) -> None:
+    """Remove them; they are gone when it returns. Raises NotReachableError, RefusedError."""
+    for start in range(0, len(rows), _AT_ONCE):
+        places = [f"{row['stream']} {row['stream_sequence']} {row['row_number']}" for row in rows[start:][:_AT_ONCE]]
+        store.change(_REMOVE, {"places": places})
 
 
 def line(row: Row) -> Text:

@@ -10,6 +10,7 @@ from typing import Any
 
 from common import event
 from common.broker import Stored
+from events.conceal import Concealer
 from events.store import COLUMNS, REQUIRED
 
 
@@ -47,8 +48,9 @@ def single_rows(of: Piece) -> Iterator[Piece]:
 class Batch:
     """The columns of ``events`` from messages in their order; what cannot be read is in ``aside``."""
 
-    def __init__(self, pieces: Sequence[Piece]) -> None:
-        self.rows = 0
+    def __init__(self, pieces: Sequence[Piece], conceal: Concealer | None = None) -> None:
+        """``conceal`` hashes the recipients."""
+        self.rows, self._conceal = 0, conceal
         self.columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
         self.aside: list[tuple[Piece, str]] = []
         """With the reason."""
@@ -63,6 +65,8 @@ class Batch:
         for name in REQUIRED:
             if rows and name not in columns:
                 raise ValueError(f"events message whose rows have no {name}")
+        if self._conceal:
+            self._conceal.columns(columns)
         columns["stream_sequence"] = [one.sequence] * rows
         columns["row_number"] = [*range(one.row_number, one.row_number + rows)]
         for name, default in COLUMNS.items():
@@ -70,13 +74,15 @@ class Batch:
         self.rows += rows
 
 
-def aside_columns(stream: str, aside: Sequence[tuple[Piece, str]]) -> dict[str, list[Any]]:
+def aside_columns(
+    stream: str, aside: Sequence[tuple[Piece, str]], conceal: Concealer | None = None
+) -> dict[str, list[Any]]:
     """The columns of ``events_set_aside``. ``stream``: when the stream was created."""
     return {
         "time": [datetime.fromisoformat(one.time).timestamp() for one, _ in aside],
         "stream": [stream] * len(aside),
         "stream_sequence": [one.sequence for one, _ in aside],
         "row_number": [one.row_number for one, _ in aside],
-        "reason": [reason for _, reason in aside],
-        "message": [one.body for one, _ in aside],
+        "reason": [conceal.text(reason) if conceal else reason for _, reason in aside],
+        "message": [conceal.message(one.body) if conceal else one.body for one, _ in aside],
     }

@@ -7,9 +7,11 @@ import structlog
 
 from common.errors import PostjetError
 from common.queue import leases
+from common.recipients import make_key
 from common.role import Role
 from common.thread import in_thread
 from events import schema
+from events.conceal import Concealer
 from events.outage import Outage
 from events.recorder import RETRY, Recorder
 from events.store import Store
@@ -21,15 +23,23 @@ async def main(role: Role) -> None:
     """Record until told to stop; what is in the stream by then is recorded first."""
     store = Store(role.servers.clickhouse_url)
     await _migrate(store, role)
-    recorder = Recorder(role.broker, store, role.stopping)
+    config = role.config
+    recorder = Recorder(
+        role.broker,
+        store,
+        role.stopping,
+        prepare=lambda: schema.migrate(store.client, config.events),
+        conceal=Concealer(make_key(config.data_dir)) if config.events.recipients == "hashed" else None,
+    )
     await leases.while_alone(role.broker, "recorder", role.holder, recorder.run, role.stopping)
 
 
 async def _migrate(store: Store, role: Role) -> None:
+    """What the rows of a range under way need; the rest is made by the recorder, when none is."""
     outage = Outage()
     while not role.stopping.is_set():
         try:
-            await in_thread(lambda: schema.migrate(store.client, role.config.events.keep))
+            await in_thread(lambda: schema.migrate(store.client, role.config.events, alone=False))
             return
         except PostjetError as error:
             if outage.goes_on(type(error).__name__):

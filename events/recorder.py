@@ -24,6 +24,7 @@ from common.subjects import EVENTS_STREAM
 from common.thread import in_thread
 from common.units import format_duration, format_size
 from events.batch import Batch, Piece, piece
+from events.conceal import Concealer
 from events.outage import Outage
 from events.recent import Recent
 from events.store import RowsError, Store
@@ -52,8 +53,21 @@ class _StoppingError(Exception):
 class Recorder:
     """Records until ``stopping`` is set and nothing is left; run by whoever holds the lease."""
 
-    def __init__(self, broker: Broker, store: Store, stopping: asyncio.Event) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        store: Store,
+        stopping: asyncio.Event,
+        *,
+        prepare: Callable[[], None] = lambda: None,
+        conceal: Concealer | None = None,
+    ) -> None:
+        """``prepare`` blocks, before the first new range, while nothing is under way; it raises what a store raises.
+
+        ``conceal`` hashes recipients.
+        """
         self.broker, self.store, self.stopping = broker, store, stopping
+        self._prepare, self._conceal = prepare, conceal
         self._revision = 0
         self._most = MESSAGES
         """Messages of a range: fewer after a refusal, more again after that."""
@@ -79,6 +93,7 @@ class Recorder:
         """After any failure it begins again with what was under way: an insert may have been the last thing."""
         self._recent = Recent(self.store)
         next_ = await self._resume()
+        await self._surely(self._prepare, [])
         while True:
             pieces, more = await self._read(next_, None)
             self._broker_outage.ends()
@@ -152,8 +167,12 @@ class Recorder:
         token = f"{intent['stream']}.{intent['first']}.{intent['last']}"
 
         def work() -> None:
-            how(self.store, intent["stream"], self._recent.without(pieces), token)
+            how(self.store, intent["stream"], self._recent.without(pieces), token, self._conceal)
 
+        await self._surely(work, pieces)
+
+    async def _surely(self, work: Callable[[], None], pieces: list[Piece]) -> None:
+        """``work`` in a thread, again until it is done. Raises RowsError, _StoppingError."""
         while True:
             try:
                 await self._in_thread(work)

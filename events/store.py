@@ -106,5 +106,12 @@ class Store(Database):
         self._contexts[table] = context
         return context
 
+    def change(self, sql: str, parameters: Mapping[str, Any]) -> None:
+        """Run an ALTER that changes rows, to its end. Raises NotReachableError or RefusedError."""
+        client = self.client
+        with translated():
+            client.command(sql, parameters=dict(parameters), settings={"mutations_sync": "2"})
+
+
 def _written(name: str, values: Sequence[Any]) -> Sequence[Any]:
     return [round(value * 1000) for value in values] if name in TIMES else values

@@ -18,6 +18,7 @@ from common.errors import UsageError
 from common.event import Event, Status, Type
 from common.ids import DELIVERY, SUBMISSION, id_time, report_id
 from common.queue.reports import ABOUT, INTERFACE, Kind
+from common.recipients import forms, hashed
 from common.units import format_duration, format_size
 from events.store import TIMES, NoTableError, Store
 
@@ -30,9 +31,9 @@ _SELECT = f"SELECT {', '.join(_NAMES)}, stream_sequence, row_number FROM events 
 _NEWEST = " ORDER BY time DESC, stream_sequence DESC, row_number DESC LIMIT {limit:UInt32}"
 _OLDEST = " ORDER BY stream_sequence, row_number LIMIT {limit:UInt32}"
 _SINCE = " AND time >= fromUnixTimestamp64Milli({since:Int64})"
-_ADDRESS = (
-    "(lower(sender) = {address:String} OR lower(recipient) = {address:String}"
-    " OR has(arrayMap(address -> lower(address), recipients), {address:String}))"
+ADDRESS = (
+    "(lower(sender) IN {addresses:Array(String)} OR lower(recipient) IN {addresses:Array(String)}"
+    " OR hasAny(arrayMap(address -> lower(address), recipients), {addresses:Array(String)}))"
 )
 #: What ``recent`` can be asked for, each equal to a text.
 FILTERS = [field.name for field in fields(Event) if isinstance(field.default, str)] + ["type", "tag"]
@@ -45,10 +46,10 @@ _STYLES = {
 }  # fmt: skip
 
 
-def trace(store: Store, what: str, limit: int = 1000) -> list[Event]:
+def trace(store: Store, what: str, limit: int = 1000, *, key: bytes | None = None) -> list[Event]:
     """Events of a submission's id, a delivery's id or a sender's or recipient's address, oldest first.
 
-    Of more than ``limit`` the newest. Those of the reports on them follow.
+    Of more than ``limit`` the newest. Those of the reports on them follow. ``key``: of hashed recipients.
     Raises UsageError, NotReachableError, RefusedError.
     """
     parameters: dict[str, Any] = {"limit": limit}
@@ -59,8 +60,8 @@ def trace(store: Store, what: str, limit: int = 1000) -> list[Event]:
         condition = "submission = {submission:String}"
         parameters |= {"submission": what}
     elif "@" in what:
-        condition = _ADDRESS
-        parameters |= {"address": what.strip("<> ").lower()}
+        condition = ADDRESS
+        parameters |= {"addresses": forms(key, what)}
     else:
         raise UsageError(f"{what!r} is neither the id of a submission or delivery nor an address")
     if "submission" in parameters:  # the id says when: older days need not be looked at
@@ -98,11 +99,12 @@ def recent(
     after: Position | None = None,
     where: Mapping[str, str] | None = None,
     limit: int = 1000,
+    key: bytes | None = None,
 ) -> tuple[list[Event], Position]:
     """Events since a time (seconds since 1970) that match ``where``, oldest first, and where the last one lies.
 
     Without ``after`` the newest ``limit``, with it the next ``limit`` behind that position: asked again and
-    again with what the last call gave back, nothing is left out and nothing comes twice.
+    again with what the last call gave back, nothing is left out and nothing comes twice. ``key``: of hashed recipients.
     Raises UsageError, NotReachableError, RefusedError.
     """
     conditions = ["time >= fromUnixTimestamp64Milli({since:Int64})"]
@@ -110,8 +112,9 @@ def recent(
     for name, value in (where or {}).items():
         if name not in FILTERS:
             raise UsageError(f"events cannot be filtered by {name!r}; use one of {', '.join(FILTERS)}")
-        conditions.append("has(tags, {tag:String})" if name == "tag" else f"{name} = {{{name}:String}}")
-        parameters[name] = value
+        conditions.append("has(tags, {tag:String})" if name == "tag" else f"{name} IN {{{name}:Array(String)}}")
+        as_hashed = [hashed(key, value)] if key and name == "recipient" else []
+        parameters[name] = value if name == "tag" else [value, *as_hashed]
     if after is not None:
         conditions.append("stream_sequence >= {sequence:UInt64}")  # alone it lets parts be skipped
         conditions.append("(stream_sequence, row_number) > ({sequence:UInt64}, {row:UInt32})")
@@ -119,6 +122,11 @@ def recent(
     rows = _ask(store, " AND ".join(conditions) + (_NEWEST if after is None else _OLDEST), parameters)
     rows.sort(key=_position)
     return [_event(row) for row in rows], _position(rows[-1]) if rows else after or (0, 0)
+
+
+def matching(store: Store, conditions: str, parameters: dict[str, Any]) -> list[Event]:
+    """All events for which conditions hold, an ORDER BY may follow them. Raises NotReachableError, RefusedError."""
+    return [_event(row) for row in _ask(store, conditions, parameters)]
 
 
 def _ask(store: Store, conditions: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:

@@ -10,12 +10,15 @@ from common import instance
 from common.config_file import load
 from common.errors import NotFoundError, UsageError
 from common.event import Event
+from common.recipients import read_key
 from common.units import parse_duration
 from events import aside, story
 from events.store import Store
 from master import waiting
 
 app = typer.Typer(rich_markup_mode=None)
+#: With commands of its own (personal_commands).
+events_app = typer.Typer(rich_markup_mode=None, invoke_without_command=True)
 
 #: Seconds between looks while following.
 FOLLOW = 0.5
@@ -23,10 +26,10 @@ FOLLOW = 0.5
 AsJson = Annotated[bool, typer.Option("--json", help="one object per line")]
 
 
-def open_store(config_file: str | None) -> Store:
-    """The events of the running instance. Raises UnavailableError."""
+def open_store(config_file: str | None) -> tuple[Store, bytes | None]:
+    """The events of the running instance, and the key of hashed recipients. Raises UnavailableError."""
     config, _ = load(config_file)
-    return Store(instance.find(config).clickhouse_url)
+    return Store(instance.find(config).clickhouse_url), read_key(config.data_dir)
 
 
 @app.command()
@@ -37,7 +40,7 @@ def trace(
 ) -> None:
     """Tell the whole story of a mail: accepted, tried, deferred, delivered or not, and why."""
     config, _ = load(context.obj)
-    found = story.trace(Store(instance.find(config).clickhouse_url), what)
+    found = story.trace(Store(instance.find(config).clickhouse_url), what, key=read_key(config.data_dir))
     if not found:
         raise NotFoundError(f"nothing is known of {what}; events appear about a second after they happen")
     if as_json:
@@ -50,7 +53,7 @@ def trace(
             console.print(story.printable(line))
 
 
-@app.command()
+@events_app.callback()
 def events(
     context: typer.Context,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="go on with what happens, until Ctrl-C")] = False,
@@ -60,10 +63,12 @@ def events(
     where: Annotated[list[str] | None, typer.Option(help="only those with NAME=VALUE: domain=a.example")] = None,
     limit: Annotated[int, typer.Option(min=1, help="at most so many, the newest")] = 100,
 ) -> None:
-    """List what happened, one line each."""
+    """List what happened, one line each; with a command below, what there is of one address."""
+    if context.invoked_subcommand:
+        return
     if set_aside and (follow or where):
         raise UsageError("--set-aside goes with --since, --limit and --json only")
-    store, console = open_store(context.obj), Console(highlight=False, soft_wrap=True)
+    (store, key), console = open_store(context.obj), Console(highlight=False, soft_wrap=True)
     if set_aside:
         _list_set_aside(aside.set_aside(store, since=_start(since) if since else 0, limit=limit), console, as_json)
         return
@@ -77,12 +82,12 @@ def events(
             else:
                 console.print(story.line(event))
 
-    found, position = story.recent(store, since=start, where=filters, limit=limit)
+    found, position = story.recent(store, since=start, where=filters, limit=limit, key=key)
     show(found)
     try:
         while follow:
             time.sleep(FOLLOW)
-            found, position = story.recent(store, since=start, after=position, where=filters)
+            found, position = story.recent(store, since=start, after=position, where=filters, key=key)
             show(found)
     except KeyboardInterrupt:
         return

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from common.config import Events
 from events.store import COLUMNS, Store
 from master import clickhouse_server
 from master.sockets import free_port
 
 PASSWORD = "clickhouse:for/tests"
 _numbers = itertools.count(1)
+#: Rows of a fixed day in 2026 are still there in later years.
+FOR_EVER = Events(keep="10000d", keep_personal="10000d", keep_minutes="10000d", keep_hours="10000d")  # type: ignore[arg-type]
 
 
 @dataclass
@@ -62,11 +65,38 @@ def columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     return {name: [row.get(name, default) for row in rows] for name, default in COLUMNS.items()}
 
 
-#: Ask these of ``Store.query``: they are equal where each event is in table and rollup once.
-TABLE = """SELECT type, pool, worker, domain, campaign, toStartOfMinute(time) AS minute, count() AS rows,
-    sum(events.count) AS count, sum(size) AS bytes, countIf(time_total > 0) AS timed
-    FROM events GROUP BY ALL ORDER BY ALL"""
-ROLLUP = """SELECT type, pool, worker, domain, campaign, minute, sum(events_by_minute.rows) AS rows,
-    sum(events_by_minute.count) AS count, sum(events_by_minute.bytes) AS bytes,
-    arraySum(mapValues(sumMap(latency_total))) AS timed
-    FROM events_by_minute GROUP BY ALL ORDER BY ALL"""
+#: Rollup to what it is by beside time, pool and type, and to the function that makes its times.
+_BY_TRAFFIC = "provider, campaign, sender_domain, source_address, reason, bounce_class, bounce_type, tls_version"
+_BY_DOMAINS = "domain, provider, reason, bounce_class, bounce_type"
+ROLLUPS = {
+    "traffic_by_minute": (_BY_TRAFFIC, "toStartOfMinute"), "traffic_by_hour": (_BY_TRAFFIC, "toStartOfHour"),
+    "domains_by_minute": (_BY_DOMAINS, "toStartOfMinute"), "domains_by_hour": (_BY_DOMAINS, "toStartOfHour"),
+}  # fmt: skip
+_TIMES = ("queue", "connect", "transfer", "total")
+
+
+def rolled_up(store: Store, table: str = "traffic_by_hour") -> list[dict[str, Any]]:
+    """What a rollup has, added up; of latencies how many were counted."""
+    by, _ = ROLLUPS[table]
+    sums = ", ".join(f"sum(r.{name}) AS {name}" for name in ("rows", "count", "bytes", "recipients", "attempts"))
+    timed = ", ".join(f"arraySum(mapValues(sumMap(latency_{name}))) AS timed_{name}" for name in _TIMES)
+    what = f"time, pool, type, {by}, {sums}, {timed}"
+    return store.query(f"SELECT {what} FROM {table} AS r GROUP BY ALL ORDER BY ALL", {})
+
+
+def added_up(store: Store, table: str = "traffic_by_hour") -> list[dict[str, Any]]:
+    """What a rollup should have, from the events."""
+    by, start = ROLLUPS[table]
+    sender = "if(position(sender, '@') > 0, lower(splitByChar('@', sender)[-1]), '') AS sender_domain"
+    by = by.replace("sender_domain", sender)
+    sums = """count() AS rows, sum(e.count) AS count, sum(size) AS bytes, sum(length(e.recipients)) AS recipients,
+        sum(attempt) AS attempts"""
+    timed = ", ".join(f"countIf(time_{name} > 0) AS timed_{name}" for name in _TIMES)
+    what = f"{start}(e.time) AS time, pool, type, {by}, {sums}, {timed}"
+    return store.query(f"SELECT {what} FROM events AS e GROUP BY ALL ORDER BY ALL", {})
+
+
+def check_rollups(store: Store) -> None:
+    """Each event is once in each rollup."""
+    for table in ROLLUPS:
+        assert rolled_up(store, table) == added_up(store, table), table

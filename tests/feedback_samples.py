@@ -94,21 +94,28 @@ Buy now.
 """
 
 SES_MAIL = {
-    "source": "bounce@shop.example", "messageId": "0100-1",
+    "source": "bounce@shop.example",
+    "messageId": "0100-1",
     "headers": [{"name": "Message-ID", "value": "<one@shop.example>"}, {"name": "X-Campaign", "value": "spring"}],
     "commonHeaders": {"messageId": "<one@shop.example>"},
-}  # fmt: skip
+}
 SES_BOUNCE = {
     "notificationType": "Bounce",
     "bounce": {
-        "bounceType": "Permanent", "reportingMTA": "dns; ses.example",
+        "bounceType": "Permanent",
+        "reportingMTA": "dns; ses.example",
         "bouncedRecipients": [
-            {"emailAddress": "ann@there.example", "action": "failed", "status": "5.1.1", "diagnosticCode": "smtp; 550 5.1.1 nobody"},
+            {
+                "emailAddress": "ann@there.example",
+                "action": "failed",
+                "status": "5.1.1",
+                "diagnosticCode": "smtp; 550 5.1.1 nobody",
+            },
             {"emailAddress": "ben@there.example"},
         ],
     },
     "mail": SES_MAIL,
-}  # fmt: skip
+}
 
 
 def notification(data: Any) -> bytes:

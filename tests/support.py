@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import itertools
+import os
+import signal
 import socket
 import subprocess
 import time
@@ -45,6 +47,16 @@ class Nats:
         assert self.process
         self.process.kill()
         self.process.wait()
+
+    def freeze(self) -> None:
+        """It answers nothing from now on, but it lives."""
+        assert self.process
+        self.process.send_signal(signal.SIGSTOP)
+        os.waitpid(self.process.pid, os.WUNTRACED)  # its threads may answer until all of them have stopped
+
+    def thaw(self) -> None:
+        assert self.process
+        self.process.send_signal(signal.SIGCONT)
 
     def broker(self) -> Broker:
         return Broker(self.url, name="test", user=nats_server.USER, password=PASSWORD)

@@ -5,7 +5,6 @@
 
 import asyncio
 import os
-import signal
 from pathlib import Path
 
 import pytest
@@ -42,8 +41,7 @@ async def test_broker_gone(nats: Nats, tmp_path: Path) -> None:
 
         await send(0, 5)
         await sink.wait_for(5)
-        assert nats.process
-        nats.process.send_signal(signal.SIGSTOP)
+        nats.freeze()
         hung = asyncio.create_task(send(5, 25))
         answer.set()
         await asyncio.sleep(GONE)

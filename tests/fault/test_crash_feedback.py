@@ -24,14 +24,14 @@ TOKENS = Tokens([bytes.fromhex(SECRET)])
 
 
 async def bounced(broker: Broker) -> Entry:
-    """A bounce of a mail that was accepted a while ago; its entry."""
+    """A bounce of a mail that was accepted a while ago; its entry. Nobody is suppressed for it."""
     now = time.time()
     mail = make_entry(READER, sender=WRITER)
     row = Event(time=now, type=Type.ACCEPTED, submission=mail.submission, sender=WRITER, recipients=(READER,))
     await broker.put(message("default", [row]))
     back = f"{TOKENS.make(mail, now)}@{FEEDBACK_DOMAIN}"
     entry = make_entry(back, sender="", pool=FEEDBACK_POOL)
-    await submit(broker, entry, content=store(report_on(READER)))
+    await submit(broker, entry, content=store(report_on(READER, status="5.3.4", text="552 5.3.4 Message too big")))
     return entry
 
 

@@ -5,15 +5,18 @@
 
 import asyncio
 import os
+from collections.abc import Awaitable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from clickhouse_support import ClickHouse
 from disk_support import small_disk
 from fault_support import all_arrive, all_told_once, arrived, make_mails, said, saying, taken
-from scenario_support import broker, postjet, said_once
+from scenario_support import broker, postjet, query, said_once
 from support import until
 
+from common.config import Events
 from events import schema
 from events.store import NotReachableError
 from master.demo.generator import Outcome, send_all
@@ -45,6 +48,8 @@ async def test_disk_full(tmp_path: Path) -> None:
             good = set[str]()
             await send(0, 20)
             await sink.wait_for(20)  # their rows are more than what is left of a page that is taken already
+            sql = "SELECT count() AS n FROM events WHERE type = 'accepted'"
+            await until(lambda: _is(query(world, sql), [{"n": 20}]))  # that tables are made is another test's
             with disk.full():
                 surprised = asyncio.create_task(send(20, 30))
                 await until(saying(world, "0 B free; make room on it; new mail is answered 452 until there is room"))
@@ -64,6 +69,10 @@ async def test_disk_full(tmp_path: Path) -> None:
             assert said(world, line) == 1
 
 
+async def _is(answer: Awaitable[list[dict[str, Any]]], expected: list[dict[str, Any]]) -> bool:
+    return await answer == expected
+
+
 async def test_disk_full_at_start(tmp_path: Path) -> None:
     with small_disk(tmp_path / "var", 8) as disk, disk.full():
         config = tmp_path / "postjet.toml"
@@ -80,8 +89,8 @@ def test_tables_are_not_made_on_a_full_disk(tmp_path: Path) -> None:
             store = clickhouse.store()
             client = store.client
             with disk.full(), pytest.raises(NotReachableError, match="NOT_ENOUGH_SPACE"):
-                schema.migrate(client, 3600)
-            schema.migrate(client, 3600)
+                schema.migrate(client, Events())
+            schema.migrate(client, Events())
             assert store.query("SELECT count() AS n FROM events", {}) == [{"n": 0}]
             store.close()
         finally:

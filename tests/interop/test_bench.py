@@ -29,7 +29,8 @@ async def test_a_round(make: Make, process: str) -> None:
         one = await measure(make, CASE, folder / "round", key)
     assert one.accepted > 0
     assert one.delivered > 0
-    assert one.cpu[process] > 0
+    assert process in one.cpu  # for so few mails it may be less than a tick of the clock
+    assert sum(one.cpu.values()) > 0
     assert one.memory[process] > 10**6
     assert one.proportional > 0
     assert f"{one.delivered:.0f}" in table(CASE, {"one": [one]})

@@ -16,7 +16,7 @@ from support import until
 from tls_support import client_context, write_certificate
 
 from bench.measuring import workplace
-from master.demo.generator import make_message
+from master.demo.generator import make_message, send_all
 from master.demo.sink import EXTENSIONS, Sink
 from master.demo.sink_mail import Mail
 from master.demo.world import HOSTNAME, World
@@ -86,7 +86,10 @@ async def test_postfix(world: World, sink: Sink, door: Door) -> None:
             await asyncio.to_thread(_to_postfix, client.port, ["You+@a.test"], DSN_MAIL, DSN_RCPT)
             await asyncio.to_thread(_to_postfix, client.port, ["r@smtps.test"])
             await asyncio.to_thread(_to_postfix, client.port, many)
-            await until(lambda: len(_SENT.findall(client.log())) == 52)
+            single = [f"s{number}@{domain}" for domain in ("a.test", "smtps.test") for number in range(25)]
+            mails = [(SENDER, [one], make_message(2000, sender=SENDER)) for one in single]
+            assert {outcome.code for outcome in await send_all(mails, "127.0.0.1", client.port, 10)} == {250}
+            await until(lambda: len(_SENT.findall(client.log())) == 102)
         finally:
             await client.stop()
         log = client.log()

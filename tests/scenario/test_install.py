@@ -33,9 +33,10 @@ def test_packages_are_importable(package: str) -> None:
 
 
 def test_schema_is_there() -> None:
-    schema = [file for file in (files("conf") / "clickhouse").iterdir() if file.name.endswith(".sql")]
-    assert schema
-    assert all("CREATE TABLE" in file.read_text() for file in schema)
+    folder = (files("conf") / "clickhouse").iterdir()
+    schema = {file.name: file.read_text() for file in folder if file.name.endswith(".sql")}
+    assert "CREATE TABLE" in schema["001_events.sql"]
+    assert all(text.rstrip().endswith(";") for text in schema.values())
 
 
 def test_shipped_rules_are_there() -> None:

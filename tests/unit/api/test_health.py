@@ -130,13 +130,12 @@ async def test_the_broker_goes_and_comes_back(start: Start, broker: Broker) -> N
         start.nats.start()
         await all_well(api, broker)
         await until(lambda: ready(api))
-        assert start.nats.process
-        start.nats.process.send_signal(signal.SIGSTOP)  # a connection, and no answer
+        start.nats.freeze()  # a connection, and no answer
         try:
             assert await _says(api, "broker: no answer within 2 s")
             assert 'postjet_up{part="broker"} 0.0' in (await api.get("/metrics")).text
         finally:
-            start.nats.process.send_signal(signal.SIGCONT)
+            start.nats.thaw()
         await all_well(api, broker)
         await until(lambda: ready(api))
 

@@ -1,7 +1,6 @@
 """The connection: what is too large, lost or refused is said at once, and the next request works."""
 
 import asyncio
-import signal
 import time
 from collections.abc import AsyncIterator
 
@@ -15,10 +14,9 @@ from common.queue import listing
 @pytest.fixture
 async def stopped(nats: Nats, broker: Broker) -> AsyncIterator[Broker]:
     """Connected to a server that does not answer until it is killed."""
-    assert nats.process
-    nats.process.send_signal(signal.SIGSTOP)
+    nats.freeze()
     yield broker
-    nats.process.send_signal(signal.SIGCONT)
+    nats.thaw()
 
 
 async def test_what_is_too_large_is_refused_and_the_client_lives_on(broker: Broker) -> None:

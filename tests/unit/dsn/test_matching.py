@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import make_entry
 
+from common.recipients import hashed
 from common.verp import Tokens
-from dsn.history import Accepted
-from dsn.matching import How, Match, by_message_id, by_token, message_ids
+from dsn.history import Accepted, Delivery
+from dsn.matching import How, Match, by_message_id, by_token, message_ids, with_address
 from dsn.parse import Complaint, Feedback, Kind, Original, Recipient, parse
 
 TOKENS = Tokens([bytes(32)])
@@ -74,6 +75,21 @@ def test_a_message_id_and_no_recipient() -> None:
     redacted = feedback(Kind.COMPLAINT, complaint=Complaint("abuse"), about=("redacted",))
     assert by_message_id(redacted, [ONE]) == Match(How.MESSAGE_ID, None, f"{ONE.submission}-1", ONE.submission)
     assert by_message_id(redacted, [TWO]) == Match(How.MESSAGE_ID, None, "", TWO.submission)
+
+
+def test_recipients_that_are_recorded_hashed() -> None:
+    key = bytes(32)
+    hidden = Accepted(TWO.submission, tuple(hashed(key, one) for one in TWO.recipients))
+    named = feedback(recipients=(Recipient("<WHO@remote.example>", "failed"),))
+    match = by_message_id(named, [hidden], key)
+    assert match
+    assert match.delivery == f"{TWO.submission}-2"
+    known = Delivery(submission="s", delivery="s-2", recipient=hidden.recipients[1])
+    assert with_address(known, named, key).recipient == "who@remote.example"
+    stranger = feedback(recipients=(Recipient("other@remote.example", "failed"),))
+    assert with_address(known, stranger, key) == known
+    plain = Delivery(submission="s", delivery="s-2", recipient="x@a.example")
+    assert with_address(plain, named, key) == with_address(plain, named, None) == plain
 
 
 def test_few_message_ids_are_asked_about() -> None:

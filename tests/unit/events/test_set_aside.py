@@ -30,7 +30,7 @@ def aside(store: Store) -> list[dict[str, Any]]:
 
 
 def rolled_up(store: Store) -> int:
-    return int(store.query("SELECT sum(rows) AS n FROM events_by_minute", {})[0]["n"])
+    return int(store.query("SELECT sum(r.rows) AS n FROM traffic_by_hour AS r", {})[0]["n"])
 
 
 async def test_a_message_that_cannot_be_read(broker: Broker, store: Store) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from clickhouse_support import ClickHouse, columns
+from clickhouse_support import FOR_EVER, ClickHouse, columns
 
 from common.errors import ConfigError
 from common.event import Event, Status, Type, pack, unpack
@@ -53,7 +53,7 @@ def test_a_repeated_token_after_a_crash(tmp_path: Path) -> None:
     server = ClickHouse(tmp_path)
     server.start()
     store = server.store("events")
-    schema.migrate(store.client, 86400 * 10000)
+    schema.migrate(store.client, FOR_EVER)
     events = rows(*[Event(time=NOW + i, type=Type.DELIVERED) for i in range(3)])
     store.insert("events", events, "t")
     server.kill()
@@ -93,7 +93,7 @@ def test_rows_that_a_constraint_refuses(store: Store) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    ["DROP TABLE events", "ALTER TABLE events MODIFY SETTING table_readonly = 1", "DROP TABLE events_by_minute"],
+    ["DROP TABLE events", "ALTER TABLE events MODIFY SETTING table_readonly = 1", "DROP TABLE traffic_by_minute"],
 )
 def test_what_would_befall_any_row_is_no_fault_of_rows(store: Store, change: str) -> None:
     store.client.command(change)
@@ -114,7 +114,8 @@ def test_a_column_of_another_type_is_no_fault_of_rows(store: Store, type: str, r
 
 
 def test_rows_of_many_days(store: Store) -> None:
-    store.client.command("DROP VIEW events_to_minutes")
+    for view in ("events_to_traffic", "events_to_domains"):
+        store.client.command(f"DROP VIEW {view}")
     store.client.command("ALTER TABLE events MODIFY SETTING fsync_after_insert = 0, fsync_part_directory = 0")
     store.insert("events", rows(*[Event(time=NOW - i * 86400, type=Type.HELD) for i in range(101)]), "t")
     assert count(store) == 101

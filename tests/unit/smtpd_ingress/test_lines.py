@@ -44,6 +44,18 @@ def test_a_line_without_end_takes_no_memory() -> None:
         lines.next()
 
 
+def test_the_limit_that_is_told_is_the_one_it_was_over() -> None:
+    lines = Lines()
+    lines.feed(b"a" * (MAX_AUTH_LINE + 1))
+    assert lines.next(MAX_AUTH_LINE) is None
+    lines.feed(b"a" * (MAX_LINE + 1))
+    assert lines.next() is None
+    lines.feed(b"\n")
+    with pytest.raises(TooLongError) as error:
+        lines.next()
+    assert error.value.limit == MAX_AUTH_LINE
+
+
 def test_message_data_is_taken_as_it_is() -> None:
     lines = Lines()
     lines.feed(b"DATA\r\nSubject: x\r\n")

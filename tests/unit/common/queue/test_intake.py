@@ -1,7 +1,6 @@
 """250 means stored; anything else means that nothing of it will be delivered."""
 
 import asyncio
-import signal
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -102,14 +101,13 @@ async def test_what_the_content_took_is_part_of_the_time(
 @pytest.mark.usefixtures("impatient")
 async def test_who_waits_behind_a_step_that_hangs_is_refused_in_its_own_time(nats: Nats, broker: Broker) -> None:
     intake = intake_of(broker)
-    assert nats.process
-    nats.process.send_signal(signal.SIGSTOP)
+    nats.freeze()
     first = asyncio.create_task(reply(intake, [make_entry()]))
     await until(lambda: intake._step)
     refused = await reply(intake, [make_entry()])
     assert str(refused) == "451 4.3.0 Queue not available, try again later"
     assert not first.done()
-    nats.process.send_signal(signal.SIGCONT)
+    nats.thaw()
     assert await first is None
     assert await rows(broker) == ["accepted"]
     assert len(await left(broker)) == 1

@@ -5,7 +5,9 @@ import pytest
 from dsn.parse import Kind, parse
 
 
-def mail(subject: str = "Spring sale", text: str = "Hello.", *more: str, sender: str = "Ann <ann@there.example>") -> bytes:
+def mail(
+    subject: str = "Spring sale", text: str = "Hello.", *more: str, sender: str = "Ann <ann@there.example>"
+) -> bytes:
     """A mail of somebody's."""
     lines = [f"From: {sender}", "To: news@shop.example", f"Subject: {subject}", *more, "", text, ""]
     return "\r\n".join(lines).encode()
@@ -14,11 +16,18 @@ def mail(subject: str = "Spring sale", text: str = "Hello.", *more: str, sender:
 @pytest.mark.parametrize(
     "field",
     [
-        "Auto-Submitted: auto-replied", "Auto-Submitted: auto-generated; type=x", "Auto-Submitted: Auto-Notified (vacation)",
-        "X-Auto-Response-Suppress: All", "Precedence: auto_reply", "X-Autoreply: yes", "X-Autorespond: Spring sale",
-        "X-POST-MessageClass: 9; Autoresponder", "X-Mailer: vacation 1.0", "Delivered-To: Autoresponder",
+        "Auto-Submitted: auto-replied",
+        "Auto-Submitted: auto-generated; type=x",
+        "Auto-Submitted: Auto-Notified (vacation)",
+        "X-Auto-Response-Suppress: All",
+        "Precedence: auto_reply",
+        "X-Autoreply: yes",
+        "X-Autorespond: Spring sale",
+        "X-POST-MessageClass: 9; Autoresponder",
+        "X-Mailer: vacation 1.0",
+        "Delivered-To: Autoresponder",
     ],
-)  # fmt: skip
+)
 def test_fields_of_auto_replies(field: str) -> None:
     feedback = parse(mail("Re: Spring sale", "Hello.", field, "In-Reply-To: <one@shop.example>"))
     assert (feedback.kind, feedback.about) == (Kind.AUTOREPLY, ("ann@there.example",))
@@ -26,7 +35,8 @@ def test_fields_of_auto_replies(field: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "field", ["Auto-Submitted: no", "X-Auto-Response-Suppress: None", "Precedence: bulk", "X-Autoreply: no", "Auto-Submitted:"]
+    "field",
+    ["Auto-Submitted: no", "X-Auto-Response-Suppress: None", "Precedence: bulk", "X-Autoreply: no", "Auto-Submitted:"],
 )
 def test_fields_that_say_no(field: str) -> None:
     assert parse(mail("Re: Spring sale", "Hello.", field)).kind == Kind.REPLY
@@ -35,11 +45,17 @@ def test_fields_that_say_no(field: str) -> None:
 @pytest.mark.parametrize(
     "subject",
     [
-        "Automatic reply: Spring sale", "Out of Office: Spring sale", "Automatische Antwort: Angebot",
-        "=?utf-8?q?R=C3=A9ponse_automatique_=3A_offre?=", "=?utf-8?b?6Ieq5YqoIOWbnuWkjQ==?= =?utf-8?b?6Ieq5Yqo5Zue5aSN?=",
-        "Automatyczna odpowiedź: oferta", "Abwesenheitsnotiz", "自動返信: セール", "Automatisk svar: tilbud",
+        "Automatic reply: Spring sale",
+        "Out of Office: Spring sale",
+        "Automatische Antwort: Angebot",
+        "=?utf-8?q?R=C3=A9ponse_automatique_=3A_offre?=",
+        "=?utf-8?b?6Ieq5YqoIOWbnuWkjQ==?= =?utf-8?b?6Ieq5Yqo5Zue5aSN?=",
+        "Automatyczna odpowiedź: oferta",
+        "Abwesenheitsnotiz",
+        "自動返信: セール",
+        "Automatisk svar: tilbud",
     ],
-)  # fmt: skip
+)
 def test_subjects_of_auto_replies(subject: str) -> None:
     assert parse(mail(subject)).kind == Kind.AUTOREPLY
 
@@ -59,11 +75,17 @@ def test_a_person_who_writes_of_a_bounce() -> None:
     ("subject", "text"),
     [
         ("Please confirm your message", "Hello."),
-        ("Re: Spring sale", "Your message is being held. To have it delivered please click here\nhttp://gate.example/1"),
-        ("Re: Spring sale", "Please follow the link below, and I will see your mail as you are on my list of approved senders."
-         " To prove that you are a human, click it."),
+        (
+            "Re: Spring sale",
+            "Your message is being held. To have it delivered please click here\nhttp://gate.example/1",
+        ),
+        (
+            "Re: Spring sale",
+            "Please follow the link below, and I will see your mail as you are on my list of approved senders."
+            " To prove that you are a human, click it.",
+        ),
     ],
-)  # fmt: skip
+)
 def test_challenges(subject: str, text: str) -> None:
     assert parse(mail(subject, text, "Auto-Submitted: auto-replied")).kind == Kind.CHALLENGE
 
@@ -75,10 +97,14 @@ def test_tmda() -> None:
 @pytest.mark.parametrize(
     ("subject", "text"),
     [
-        ("unsubscribe", ""), ("Unsubscribe me", "Thanks"), ("Re: Spring sale", "Please remove me from your mailing list"),
-        ("Abmelden", "x"), ("UNSUBSCRIBE ann@there.example", ""), ("", "unsubscribe"),
+        ("unsubscribe", ""),
+        ("Unsubscribe me", "Thanks"),
+        ("Re: Spring sale", "Please remove me from your mailing list"),
+        ("Abmelden", "x"),
+        ("UNSUBSCRIBE ann@there.example", ""),
+        ("", "unsubscribe"),
     ],
-)  # fmt: skip
+)
 def test_unsubscribing(subject: str, text: str) -> None:
     feedback = parse(mail(subject, text))
     assert (feedback.kind, feedback.about) == (Kind.UNSUBSCRIBE, ("ann@there.example",))
@@ -90,7 +116,8 @@ def test_apple_mail_unsubscribes_with_a_field() -> None:
 
 
 def test_a_receipt() -> None:
-    head = b"From: Ann <ann@there.example>\nContent-Type: multipart/report; report-type=disposition-notification; boundary=b\n\n"
+    type_ = b"multipart/report; report-type=disposition-notification; boundary=b"
+    head = b"From: Ann <ann@there.example>\nContent-Type: " + type_ + b"\n\n"
     part = (
         b"--b\nContent-Type: message/disposition-notification\n\nFinal-Recipient: rfc822;ann@there.example\n"
         b"Original-Message-ID: <one@shop.example>\nDisposition: manual-action/MDN-sent-manually; displayed\n\n--b--\n"
@@ -102,7 +129,12 @@ def test_a_receipt() -> None:
 
 def test_a_reply() -> None:
     feedback = parse(
-        mail("Re: Spring sale", "I want one.", "In-Reply-To: <two@shop.example>", "References: <one@shop.example>\r\n <two@shop.example>")
+        mail(
+            "Re: Spring sale",
+            "I want one.",
+            "In-Reply-To: <two@shop.example>",
+            "References: <one@shop.example>\r\n <two@shop.example>",
+        )
     )
     assert (feedback.kind, feedback.sender, feedback.subject) == (Kind.REPLY, "ann@there.example", "Re: Spring sale")
     assert feedback.original.message_ids == ("<two@shop.example>", "<one@shop.example>")

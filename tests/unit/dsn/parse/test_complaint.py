@@ -39,10 +39,15 @@ def test_without_a_recipient_the_one_of_the_mail_is_told() -> None:
 @pytest.mark.parametrize(
     ("type_", "kind"),
     [
-        ("fraud", Kind.COMPLAINT), ("virus", Kind.COMPLAINT), ("other", Kind.COMPLAINT), ("miscategorized", Kind.COMPLAINT),
-        ("opt-out", Kind.UNSUBSCRIBE), ("auth-failure", Kind.NOTE), ("not-spam", Kind.NOTE),
+        ("fraud", Kind.COMPLAINT),
+        ("virus", Kind.COMPLAINT),
+        ("other", Kind.COMPLAINT),
+        ("miscategorized", Kind.COMPLAINT),
+        ("opt-out", Kind.UNSUBSCRIBE),
+        ("auth-failure", Kind.NOTE),
+        ("not-spam", Kind.NOTE),
     ],
-)  # fmt: skip
+)
 def test_types(type_: str, kind: Kind) -> None:
     assert parse(ARF_HEAD + ARF_REPORT.replace(b"Abuse", type_.encode()) + ARF_ORIGINAL).kind == kind
 
@@ -60,7 +65,9 @@ def test_incidents_that_are_no_number(incidents: str) -> None:
 
 
 def test_outlooks_complaint_without_a_report() -> None:
-    head = b"From: staff@hotmail.example\nSubject: complaint about message\nContent-Type: multipart/mixed; boundary=b\n\n"
+    head = (
+        b"From: staff@hotmail.example\nSubject: complaint about message\nContent-Type: multipart/mixed; boundary=b\n\n"
+    )
     original = ARF_ORIGINAL.replace(b"Message-ID:", b"X-HmXmrOriginalRecipient: ann@there.example\nMessage-ID:", 1)
     feedback = parse(head + original)
     assert (feedback.kind, feedback.rule, feedback.about) == (Kind.COMPLAINT, "jmrp", ("ann@there.example",))
@@ -72,11 +79,14 @@ def test_xarf() -> None:  # RFC 9477 allows it beside ARF
     report = {
         "Version": "3",
         "Report": {
-            "ReportClass": "Messaging", "ReportType": "Spam", "SourceIp": "198.51.100.9",
-            "SmtpMailFromAddress": "bounce@shop.example", "SmtpRcptToAddress": "ann@there.example",
+            "ReportClass": "Messaging",
+            "ReportType": "Spam",
+            "SourceIp": "198.51.100.9",
+            "SmtpMailFromAddress": "bounce@shop.example",
+            "SmtpRcptToAddress": "ann@there.example",
             "Samples": [{"ContentType": "message/rfc822", "Payload": sample}],
         },
-    }  # fmt: skip
+    }
     part = b"--b\nContent-Type: application/json\n\n" + json.dumps(report).encode() + b"\n--b--\n"
     feedback = parse(ARF_HEAD.replace(b"multipart/report; report-type=feedback-report", b"multipart/mixed") + part)
     assert (feedback.kind, feedback.rule, feedback.about) == (Kind.COMPLAINT, "xarf", ("ann@there.example",))

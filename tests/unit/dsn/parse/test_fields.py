@@ -63,10 +63,14 @@ def test_types() -> None:
 @pytest.mark.parametrize(
     ("value", "ids"),
     [
-        ("<a@b> <c@d>", ["<a@b>", "<c@d>"]), ("a@b", ["<a@b>"]), ("(x) <a@b>", ["<a@b>"]), ("<a b@c>", []), ("", []),
+        ("<a@b> <c@d>", ["<a@b>", "<c@d>"]),
+        ("a@b", ["<a@b>"]),
+        ("(x) <a@b>", ["<a@b>"]),
+        ("<a b@c>", []),
+        ("", []),
         ("one two", []),
     ],
-)  # fmt: skip
+)
 def test_message_ids(value: str, ids: list[str]) -> None:
     assert message_ids(value) == ids
 
@@ -74,9 +78,12 @@ def test_message_ids(value: str, ids: list[str]) -> None:
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        ("=?utf-8?q?=C3=A9?= x", "é x"), ("=?no-such?q?a?=", "a"), ("=?utf-8?b?=", "=?utf-8?b?="), ("plain", "plain"),
+        ("=?utf-8?q?=C3=A9?= x", "é x"),
+        ("=?no-such?q?a?=", "a"),
+        ("=?utf-8?b?=", "=?utf-8?b?="),
+        ("plain", "plain"),
         ("=?utf-8?b?a?=", "=?utf-8?b?a?="),
     ],
-)  # fmt: skip
+)
 def test_encoded_words(value: str, text: str) -> None:
     assert decoded(value) == text

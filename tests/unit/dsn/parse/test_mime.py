@@ -7,8 +7,9 @@ from dsn.parse.mime import DEPTH, HEADER, PARTS, READ, TEXT, Part, leaves, words
 
 def test_parts_within_parts() -> None:
     root, found = leaves(
-        b'Content-Type: multipart/mixed; boundary="a"\r\n\r\npreamble\r\n--a\r\nContent-Type: multipart/alternative;\r\n'
-        b' boundary=ab\r\n\r\n--ab\r\n\r\none\r\n--ab\r\nContent-Type: text/html\r\n\r\n<b>two</b>\r\n--ab--\r\n--a \r\n'
+        b'Content-Type: multipart/mixed; boundary="a"\r\n\r\npreamble\r\n--a\r\n'
+        b"Content-Type: multipart/alternative;\r\n boundary=ab\r\n\r\n--ab\r\n\r\none\r\n--ab\r\n"
+        b"Content-Type: text/html\r\n\r\n<b>two</b>\r\n--ab--\r\n--a \r\n"
         b"Content-Type: message/rfc822\r\n\r\nSubject: x\r\n\r\n--ab\r\nthree\r\n--a--\r\nepilogue"
     )
     assert root.type == "multipart/mixed"
@@ -17,7 +18,9 @@ def test_parts_within_parts() -> None:
 
 
 def test_a_boundary_without_a_name_is_guessed() -> None:
-    _, found = leaves(b"Content-Type: multipart/mixed\n\n-- \nAnn\n--x=1\nContent-Type: text/x\n\none\n--x=1\n\ntwo\n--x=1--\n")
+    _, found = leaves(
+        b"Content-Type: multipart/mixed\n\n-- \nAnn\n--x=1\nContent-Type: text/x\n\none\n--x=1\n\ntwo\n--x=1--\n"
+    )
     assert [(part.type, part.text) for part in found] == [("text/x", "one"), ("text/plain", "two")]
 
 
@@ -57,7 +60,9 @@ def test_html() -> None:
 def test_what_is_not_looked_at() -> None:
     many = b"Content-Type: multipart/mixed; boundary=b\n\n" + b"--b\n\nx\n" * (2 * PARTS)
     assert len(leaves(many)[1]) == PARTS
-    deep = b"".join(b"Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n" % (i, i) for i in range(3 * DEPTH)) + b"\nx"
+    deep = (
+        b"".join(b"Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n" % (i, i) for i in range(3 * DEPTH)) + b"\nx"
+    )
     assert len(leaves(deep)[1]) == 1
     assert len(Part(b"X: " + b"y" * (2 * HEADER)).header) == HEADER
     assert len(Part(b"\n" + b"y" * (2 * TEXT)).text) == TEXT

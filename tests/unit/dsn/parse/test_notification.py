@@ -15,8 +15,12 @@ def test_bounce(data: Any) -> None:
     assert (feedback.kind, feedback.rule, feedback.reporting_mta) == (Kind.REPORT, "ses", "ses.example")
     ann, ben = feedback.recipients
     assert (ann.recipient, ann.action, ann.status, ann.code, ann.text) == (
-        "ann@there.example", "failed", "5.1.1", 550, "550 5.1.1 nobody"
-    )  # fmt: skip
+        "ann@there.example",
+        "failed",
+        "5.1.1",
+        550,
+        "550 5.1.1 nobody",
+    )
     assert (ben.recipient, ben.failed, ben.text) == ("ben@there.example", True, "")
     assert feedback.original.message_ids == ("<one@shop.example>",)
     assert feedback.original.first("X-Campaign") == "spring"
@@ -40,10 +44,13 @@ def test_complaint() -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        {}, {"notificationType": "Send"}, {"notificationType": "Bounce", "bounce": 7, "mail": []}, {"Message": "{"},
+        {},
+        {"notificationType": "Send"},
+        {"notificationType": "Bounce", "bounce": 7, "mail": []},
+        {"Message": "{"},
         {"notificationType": "Bounce", "bounce": {"bouncedRecipients": [7, {"emailAddress": 7}]}},
         {"notificationType": "Delivery", "delivery": {"recipients": {"a": 1}, "smtpResponse": []}},
     ],
-)  # fmt: skip
+)
 def test_what_is_none(data: Any) -> None:
     assert parse(notification(data)).kind == Kind.OTHER

@@ -5,18 +5,25 @@ import pytest
 from dsn.parse import parse
 from dsn.parse.original import split
 
-HEADER = "Return-Path: <a@b.example>\nReceived: from x\n by y\nSubject: Spring sale\nMessage-ID: <one@shop.example>\n\nBuy.\n"
+HEADER = (
+    "Return-Path: <a@b.example>\nReceived: from x\n by y\nSubject: Spring sale\n"
+    "Message-ID: <one@shop.example>\n\nBuy.\n"
+)
 
 
 @pytest.mark.parametrize(
     "line",
     [
-        "--- Below this line is a copy of the message.", "------ This is a copy of the message, including all the headers. ------",
-        "----- Original message -----", "   ----- Unsent message follows -----", "Message headers follow.",
-        "--- The header of the original message is following. ---", "-------- Ursprüngliche Nachricht --------",
+        "--- Below this line is a copy of the message.",
+        "------ This is a copy of the message, including all the headers. ------",
+        "----- Original message -----",
+        "   ----- Unsent message follows -----",
+        "Message headers follow.",
+        "--- The header of the original message is following. ---",
+        "-------- Ursprüngliche Nachricht --------",
         "|----------- Message text follows: -----------|",
     ],
-)  # fmt: skip
+)
 def test_a_line_that_introduces_it(line: str) -> None:
     words, returned = split(f"It failed.\n\n{line}\n\n----\n{HEADER}")
     assert words == "It failed.\n\n"
@@ -32,13 +39,17 @@ def test_an_indented_one() -> None:
     assert split(f"It failed.\nOriginal mail as follows:\n\n{indented}").returned == HEADER
 
 
-@pytest.mark.parametrize("words", ["Your message\n\n  To: x\n  Subject: y\n  Sent: z\n", "This is the mail system at host x.\n"])
+@pytest.mark.parametrize(
+    "words", ["Your message\n\n  To: x\n  Subject: y\n  Sent: z\n", "This is the mail system at host x.\n"]
+)
 def test_words_that_are_no_header(words: str) -> None:
     assert split(words) == (words, "")
 
 
 def test_a_part_without_a_type_whose_fields_are_the_mails() -> None:
-    mail = "From: MAILER-DAEMON@mx.example\nSubject: Returned mail\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\n"
+    mail = (
+        "From: MAILER-DAEMON@mx.example\nSubject: Returned mail\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\n"
+    )
     feedback = parse(f"{mail}<ann@there.example>: unknown\n--b\nFrom: news@shop.example\n{HEADER}\n--b--\n".encode())
     assert feedback.original.message_ids == ("<one@shop.example>",)
     assert feedback.recipients[0].recipient == "ann@there.example"

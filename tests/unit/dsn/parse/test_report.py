@@ -12,12 +12,18 @@ def test_all_recipients_and_what_identifies_the_mail() -> None:
     assert (feedback.kind, feedback.rule, feedback.reporting_mta) == (Kind.REPORT, "rfc3464", "mx.example")
     assert feedback.recipients == (
         Recipient(
-            recipient="ann@there.example", action="failed", original_recipient="Sales@there.example", status="5.1.1",
-            code=550, enhanced_code="5.1.1", text="550 5.1.1 Nobody here", diagnostic_type="smtp",
+            recipient="ann@there.example",
+            action="failed",
+            original_recipient="Sales@there.example",
+            status="5.1.1",
+            code=550,
+            enhanced_code="5.1.1",
+            text="550 5.1.1 Nobody here",
+            diagnostic_type="smtp",
             remote_mta="mx.there.example",
         ),
         Recipient(recipient="ben@there.example", action="delayed", status="4.4.1", enhanced_code="4.4.1"),
-    )  # fmt: skip
+    )
     assert [one.failed for one in feedback.recipients] == [True, False]
     assert feedback.fields["x-postjet-delivery"] == ("abc-1",)
     assert feedback.original.envelope_id == "order+17"
@@ -85,8 +91,9 @@ def test_recipients_without_an_empty_line_between_them() -> None:
         "Final-Recipient: rfc822;c@d.example\nAction: delayed\nStatus: 4.0.0\n"
     )
     assert [(one.recipient, one.action) for one in report.recipients] == [
-        ("a@b.example", "failed"), ("c@d.example", "delayed"),
-    ]  # fmt: skip
+        ("a@b.example", "failed"),
+        ("c@d.example", "delayed"),
+    ]
 
 
 def test_an_empty_line_in_the_middle_of_a_recipients() -> None:
@@ -96,7 +103,8 @@ def test_an_empty_line_in_the_middle_of_a_recipients() -> None:
 
 def test_a_diagnostic_whose_lines_are_not_folded() -> None:
     report = parse_status(
-        "Final-Recipient: rfc822;a@b.example\nDiagnostic-Code: smtp; 550-not\n550 here: go\nAction: failed\nStatus: 5.1.1\n"
+        "Final-Recipient: rfc822;a@b.example\nDiagnostic-Code: smtp; 550-not\n550 here: go\n"
+        "Action: failed\nStatus: 5.1.1\n"
     )
     assert report.recipients[0].text == "550-not 550 here: go"
     assert report.recipients[0].status == "5.1.1"
@@ -135,4 +143,7 @@ def test_a_report_on_a_report_names_the_recipients_of_both() -> None:
 def test_a_part_that_names_nobody_is_no_report() -> None:
     mail = b"From: ann@there.example\n" + HEAD.partition(b"\n")[2].replace(b"MAILER-DAEMON@mx", b"ann@there")
     part = b"--x/1\nContent-Type: message/delivery-status\n\nReporting-MTA: dns; a\n\n--x/1--\n"
-    assert parse(mail.replace(b"Mail Delivery System", b"Ann").replace(b"Undelivered Mail", b"Mail") + part).kind != Kind.REPORT
+    assert (
+        parse(mail.replace(b"Mail Delivery System", b"Ann").replace(b"Undelivered Mail", b"Mail") + part).kind
+        != Kind.REPORT
+    )

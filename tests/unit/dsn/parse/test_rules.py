@@ -21,8 +21,16 @@ def test_a_rule_matches_its_samples(rule: Rule) -> None:
 def test_all_groups_are_there() -> None:
     whats = {rule.what for rule in rules()}
     assert whats == {
-        "failed", "delayed", "final", "daemon", "original", "recipient", "autoreply", "challenge", "unsubscribe",
-    }  # fmt: skip
+        "failed",
+        "delayed",
+        "final",
+        "daemon",
+        "original",
+        "recipient",
+        "autoreply",
+        "challenge",
+        "unsubscribe",
+    }
     assert {rule.where for rule in rules() if rule.what not in ("autoreply", "challenge", "unsubscribe")} <= PLACES
 
 

@@ -16,7 +16,10 @@ def found(words: str, header: tuple[str, ...] = ()) -> list[str]:
     [
         ("<ann@there.example>: no\nRCPT TO:<ben@there.example>", ["ann@there.example"]),
         ("Hello news@shop.example,\nwe could not reach ann@there.example", ["ann@there.example"]),
-        (">>> RCPT To:<ann@there.example>\n550 <ben@there.example>... User unknown", ["ann@there.example", "ben@there.example"]),
+        (
+            ">>> RCPT To:<ann@there.example>\n550 <ben@there.example>... User unknown",
+            ["ann@there.example", "ben@there.example"],
+        ),
         ("MAIL FROM:<eve@there.example>\nTo: ann@there.example", ["ann@there.example"]),
         ("Ann B <ann@there.example>:\n550 no", ["ann@there.example"]),
         ("carl@there.example <ann@there.example>: malformed", ["ann@there.example"]),
@@ -48,10 +51,14 @@ def test_each_has_its_own_reason() -> None:
 
 
 def test_a_reason_elsewhere_that_names_the_recipient() -> None:
-    words = "ann@there.example\nben@there.example\n\n--- session ---\n550 ben@there.example is gone\n552 ann@there.example is full\n"
+    words = (
+        "ann@there.example\nben@there.example\n\n--- session ---\n"
+        "550 ben@there.example is gone\n552 ann@there.example is full\n"
+    )
     assert {one.recipient: one.code for one in recipients(words, (), SENDER)} == {
-        "ann@there.example": 552, "ben@there.example": 550,
-    }  # fmt: skip
+        "ann@there.example": 552,
+        "ben@there.example": 550,
+    }
 
 
 def test_what_somebody_was_called_before() -> None:
@@ -62,7 +69,9 @@ def test_what_somebody_was_called_before() -> None:
 
 
 def test_what_is_told_of_some() -> None:
-    told = told_of("<ann@there.example>: 550 no\n<ben@there.example>: 552 full", ["Ben@there.example", "carl@there.example"])
+    told = told_of(
+        "<ann@there.example>: 550 no\n<ben@there.example>: 552 full", ["Ben@there.example", "carl@there.example"]
+    )
     assert told == {"ben@there.example": "552 full"}
 
 
