@@ -1,13 +1,18 @@
 """Who is refused for good is suppressed at once, and a command lets mail through again."""
 
+import asyncio
+import functools
 import json
 import os
 from pathlib import Path
 
 import pytest
-from scenario_support import SENDER, mx, postjet, query, rcpt, send, send_as, story
+from scenario_support import SENDER, mx, query, rcpt, send, send_as, story
 from support import until
+from typer.testing import CliRunner
 
+from common.errors import PostjetError
+from master.cli import app
 from master.demo.sink_script import Rule
 from master.demo.world import World
 
@@ -17,9 +22,13 @@ GONE, FINE, FULL = (f"{name}@gone.test" for name in ("nobody", "somebody", "full
 
 
 async def command(world: World, *arguments: str, code: int = 0) -> str:
-    done = await postjet("suppression", *arguments, config=world.config_file)
-    assert done.returncode == code, done.stderr
-    return done.stdout or done.stderr
+    """What a command printed, or said where it failed; in this process, one at a time."""
+    invoke = functools.partial(CliRunner().invoke, app, ["--config", str(world.config_file), "suppression", *arguments])
+    done = await asyncio.to_thread(invoke)
+    failure = done.exception
+    assert failure is None or isinstance(failure, PostjetError), failure
+    assert (failure.exit_code if failure else done.exit_code) == code
+    return str(failure) if failure else done.stdout
 
 
 async def test_a_hard_bounce_is_suppressed_until_it_is_removed(world: World) -> None:
