@@ -11,6 +11,7 @@ import typer
 from common.config_file import load
 from common.entry import DEFAULT_POOL
 from master import (
+    classify_command,
     config_commands,
     control_commands,
     dkim_commands,
@@ -77,7 +78,7 @@ app.add_typer(hold_commands.app, name="holds")
 app.add_typer(user_commands.app, name="user")
 story_commands.events_app.registered_commands += personal_commands.app.registered_commands
 app.add_typer(story_commands.events_app, name="events")
-for commands in (queue_commands.app, control_commands.app, story_commands.app, top.app):
+for commands in (queue_commands.app, control_commands.app, story_commands.app, top.app, classify_command.app):
     app.registered_commands += commands.registered_commands
 
 

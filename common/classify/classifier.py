@@ -29,7 +29,7 @@ class Verdict(NamedTuple):
     origin: str
     """``<file>:<line>`` of the rule."""
     permanent: bool
-    """What the codes say, and where there is none what the words say: no further try."""
+    """No further try: what a report says of itself, else what the codes say, else what is usual for the class."""
 
 
 class Facts(NamedTuple):
@@ -48,9 +48,12 @@ class Classifier:
     """
 
     def __init__(self, rules: Iterable[Written[ClassRule]], words: Mapping[str, str], ignored: Iterable[str]) -> None:
-        named = {written.rule.name: written for written in sorted(rules, key=lambda written: written.layer)}
+        self.written = sorted(rules, key=lambda written: written.layer)
+        """All of them, also those that are replaced or switched off."""
+        named = {written.rule.name: written for written in self.written}
         in_use = (written for written in named.values() if written.rule.class_ != NONE)
         self.rules = sorted(in_use, key=lambda written: -written.layer)
+        """Those in force, in their order."""
         self._words = dict(words)
         self._ignored = re.compile("|".join(ignored)) if ignored else None
         self._cache: dict[tuple[Facts, str], Verdict] = {}
@@ -63,23 +66,23 @@ class Classifier:
 
         ``code`` 0 and ``enhanced_code`` ``""``: looked for in the text. Never raises.
         """
-        text, said = text[:MAX_TEXT], ""
+        text, said, final = text[:MAX_TEXT], "", None
         if not phase:  # no session: somebody quotes it
             quoted = read(text, code)
             code, phase = code or quoted.code, quoted.phase
             if not enhanced_code or enhanced_code.endswith(".0.0"):
                 enhanced_code = quoted.enhanced or enhanced_code
-            text, said = quoted.text, quoted.said
+            text, said, final = quoted.text, quoted.said, quoted.final
         facts, words = Facts(code, enhanced_code, phase, provider), self.normal(text)
         found = self._cache.get((facts, words))
         if found is None:
             if len(self._cache) >= MAX_CACHE:
                 self._cache.clear()
             found = self._cache[facts, words] = self._verdict(facts, self.normal(said), words)
-        return found
+        return found if final is None else found._replace(permanent=final)
 
     def of(self, row: Event) -> Verdict:
-        """The class of an attempt that failed; where it has no phase, as ``expired`` has not, its type counts as one."""
+        """The class of an attempt that failed. A row without phase, as ``expired`` is, has its type as phase."""
         return self.classify(row.code, row.enhanced_code, row.text, row.phase or row.type, row.provider)
 
     def normal(self, text: str) -> str:
@@ -131,7 +134,7 @@ class Classifier:
 
     def _say(self, facts: Facts, name: str, type_: Type | None, rule: str, origin: str) -> Verdict:
         bounce_class = BY_NAME[name]
-        kind = facts.code // 100 or int(facts.enhanced[:1] or 0)
+        kind = facts.code // 100 or {"4": 4, "5": 5}.get(facts.enhanced[:1], 0)
         # RFC 5321 4.2.1: who says 4xx says to come back, so something may arrive
         type_ = "soft" if kind == 4 else type_ or bounce_class.type
         return Verdict(name, type_, rule, origin, kind == 5 if kind else bounce_class.final)

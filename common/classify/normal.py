@@ -1,5 +1,6 @@
 """A reply's words without what differs from one to the next, so that equal ones are equal."""
 
+import contextlib
 import re
 import unicodedata
 
@@ -18,10 +19,8 @@ def fold(text: str) -> str:
     """Without accents: servers write French with and without. UTF-8 that was read as Latin-1 is put right."""
     if text.isascii():
         return text
-    try:
+    with contextlib.suppress(UnicodeError):
         text = text.encode("latin-1").decode()
-    except UnicodeError:
-        pass
     plain = unicodedata.normalize("NFKD", text.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'"))
     return "".join(c for c in plain if not unicodedata.combining(c))
 

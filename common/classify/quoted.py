@@ -8,6 +8,8 @@ _CODE = re.compile(
     r"(?<![\w.])([45]\d\d)[ -]#?([45]\.\d{1,3}\.\d{1,3})(?![\d.])"
     r"|(?:^|said: |reply: |(?:[:;>\[('\"=]|<<<) ?)([45]\d\d)(?=[ :-])"
 )
+#: A text that begins with a code may have more of them, of replies one after the other.
+_CODES = re.compile(rf"{_CODE.pattern}|(?<= )(4[25]\d|5[0-5]\d)(?= [A-Za-z<])")
 _ENHANCED = re.compile(r"(?<![\w.])#?([45]\.\d{1,3}\.\d{1,3})(?![\d.])")
 _TO = r"(?:in reply to|after|to our|our|following|response to|sending) (?:the )?"
 _PHASES = {
@@ -26,6 +28,19 @@ _WRAPPERS = re.compile(
 )
 
 
+#: What says of itself that it is for good, or that it is not, whatever code the last try got.
+_FINAL = re.compile(
+    r"permanent(?:ly)? (?:error|fail|fatal)|failed permanently|not going to try again|g[ai]v(?:e|ing) up\b"
+    r"|retry time-?out exceeded|will not (?:be )?retr",
+    re.IGNORECASE,
+)
+_GOES_ON = re.compile(
+    r"will (?:be )?retr(?:y|ied)|will-retry-until|still undelivered|attempts will continue|(?:has been|was) delayed"
+    r"|will (?:keep|continue|try again)",
+    re.IGNORECASE,
+)
+
+
 class Quoted(NamedTuple):
     """What was found; 0 and ``""`` where it was not."""
 
@@ -36,6 +51,8 @@ class Quoted(NamedTuple):
     """The words that follow the code, up to another code; ``""`` where there is none."""
     text: str
     """All, without what the reporting host says of the other."""
+    final: bool | None
+    """Whether it says itself that no further try follows; None: it does not say."""
 
 
 def read(text: str, known: int = 0) -> Quoted:
@@ -44,8 +61,8 @@ def read(text: str, known: int = 0) -> Quoted:
     Of several the one with the ``known`` code counts, else the first that is permanent. What only follows from it, as
     503 does where a recipient was refused and DATA sent all the same, counts last.
     """
-    found = list(_CODE.finditer(text))
-    codes = [int(match[1] or match[3]) for match in found]
+    found = list((_CODES if text[:1] in ("4", "5") else _CODE).finditer(text))
+    codes = [int(match[1] or match[match.lastindex or 0]) for match in found]
     code, enhanced, said = 0, "", ""
     if codes:
         first = min(range(len(codes)), key=lambda i: (codes[i] != known, _follows(found[i]), codes[i] < 500))
@@ -57,8 +74,9 @@ def read(text: str, known: int = 0) -> Quoted:
         others = [one for one in _ENHANCED.findall(said or text) if not one.endswith(".0.0")]
         enhanced = next((one for one in others if not code or one[0] == str(code)[0]), enhanced)
     phase = next((name for name, pattern in _PHASES.items() if pattern.search(text)), "")
-    return Quoted(code, enhanced, phase, _WRAPPERS.sub(" ", said), _WRAPPERS.sub(" ", text))
+    final = False if _GOES_ON.search(text) else True if _FINAL.search(text) else None
+    return Quoted(code, enhanced, phase, _WRAPPERS.sub(" ", said), _WRAPPERS.sub(" ", text), final)
 
 
 def _follows(match: re.Match[str]) -> bool:
-    return match[1] == "503" or match[3] == "503" or (match[1], match[2]) == ("554", "5.5.1")
+    return "503" in match.groups() or (match[1], match[2]) == ("554", "5.5.1")

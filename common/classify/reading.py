@@ -5,7 +5,7 @@ from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 from common import config_file
 from common.classify.classifier import Classifier, Verdict
@@ -27,7 +27,7 @@ class Shipped(Section):
 
     ignored: tuple[Annotated[str, AfterValidator(_expression)], ...] = ()
     """What many replies say beside the cause; taken out of a text first."""
-    words: dict[str, str] = {}
+    words: dict[str, str] = Field({})
     """What stands for ``{name}`` in expressions."""
     classes: tuple[ClassRule, ...] = ()
 
@@ -46,9 +46,13 @@ def shipped() -> tuple[Written[ClassRule], ...]:
     return _shipped()[1]
 
 
-@lru_cache(maxsize=2)
 def classifier(operators: tuple[Written[ClassRule], ...] = ()) -> Classifier:
-    """The shipped rules, and these over them."""
+    """The shipped rules, and these over them. Made once."""
+    return _made(operators)
+
+
+@lru_cache(maxsize=2)
+def _made(operators: tuple[Written[ClassRule], ...]) -> Classifier:
     found, rules = _shipped()
     return Classifier(rules + operators, found.words, found.ignored)
 

@@ -5,6 +5,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+from common.classify import check as check_classes
+from common.classify.reading import classifier
+from common.classify.rule import ClassRule
 from common.config import Config
 from common.policies.outcome import Outcome, in_order
 from common.policies.patterns import covers, matcher
@@ -37,10 +40,14 @@ def problems(rules: Rules, config: Config) -> list[Problem]:
         *_of_providers(in_order(rules.providers), outcome),
         *_of_policies(rules.policies, outcome, config),
         *_of_replies(rules),
+        *_of_names("class", rules.classes),
+        *_of_classes(rules),
     ]
 
 
-def _of_names(table: str, rules: Sequence[Written[Provider]] | Sequence[Written[ReplyRule]]) -> Iterator[Problem]:
+def _of_names(
+    table: str, rules: Sequence[Written[Provider]] | Sequence[Written[ReplyRule]] | Sequence[Written[ClassRule]]
+) -> Iterator[Problem]:
     """One of the name of a shipped rule replaces that; two of one file are a mistake."""
     first: dict[tuple[Layer, str], str] = {}
     for written in rules:
@@ -134,6 +141,11 @@ def _of_replies(rules: Rules) -> Iterator[Problem]:
         if written.rule.action == "none" and written.rule.name not in shipped:
             text = "switches nothing off: no shipped rule has that name"
             yield Problem(written.origin, f"reply {written.rule.name}", text)
+
+
+def _of_classes(rules: Rules) -> Iterator[Problem]:
+    for origin, name, text in check_classes.problems(rules.classes, classifier(rules.classes)):
+        yield Problem(origin, f"class {name}", text)
 
 
 def _of_reply(rule: Rule) -> Iterator[str]:

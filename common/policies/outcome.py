@@ -146,7 +146,7 @@ def unknown_provider(name: str, rules: Rules) -> str:
 def _check_providers(rules: Rules) -> None:
     wrong = [
         f"{written.origin}: {table}.provider: {said}"
-        for table, found in (("policies", rules.policies), ("replies", rules.replies))
+        for table, found in (("policies", rules.policies), ("replies", rules.replies), ("classes", rules.classes))
         for written in found
         if (said := unknown_provider(written.rule.provider, rules))
     ]

@@ -8,6 +8,7 @@ import structlog
 
 from common import config_file
 from common.broker import Broker, BrokerFailure
+from common.classify.classifier import Classifier
 from common.classify.reading import classifier
 from common.config import Config
 from common.errors import ConfigError
@@ -55,6 +56,11 @@ class Policies:
             found = self._cache[key] = self._outcome.policy(domain, hosts, site_key, pool, source)
         return found
 
+    @property
+    def classes(self) -> Classifier:
+        """What kind of refusal a reply is; the shipped rules are read when it is first asked for."""
+        return classifier(self._file_rules.classes)
+
     async def watch(self, broker: Broker, every: float = EVERY) -> None:
         """Look again and again, for ever; a broker that does not answer is asked again."""
         while True:
@@ -97,7 +103,6 @@ class Policies:
         self._outcome, self._cache = outcome, dict[tuple[str, str, str, str], Policy]()
         self._file_rules, self._kv = rules, entries
         self.replies = ReplyRules(outcome.rules.replies)
-        self.classes = classifier(rules.classes)
         self.revision += 1
         self.on_change()
 

@@ -1,0 +1,1 @@
+"""Measurements on ``/work/shared/corpora``, material that nobody here wrote: ``make corpora``."""

@@ -20,6 +20,7 @@ async def test_refused(world: World) -> None:
     assert bounced["delivery"] == f"{submission}-1"
     assert (bounced["status"], bounced["phase"], bounced["reason"]) == ("undeliverable", "rcpt", "rejected")
     assert (bounced["code"], bounced["enhanced_code"], bounced["text"]) == (550, "5.1.1", "No such user")
+    assert (bounced["bounce_class"], bounced["bounce_type"]) == ("invalid-recipient", "hard")
     assert (bounced["mx_host"], bounced["mx_address"]) == ("mx.strict.test", "127.0.1.2")
     assert [mail.recipients for mail in sink.received] == [("somebody@strict.test",)]
     assert f"{submission}-1" not in await queue(world)

@@ -1,0 +1,145 @@
+"""What decides, and what the type is."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.classify.classes import BY_NAME
+from common.classify.classifier import MAX_CACHE, Classifier
+from common.classify.reading import classifier, classify, shipped
+from common.classify.rule import ClassRule
+from common.policies.reading import Layer, Written
+
+
+def rule(name: str, layer: Layer = Layer.OPERATOR, **values: object) -> Written[ClassRule]:
+    return Written(ClassRule.model_validate({"name": name, "class": "policy", **values}), layer, f"{name}:1")
+
+
+def of(*rules: Written[ClassRule]) -> Classifier:
+    return Classifier(rules, {"who": "(?:ann|bob)"}, ("ignore this",))
+
+
+@pytest.mark.parametrize(
+    ("code", "enhanced", "text", "expected"),
+    [
+        (550, "5.1.1", "User unknown", ("invalid-recipient", "hard", True)),
+        (450, "4.1.1", "User unknown", ("invalid-recipient", "soft", False)),  # the server says to come back
+        (550, "5.7.1", "Client host [192.0.2.1] blocked using zen.spamhaus.org", ("blocklist", "soft", True)),
+        (550, "5.2.1", "Mailbox suspended", ("inactive-mailbox", "soft", True)),  # it may come back
+        (550, "5.2.1", "Mailbox disabled", ("inactive-mailbox", "hard", True)),
+        (0, "5.1.1", "Boo", ("invalid-recipient", "hard", True)),  # a report with nothing but its status
+        (0, "4.2.2", "", ("mailbox-full", "soft", False)),
+        (0, "", "User unknown", ("invalid-recipient", "hard", True)),
+        (0, "", "Mailbox full", ("mailbox-full", "soft", False)),
+        (550, "", "Boo", ("unclassified", "soft", True)),
+        (550, "5.0.0", "", ("unclassified", "soft", True)),
+    ],
+)
+def test_class_type_and_permanence(code: int, enhanced: str, text: str, expected: tuple[str, str, bool]) -> None:
+    verdict = classify(code, enhanced, text)
+    assert (verdict.bounce_class, verdict.bounce_type, verdict.permanent) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("smtp; 550 5.1.1 <ann@example.org>: Recipient address rejected: User unknown", "invalid-recipient"),
+        ("host mx.example.org[192.0.2.1] said: 452 4.2.2 Over quota (in reply to RCPT TO command)", "mailbox-full"),
+        # not the words of the host that reports, nor what only follows from the refusal
+        ("host unknown.example[192.0.2.1] said: 554 5.7.1 Spam detected (in reply to end of DATA command)", "content"),
+        ("550 5.1.1 No such user 554 5.5.1 Error: no valid recipients", "invalid-recipient"),
+        ("450 Busy 551 User has moved 503 Need RCPT", "moved"),
+        # the words go on behind the codes of the lines
+        ("550-5.1.1 The email account that you tried to reach 550 5.1.1 does not exist.", "invalid-recipient"),
+        ("550 Access denied (in reply to MAIL FROM command)", "bad-sender"),
+        ("B\u00c3\u00b6se: Empf\u00c3\u00a4nger unbekannt", "invalid-recipient"),  # UTF-8 read as Latin-1
+    ],
+)
+def test_what_reports_quote(text: str, expected: str) -> None:
+    assert classify(0, "", text).bounce_class == expected
+
+
+def test_the_first_rule_that_matches_decides_and_the_operators_come_first() -> None:
+    two = rule("two", Layer.SHIPPED, text="busy", **{"class": "network"})
+    assert of(rule("one", Layer.SHIPPED, text="bus"), two).classify(450, "", "Busy").rule == "one"
+    verdict = of(two, rule("mine", text="busy", type="hard")).classify(550, "", "Busy")
+    assert verdict[:4] == ("policy", "hard", "mine", "mine:1")
+
+
+def test_a_rule_without_text_decides_before_later_ones_with_text() -> None:
+    found = of(rule("code", code="45x"), rule("text", text="busy"))
+    assert [found.classify(code, "", "busy").rule for code in (450, 550)] == ["code", "text"]
+
+
+def test_all_that_a_rule_asks_must_hold() -> None:
+    one = rule("r", code="5xx", enhanced=["x.7.1", "5.1.*"], phase=["rcpt", "dot"], provider="p", text=["a{who}", "c"],
+               not_text="not")  # fmt: skip
+    asked = of(one)
+
+    def matches(code: int = 550, enhanced: str = "5.7.1", text: str = "C", phase: str = "dot", by: str = "p") -> bool:
+        return asked.classify(code, enhanced, text, phase, by).rule == "r"
+
+    assert matches()
+    assert matches(enhanced="5.1.999", text="aBob", phase="rcpt")
+    others = [{"code": 450}, {"enhanced": "5.7.2"}, {"text": "x"}, {"text": "c not"}, {"phase": "mail"}, {"by": ""}]
+    assert [other for other in others if matches(**other)] == []  # type: ignore[arg-type]
+
+
+def test_one_of_the_same_name_replaces_and_none_switches_off() -> None:
+    under = rule("a", Layer.SHIPPED, text="busy", **{"class": "network"})
+    assert of(under, rule("a", text="full")).classify(550, "", "busy").rule == ""
+    assert of(under, rule("a", **{"class": "none"})).classify(550, "", "busy").rule == ""
+
+
+def test_what_is_ignored() -> None:
+    found = of(rule("a", text="spam"), rule("b", text="ignore"))
+    assert found.classify(550, "", "spam: ignore this").rule == "a"
+    assert found.classify(550, "", "ignore this").rule == "b"  # looked for only beside spam
+
+
+def test_verdicts_are_kept_by_the_words_alone() -> None:
+    found = of(rule("a", text="unknown"))
+    for i in range(100):
+        found.classify(550, "5.1.1", f"<user{i}@example.org> unknown {i:012x}-{i} at 12:00:{i % 60:02}", "rcpt")
+    assert len(found._cache) == 1
+    for i in range(MAX_CACHE + 5):
+        found.classify(i, "", "unknown", "rcpt")
+    assert len(found._cache) < MAX_CACHE
+
+
+@given(st.integers(0, 999), st.text(max_size=12), st.text(max_size=3000), st.sampled_from(["", "rcpt"]), st.text())
+def test_never_raises(code: int, enhanced: str, text: str, phase: str, provider: str) -> None:
+    verdict = classify(code, enhanced, text, phase, provider)
+    assert verdict.bounce_class in BY_NAME
+
+
+PARTS = ["550 ", "5.1.1 ", "550-5.7.1 ", "user ", "@", "a@b.c ", "not ", ": ", "spam ", "[", "1.2.3.4 "]
+
+
+@given(st.lists(st.sampled_from(PARTS)))
+def test_never_raises_on_what_looks_like_replies(parts: list[str]) -> None:
+    assert classify(0, "", "".join(parts)).bounce_class in BY_NAME
+
+
+def test_the_shipped_rules_are_loaded_once() -> None:
+    assert classifier() is classifier(())
+    assert len(classifier().rules) == len(shipped())
+
+
+@pytest.mark.parametrize(
+    ("text", "permanent"),
+    [
+        ("451 4.4.1 Connection timed out", False),
+        ("4.4.1 I'm not going to try again; the message was too long in the queue", True),
+        ("Delivery failed permanently: quota exceeded", True),
+        ("Message will be retried for 2 days: 550 5.1.1 User unknown", False),
+        ("Mailbox full", False),
+        ("User unknown", True),
+    ],
+)
+def test_what_a_report_says_of_itself(text: str, permanent: bool) -> None:
+    assert classify(0, "", text).permanent is permanent
+
+
+def test_in_session_the_code_decides_alone() -> None:
+    assert not classify(451, "4.4.1", "I will give up: not going to try again", "rcpt").permanent
