@@ -21,6 +21,7 @@ from master import (
     policy_commands,
     queue_commands,
     story_commands,
+    suppression_commands,
     top,
     user_commands,
 )
@@ -76,6 +77,7 @@ app.add_typer(feedback_commands.app, name="feedback")
 app.add_typer(policy_commands.app, name="policy")
 app.add_typer(hold_commands.app, name="holds")
 app.add_typer(user_commands.app, name="user")
+app.add_typer(suppression_commands.app, name="suppression")
 story_commands.events_app.registered_commands += personal_commands.app.registered_commands
 app.add_typer(story_commands.events_app, name="events")
 for commands in (queue_commands.app, control_commands.app, story_commands.app, top.app, classify_command.app):
