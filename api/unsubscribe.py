@@ -36,12 +36,15 @@ _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'",
 }
 _PAGE = """<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Unsubscribe</title>
-<style>body{{font:1.1rem sans-serif;max-width:32rem;margin:4rem auto;padding:0 1rem}}button{{font:inherit;padding:.5em 1em}}
-</style></head><body><h1>Unsubscribe</h1>{}</body></html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>Unsubscribe</title>
+<style>body {{font: 1.1rem sans-serif; max-width: 32rem; margin: 4rem auto; padding: 0 1rem}}
+button {{font: inherit; padding: .5em 1em}}</style></head>
+<body><h1>Unsubscribe</h1>{}</body></html>
 """
 _ASK = """<p>Mail of <b>{sender}</b> comes to <b>{recipient}</b>.</p>
-<form method="post"><input type="hidden" name="List-Unsubscribe" value="One-Click"><button>Unsubscribe</button></form>"""
+<form method="post"><input type="hidden" name="List-Unsubscribe" value="One-Click">
+<button>Unsubscribe</button></form>"""
 _DONE = "<p>Done. <b>{recipient}</b> gets no more mail of <b>{sender}</b>.</p>"
 _UNKNOWN = "<p>This link is not whole, or none of ours. Please use the one in the mail.</p>"
 _LATER = "<p>That could not be done now. Please try again in a minute.</p>"

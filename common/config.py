@@ -273,7 +273,7 @@ class AutoReply(Section):
     """The answer to people who answer to the return path of a mail, by a template (RFC 3834)."""
 
     text: str = Field(
-        "", description='a file in UTF-8, in which $subject and $sender stand for those of the mail; "" answers nobody'
+        "", description='file in UTF-8, in which $subject and $sender stand for those of the mail; "" answers nobody'
     )
     sender: Annotated[str, AfterValidator(lambda text: _mailbox(text))] = Field("", description="From of the answer")
     subject: str = Field("Auto: $subject", description="its subject")
@@ -293,8 +293,8 @@ class Unsubscribe(Section):
 
     url: str = Field(
         "",
-        description='such as https://news.example.net: what comes before /u/…, which your web server passes on to [api] '
-        'bind; "" is none',
+        description="such as https://news.example.net: what comes before /u/…, which your web server passes on to "
+        '[api] bind; "" is none',
     )
 
     @model_validator(mode="after")

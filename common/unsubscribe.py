@@ -7,6 +7,7 @@ tells nobody anything, cannot be made or guessed, and works as long as the key i
 import base64
 import binascii
 import re
+from collections.abc import Callable
 from dataclasses import astuple, dataclass
 
 import msgpack
@@ -14,9 +15,12 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 from common.entry import Entry
+from common.verp import Tokens
 
 #: Where the role api takes them, below what the configuration says.
 PATH = "/u/"
+#: Of ``[feedback] addresses``, where wishes come by mail.
+MAILBOX = "unsubscribe"
 KEY_BYTES = 32
 _PURPOSE = [b"postjet unsubscribe 1"]
 _LONGEST = 2000
@@ -59,8 +63,10 @@ class Clicks:
 class Links:
     """Puts the fields on. ``url`` is ``[unsubscribe] url``."""
 
-    def __init__(self, url: str, key: bytes) -> None:
+    def __init__(self, url: str, key: bytes, domain: str = "", tokens: Callable[[], Tokens] | None = None) -> None:
+        """With ``feedback.domain`` and what its tokens are made with, a mail there will do as well as a click."""
         self._stem, self._clicks = url.rstrip("/") + PATH, Clicks(key)
+        self._domain, self._tokens = domain, tokens
 
     def fields(self, entry: Entry, message: bytes) -> bytes:
         """What goes in front of a message; nothing where it has a List-Unsubscribe of its own.
@@ -70,7 +76,11 @@ class Links:
         if _FIELD.search(message, 0, message.find(b"\r\n\r\n") + 2):
             return b""
         click = Click(entry.id, entry.sender, entry.recipient, entry.pool, entry.campaign)
+        mail = ""
+        if self._tokens and entry.sender:  # RFC 8058 section 3.1 allows others beside it
+            token = self._tokens().make(entry, entry.waits_since)
+            mail = f",\r\n\t<mailto:{MAILBOX}@{self._domain}?subject=unsubscribe%20{token}@{self._domain}>"
         return (
-            f"List-Unsubscribe: <{self._stem}{self._clicks.make(click)}>\r\n"
+            f"List-Unsubscribe: <{self._stem}{self._clicks.make(click)}>{mail}\r\n"
             "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
         ).encode()

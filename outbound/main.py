@@ -1,10 +1,13 @@
 """The role ``outbound``: one worker of one pool."""
 
 import asyncio
+from collections.abc import Callable
 
 import structlog
 
 from common import metrics
+from common.broker import Broker
+from common.config import Config
 from common.controls.watch import Watcher
 from common.counting import level
 from common.key_store import KeyStore
@@ -23,7 +26,8 @@ from common.queue.take import Taker
 from common.role import Role, together
 from common.suppression import store
 from common.suppression.suppressions import Suppressions
-from common.unsubscribe import Links
+from common.unsubscribe import MAILBOX, Links
+from common.verp import Tokens
 from common.verp_keys import Keyring
 from outbound.answers import Answers
 from outbound.connection import Login
@@ -73,7 +77,8 @@ async def main(role: Role) -> None:
     ways = Ways(from_rules(policies), holds, router, pool, own.source_addresses, config.delivery.expire)
     name = f"{role.name}-{role.slot}"
     learner = Learner(policies, holds, broker, finisher, name)
-    links = Links(url, await store.key(broker)) if (url := config.unsubscribe.url) else None
+    tokens = Keyring(config.feedback, config.data_dir).tokens if config.feedback.domain else None
+    links = await _links(config, broker, tokens)
     preparer = Preparer(taker, keys, signature_required=config.dkim.required, links=links)
     room = ReportRoom(broker, role.servers.max_store, Disk.of(config))
     reporter = Reporter(taker, room, config.hostname, config.delivery.expire)
@@ -82,10 +87,9 @@ async def main(role: Role) -> None:
     finisher.may_be_held = controls.may_be_held
     orders = Orders(controls, taker)
     delays = Delays(reporter, config.delivery.delay_report)
-    suppressions, return_paths = Suppressions(), None
+    suppressions = Suppressions()
     await suppressions.start(broker)
-    if domain := config.feedback.domain:
-        return_paths = ReturnPaths(domain, Keyring(config.feedback, config.data_dir).tokens)
+    return_paths = ReturnPaths(config.feedback.domain, tokens) if tokens else None
     worker = Worker(
         name, ways, taker, finisher, preparer, reporter, delays, sites, strikes, learner, orders,
         Suppressor(broker, config.suppression, suppressions), return_paths,
@@ -117,6 +121,14 @@ async def main(role: Role) -> None:
         await sites.close()
         for task in signs_of_life:
             task.cancel()
+
+
+async def _links(config: Config, broker: Broker, tokens: Callable[[], Tokens] | None) -> Links | None:
+    """What puts links to unsubscribe on mail, where there is a URL. Raises BrokerFailure."""
+    if not config.unsubscribe.url:
+        return None
+    by_mail = tokens if MAILBOX in config.feedback.addresses else None
+    return Links(config.unsubscribe.url, await store.key(broker), config.feedback.domain, by_mail)
 
 
 async def _first_of(tasks: list[asyncio.Task[None]]) -> None:

@@ -11,7 +11,7 @@ import structlog
 from common.broker import Broker
 from common.entry import DEFAULT_POOL
 from common.event import Event, Type
-from common.ids import DELIVERY, report_id
+from common.ids import report_id
 from common.queue.rows import message as rows_message
 from common.suppression import store
 from common.suppression.rules import Rules
@@ -69,14 +69,11 @@ async def forget_bounces(broker: Broker, counted: Suppression) -> None:
 
 
 def row(one: Suppression, text: str) -> Event:
-    """The ``admin`` row about a change."""
-    said = f"{text}; {one.reason}" if one.reason else text
-    delivery = one.by if DELIVERY.fullmatch(one.by) else ""
+    """The ``admin`` row about a change. It is about the recipient: no part of the story of a mail."""
+    said = f"{text}; {one.by}: {one.reason}" if one.reason else f"{text}; {one.by}"
     return Event(
         time=time.time(),
         type=Type.ADMIN,
-        submission=delivery.partition("-")[0],
-        delivery=delivery,
         sender="" if one.scope == "*" else one.scope,
         recipient=one.recipient,
         domain=one.recipient.rpartition("@")[2],

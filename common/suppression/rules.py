@@ -81,7 +81,7 @@ class Rules(Section):
         return replace(new, source=Source.SOFT_BOUNCES, reason=reason, until=until, bounces=bounces)
 
     def _of(self, row: Event, scope: Scope, source: Source, reason: str, keep: float) -> Suppression | None:
-        if scope == "off" or not row.recipient:
+        if scope == "off" or "@" not in row.recipient:  # where events keep no addresses it may be a hash
             return None
         own = scopes(row.sender)
         return Suppression(

@@ -1,7 +1,7 @@
 """Suppressions in KV: ``$KV.suppression.<bucket>`` holds those of all recipients whose hash falls into a bucket.
 
 A message for each would have every process read a million messages at its start; this way it is 16,384 at most, of
-some kilobytes (docs/decisions/008-suppression.md). Changes are guarded by the sequence that was read, so nobody's is
+some kilobytes (docs/decisions/010-suppression.md). Changes are guarded by the sequence that was read, so nobody's is
 lost.
 """
 

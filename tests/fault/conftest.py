@@ -20,7 +20,10 @@ async def crashes(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cra
     (hooks / "functions").write_text("\n".join(sorted(FUNCTIONS)))
     delivery = {"connections": 1, "retry_first": "1h", "retry_max": "1h"}
     feedback = {"domain": FEEDBACK_DOMAIN, "secrets": [SECRET]}
-    settings = {"delivery": delivery, "feedback": feedback}
+    # of what bounces only a full mailbox is suppressed, for its sender
+    full = {"soft_bounces": "sender", "soft_count": 1, "soft_classes": ["mailbox-full"]}
+    suppression = {"hard_bounces": "off", **full}
+    settings = {"delivery": delivery, "feedback": feedback, "suppression": suppression}
     world = World(folder, sinks=1, settings=settings)
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("FAULT_HOOKS", str(hooks))

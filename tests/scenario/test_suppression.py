@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
-from scenario_support import SENDER, ids, mx, postjet, query, send, story, types
+from scenario_support import SENDER, ids, mx, postjet, query, send, story
 from support import until
 
 from master.demo.generator import Outcome, make_message, send_all

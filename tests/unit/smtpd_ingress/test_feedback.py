@@ -137,7 +137,7 @@ def test_options_are_never_honoured() -> None:
     )  # fmt: skip
     options = b"X-Postjet-Pool: bulk\r\nX-Postjet-Schedule: nonsense\r\nX-Postjet-Id: abc\r\nList-Id: l\r\n"
     client.say(options + b"\r\nhi\r\n.\r\n")
-    [entry], row = client.kept
+    [entry], [row] = client.kept
     bare = make_entry(
         f"fbl@{DOMAIN}", sender="b@c.example", pool=FEEDBACK_POOL, submission=entry.submission, accepted=entry.accepted,
         expires=entry.expires, size=entry.size, content=None, message_id=entry.message_id, interface="relay",

@@ -46,6 +46,8 @@ def test_for_whom(configured: str, scope: str | None) -> None:
     "changes",
     [
         {"sender": ""},
+        {"recipient": ""},
+        {"recipient": "b2f5ff47436671b6e533d8dc3614845d"},
         {"bounce_type": ""},
         {"bounce_type": "soft", "bounce_class": "reputation"},
         {"type_": Type.DEFERRED},

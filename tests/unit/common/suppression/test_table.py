@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from common.suppression.store import bucket_of
 from common.suppression.suppression import Source, Suppression, pack, scopes, unpack_records
+from common.suppression.suppressions import Suppressions
 from common.suppression.table import Table
 
 from .test_suppression import NOW, SUPPRESSIONS, one
@@ -20,8 +21,8 @@ def table(*suppressions: Suppression) -> Table:
 
 
 def put(into: Table, *suppressions: Suppression) -> None:
-    for number in {bucket_of(one.recipient) for one in suppressions}:
-        held = [one for one in suppressions if bucket_of(one.recipient) == number]
+    for number in {bucket_of(each.recipient) for each in suppressions}:
+        held = [each for each in suppressions if bucket_of(each.recipient) == number]
         into.put(number, unpack_records(pack(held)))
 
 
@@ -60,15 +61,15 @@ def test_it_holds_until_its_last_second() -> None:
     assert not filled.find("", "b@x.example", NOW + 1)
 
 
-@pytest.mark.parametrize("record", [[], ["a@x.example", "*", "whatever", "", 1.0, 0, "", []], ["a", "*", "bounce", "", 1]])
+@pytest.mark.parametrize(
+    "record", [[], ["a@x.example", "*", "whatever", "", 1.0, 0, "", []], ["a", "*", "bounce", "", 1]]
+)
 def test_what_is_no_record_is_told(record: list[object]) -> None:
     with pytest.raises((ValueError, TypeError, LookupError)):
         Table().put(1, [record])
 
 
 def test_time_is_now_by_default() -> None:
-    from common.suppression.suppressions import Suppressions
-
     known = Suppressions()
     known._table = table(one(until=time.time() + 60), one("c@x.example", until=time.time() - 60))
     assert len(known) == 2
