@@ -10,12 +10,11 @@ import re
 
 from common.entry import DEFAULT_POOL, Entry
 from common.ids import report_id
-from common.queue.reports import ABOUT, KIND
+from common.queue.reports import ABOUT, FEEDBACK, KIND
 from common.verp import Token
 from dsn.history import Delivery
 from dsn.parse import Feedback, Kind
 
-INTERFACE = "feedback"
 #: The field that what was passed on has; its value is the delivery.
 MARK = "X-Postjet-Returned"
 _PASSED_ON = "passed-on"
@@ -70,7 +69,7 @@ def entry_of(entry: Entry, known: Delivery, message_size: int, pool: str, now: f
         priority=known.priority,
         meta={ABOUT: known.delivery, KIND: _PASSED_ON},
         message_id=entry.message_id,
-        interface=INTERFACE,
+        interface=FEEDBACK,
         client_address=entry.client_address,
         eightbit=entry.eightbit,
         smtputf8=entry.smtputf8 or not known.sender.isascii(),

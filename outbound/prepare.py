@@ -9,6 +9,7 @@ from common import content
 from common.content import BodyRef
 from common.entry import Entry
 from common.key_store import KeyStore
+from common.queue.reports import FEEDBACK
 from common.queue.take import Taker
 from common.queue.taken import Taken
 from common.unsubscribe import Links
@@ -71,7 +72,7 @@ class Preparer:
             message = self._links.fields(entry, message) + message
         domain = from_domain(message)
         keys = self._keys.keys_for(domain) if domain else ()
-        if not keys and self._required:
+        if not keys and self._required and entry.interface != FEEDBACK:  # of what is passed on, From is another's
             raise UnsignedError(f"no DKIM key for {domain or 'a message without From'}; see 'postjet dkim new'")
         signed = sign(message, keys, int(time.time())) + message if keys else message
         signatures = tuple(f"{key.domain}:{key.selector}:{key.algorithm}" for key in keys)
