@@ -51,6 +51,8 @@ class Context:
     proxies: Networks = ()
     postmaster: Address | None
     pools: tuple[str, ...]
+    webhooks: tuple[str, ...] = ()
+    """Endpoints that mail may name."""
     expire: float
     """Seconds from acceptance, for mail sent later from its due time."""
     memory: Memory
@@ -106,10 +108,11 @@ class Context:
             quotas=quotas,
             feedback=feedback,
             kept_fields=tuple(config.controls.headers),
-            defaults=listener.default_options(config.pools),
             suppressions=Suppressions() if suppressions is None else suppressions,
             has_unsubscribe=bool(config.unsubscribe.url),
             refuse_suppressed=config.suppression.at_rcpt == "refuse",
+            webhooks=config.webhook_names,
+            defaults=listener.default_options(config.pools, config.webhook_names),
         )
 
     def may_relay(self, client: str) -> bool:
