@@ -70,6 +70,7 @@ bench-parts: $(STAMP)  ## signatures a second against dkimpy; submissions a seco
 	$(VENV)/bin/python -m bench.accepting
 	$(VENV)/bin/python -m bench.recording
 	$(VENV)/bin/python -m bench.receiving
+	$(VENV)/bin/python -m bench.classifying
 
 controls: $(STAMP)  ## a campaign of 100,000 queued mails stopped, held and resumed while others flow (5 minutes; ARGS=--help)
 	$(VENV)/bin/python -m bench.controls $(ARGS)
