@@ -68,7 +68,8 @@ def check(
     bad, bad_certificates = _bad_keys(config), _bad_certificates(config)
     if as_json:
         rows = [asdict(problem) for problem in problems]
-        found = {"rules": rules.count + len(shipped_classes()), "problems": rows, "keys": bad, "certificates": bad_certificates}
+        count = rules.count + len(shipped_classes())
+        found = {"rules": count, "problems": rows, "keys": bad, "certificates": bad_certificates}
         print(json.dumps({"file": str(file or ""), **found}, indent=2))
     if problems or bad or bad_certificates:
         raise ConfigError("\n".join([*map(str, problems), *bad, *bad_certificates]))
