@@ -16,6 +16,7 @@ from common.listener import Listener, Logins
 from common.policies.reply_rule import ReplyRule
 from common.policies.rules import PolicyRule, Provider
 from common.section import Bind, Duration, Network, Section, Size, split_host_port, written
+from common.webhook import Webhook
 
 
 def without_password(url: str) -> str:
@@ -56,6 +57,12 @@ class ClickHouse(Section):
 
     url: str = Field(
         "", description='"" starts the embedded engine; else http(s)://user:password@host:8123/database'
+    )
+    bind: Bind = Field(
+        "127.0.0.1:0", description="where the embedded engine answers; port 0 takes one that is free at each start"
+    )
+    reader_password: str = Field(
+        "", description='of its user "reader", who may read and nothing else: for Grafana; "" = there is none'
     )
 
 
@@ -256,6 +263,12 @@ class Config(Section):
     classes: tuple[ClassRule, ...] = ()
     dkim: Dkim = Dkim()
     feedback: Feedback = Feedback()
+    webhooks: tuple[Webhook, ...] = ()
+
+    @property
+    def webhook_names(self) -> tuple[str, ...]:
+        """What mail may name."""
+        return tuple(webhook.name for webhook in self.webhooks)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -264,5 +277,7 @@ class Config(Section):
             if len(set(values)) != len(values):
                 raise ValueError(f"listeners: two of them have the same {what}")
         for listener in self.listeners:
-            listener.default_options(self.pools)
+            listener.default_options(self.pools, self.webhook_names)
+        if len(set(self.webhook_names)) != len(self.webhooks):
+            raise ValueError("webhooks: two of them have the same name")
         return self

@@ -67,6 +67,8 @@ class Entry:
     """RFC 2852, mode N: not delivered by then, a "delayed" report is due; seconds since 1970, 0: not said."""
     future_release: str = ""
     """RFC 4865 section 9: what reports name as Future-Release-Request, such as ``for;600``."""
+    webhook: str = ""
+    """The endpoint of the configuration that is told what becomes of it."""
     attempts: int = 0
     """Tries so far that count."""
     last_reply: str = ""

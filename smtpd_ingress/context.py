@@ -42,6 +42,8 @@ class Context:
     proxies: Networks = ()
     postmaster: Address | None
     pools: tuple[str, ...]
+    webhooks: tuple[str, ...] = ()
+    """Endpoints that mail may name."""
     expire: float
     """Seconds from acceptance, for mail sent later from its due time."""
     memory: Memory
@@ -87,7 +89,8 @@ class Context:
             logins=logins if listener.auth != "none" else None,
             quotas=quotas,
             kept_fields=tuple(config.controls.headers),
-            defaults=listener.default_options(config.pools),
+            webhooks=config.webhook_names,
+            defaults=listener.default_options(config.pools, config.webhook_names),
         )
 
     def may_relay(self, client: str) -> bool:

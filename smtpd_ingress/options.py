@@ -13,10 +13,13 @@ _OURS = Product(prefix=PREFIX)
 
 
 class HeaderOptions:
-    """Knows the options in a header. They count only where there are ``pools``, the names that one may choose from."""
+    """Knows the options in a header. They count only where there are ``pools``, the names that one may choose from;
+    of ``webhooks`` there may be none."""
 
-    def __init__(self, pools: Collection[str] = (), products: Collection[str] = ()) -> None:
-        self._pools = pools
+    def __init__(
+        self, pools: Collection[str] = (), products: Collection[str] = (), webhooks: Collection[str] = ()
+    ) -> None:
+        self._pools, self._webhooks = pools, webhooks
         self._products = (_OURS, *(PRODUCTS[name] for name in products))
 
     def among(self, fields: Iterable[Field]) -> list[Field]:
@@ -43,7 +46,7 @@ class HeaderOptions:
             given.setdefault(name, []).append(text)
             last[name] = field
         try:
-            return read(given, now, self._pools)
+            return read(given, now, self._pools, self._webhooks)
         except OptionError as error:
             raise _refused(last[error.name], error) from None
 

@@ -75,6 +75,7 @@ class Transaction:
                 orcpt=to.orcpt,
                 deliver_by=(due or self.began) + said.deliver_by if said.deliver_by else 0.0,
                 future_release=said.future_release,
+                webhook=options.webhook or "",
             )
             for number, (recipient, to) in enumerate(self.recipients.items(), 1)
         ]
@@ -94,5 +95,6 @@ class Transaction:
             interface=interface,
             client_address=client,
             next_attempt=due,
+            webhook=entries[0].webhook,
         )
         return entries, row
