@@ -5,8 +5,8 @@ may be looked at. A hash of the text says in which part a reply is:
 
 - ``first half``: seen before the first rule was written;
 - ``third quarter``: not seen until the rules were there (70 % right then), then used to make them more general;
-- ``last quarter``: its texts were never looked at, of its misses only which class was taken for which. Its figure is what
-  to expect of other replies; the half of these two quarters had 69 % with the first rules.
+- ``last quarter``: its texts were never looked at, of its misses only which class was taken for which. Its figure is
+  what to expect of other replies. The half of these two quarters had 69 % with the first rules.
 """
 
 import hashlib
