@@ -17,7 +17,7 @@ from common.queue import leases, levels, pools
 from common.queue.levels import Level
 from common.queue.room import Room
 from common.role import Role
-from common.subjects import EVENTS_STREAM
+from common.subjects import EVENTS_STREAM, HOOKS_STREAM, hooks
 
 log = structlog.get_logger()
 
@@ -50,6 +50,7 @@ class Figures:
     def __init__(self, role: Role, room: Room) -> None:
         self._broker: Broker = role.broker
         self._pools, self._servers, self._room = role.config.queues, role.servers, room
+        self._webhooks = role.config.webhook_names
         self._levels: dict[str, dict[str, Level]] = {}
         self._levels_until = 0.0
 
@@ -68,6 +69,9 @@ class Figures:
                 known = [*self._pools, *await pools.left_behind(self._broker, self._pools)]
                 await self._processes(asked, known)
                 await self._queue(asked, known)
+                for name in self._webhooks:
+                    waiting = await levels.level(self._broker, HOOKS_STREAM, hooks("*", name))
+                    asked.add(metrics.WEBHOOKS_WAITING, waiting.count, name)
         except (BrokerFailure, TimeoutError) as error:
             log.debug("figures: broker: %s", error or "no answer")
             asked.add(metrics.UP, 0, "broker")

@@ -18,6 +18,7 @@ from common.policies.reply_rule import ReplyRule
 from common.policies.rules import PolicyRule, Provider
 from common.section import Bind, Duration, Network, Section, Size, split_host_port, written
 from common.suppression.rules import Rules as Suppression
+from common.webhook import Webhook
 
 
 def without_password(url: str) -> str:
@@ -58,6 +59,12 @@ class ClickHouse(Section):
 
     url: str = Field(
         "", description='"" starts the embedded engine; else http(s)://user:password@host:8123/database'
+    )
+    bind: Bind = Field(
+        "127.0.0.1:0", description="where the embedded engine answers; port 0 takes one that is free at each start"
+    )
+    reader_password: str = Field(
+        "", description='of its user "reader", who may read and nothing else: for Grafana; "" = there is none'
     )
 
 
@@ -341,11 +348,17 @@ class Config(Section):
     suppression: Suppression = Suppression()
     unsubscribe: Unsubscribe = Unsubscribe()
     auto_reply: AutoReply = AutoReply()
+    webhooks: tuple[Webhook, ...] = ()
 
     @property
     def queues(self) -> list[str]:
         """The pools, and where feedback waits, if there is any: the names of the queues' streams."""
         return [*self.pools, *([FEEDBACK_POOL] if self.feedback.domain else [])]
+
+    @property
+    def webhook_names(self) -> tuple[str, ...]:
+        """What mail may name."""
+        return tuple(webhook.name for webhook in self.webhooks)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -354,6 +367,9 @@ class Config(Section):
             if len(set(values)) != len(values):
                 raise ValueError(f"listeners: two of them have the same {what}")
         for listener in self.listeners:
-            if listener.default_options(self.pools).unsubscribe and not self.unsubscribe.url:
+            listener.default_options(self.pools, self.webhook_names)
+            if listener.default_options(self.pools, self.webhook_names).unsubscribe and not self.unsubscribe.url:
                 raise ValueError(f"unsubscribe.url: the defaults of listener {listener.name} need it")
+        if len(set(self.webhook_names)) != len(self.webhooks):
+            raise ValueError("webhooks: two of them have the same name")
         return self

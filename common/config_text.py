@@ -11,6 +11,7 @@ from common.listener import Listener
 from common.policies.reply_rule import ReplyRule
 from common.policies.rules import PolicyRule, Provider
 from common.section import Section
+from common.webhook import Webhook
 
 #: Tables that may be written several times, and what stands for one of them.
 _REPEATED: dict[str, tuple[str, type[Section]]] = {
@@ -20,9 +21,11 @@ _REPEATED: dict[str, tuple[str, type[Section]]] = {
     "policies": ("[[policies]]", PolicyRule),
     "replies": ("[[replies]]", ReplyRule),
     "classes": ("[[classes]]", ClassRule),
+    "webhooks": ("[[webhooks]]", Webhook),
 }
-_RULES = ("[[providers]]", "[[policies]]", "[[replies]]", "[[classes]]")
-_SECRET = ("password", "secrets")
+#: Of these there are none by default.
+_NONE = ("[[providers]]", "[[policies]]", "[[replies]]", "[[classes]]", "[[webhooks]]")
+_SECRET = ("password", "reader_password", "secrets", "bearer", "headers")
 
 
 def default_file() -> str:
@@ -32,8 +35,8 @@ def default_file() -> str:
         " 'postjet check' checks the file."
     ]
     for header, section in _sections():
-        if header in _RULES:
-            continue  # none by default
+        if header in _NONE:
+            continue
         lines += ["", header] if header else [""]
         lines += [f"# {_assignment(name, field)}{_comment(field)}" for name, field in _keys(section)]
     return "\n".join(lines) + "\n"
@@ -66,7 +69,7 @@ def in_force(config: Config) -> str:
         lines += ["", "[[listeners]]", *_table(listener.model_dump(), "listeners.")]
     for name, pool in config.pools.items():
         lines += ["", f"[pools.{name}]", *_table(pool.model_dump(), "")]
-    for table in ("providers", "policies", "replies", "classes"):
+    for table in ("providers", "policies", "replies", "classes", "webhooks"):
         for rule in getattr(config, table):
             lines += ["", f"[[{table}]]", *_written(rule)]
     return "\n".join(lines) + "\n"
@@ -103,12 +106,13 @@ def _table(values: dict[str, Any], prefix: str) -> list[str]:
 def _written(rule: Section) -> list[str]:
     """The keys of a rule that were set."""
     fields = [(name, field.alias or name) for name, field in type(rule).model_fields.items()]
-    return [f"{key} = {_value(getattr(rule, name))}" for name, key in fields if name in rule.model_fields_set]
+    values = [(key, _shown(name, getattr(rule, name))) for name, key in fields if name in rule.model_fields_set]
+    return [f"{key} = {_value(value)}" for key, value in values]
 
 
 def _shown(name: str, value: Any) -> Any:
-    if name in _SECRET and value:
-        return "***"
+    if name in _SECRET and value and not (name == "headers" and isinstance(value, list)):  # those of controls are names
+        return {"secrets": ["***"], "headers": {}}.get(name, "***")
     return without_password(value) if name == "url" else value
 
 

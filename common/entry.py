@@ -71,6 +71,8 @@ class Entry:
     """RFC 4865 section 9: what reports name as Future-Release-Request, such as ``for;600``."""
     unsubscribe: bool = False
     """It leaves with a link for one-click unsubscribe (RFC 8058)."""
+    webhook: str = ""
+    """The endpoint of the configuration that is told what becomes of it."""
     attempts: int = 0
     """Tries so far that count."""
     last_reply: str = ""

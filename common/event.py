@@ -108,6 +108,8 @@ class Event:
     """What kind of refusal it was (``common/classify``)."""
     bounce_type: str = ""
     """``hard``: no mail will ever arrive there; ``soft``: another may."""
+    webhook: str = ""
+    """The endpoint that its submission named (``X-Postjet-Webhook``)."""
     count: int = 1
     """How many happenings the row stands for: rejections are gathered."""
 

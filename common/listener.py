@@ -82,10 +82,10 @@ class Listener(Section):
             raise ValueError(f"tls_cert: {'tls_key' if self.tls_key else 'tls = implicit'} needs it")
         return self
 
-    def default_options(self, pools: Collection[str]) -> Options:
-        """``defaults`` as options; ``pools`` are those there are. Raises ValueError."""
+    def default_options(self, pools: Collection[str], webhooks: Collection[str] = ()) -> Options:
+        """``defaults`` as options; ``pools`` and ``webhooks`` are those there are. Raises ValueError."""
         try:
-            return read(written_options(self.defaults), time.time(), pools)
+            return read(written_options(self.defaults), time.time(), pools, webhooks)
         except OptionError as error:
             raise ValueError(f"defaults: {error.name}: {error}") from None
 

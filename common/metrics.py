@@ -109,6 +109,28 @@ EVENTS_INSERT_SECONDS = histogram(
     "events_insert_seconds", "Time of inserts into ClickHouse (result: inserted, failed).", QUICK, "result"
 )
 
+WEBHOOKS_QUEUED = counter("webhooks_queued_total", "Messages queued for an endpoint.", "endpoint")
+WEBHOOKS_LEFT_OUT = counter(
+    "webhooks_left_out_total",
+    "Events that an endpoint wanted and was not sent (reason: full, too many waited; disabled; expired; unread, "
+    "messages of events that were purged unread, for all endpoints).",
+    "endpoint",
+    "reason",
+)
+WEBHOOK_ATTEMPTS = counter(
+    "webhook_attempts_total",
+    "Requests to endpoints (result: delivered; failed; refused, to an internal address).",
+    "endpoint",
+    "result",
+)
+WEBHOOK_SECONDS = histogram(
+    "webhook_seconds", "Time of requests to endpoints, from DNS to the answer.", QUICK, "endpoint"
+)
+WEBHOOK_LATENESS = histogram(
+    "webhook_lateness_seconds", "Time from when a message was queued to when its endpoint had it.", SLOW, "endpoint"
+)
+WEBHOOK_DISABLED = gauge("webhook_disabled", "1 while an endpoint is disabled.", "endpoint")
+
 # --- master ---
 PROCESS_UP = gauge("process_up", "Whether a child of `postjet up` runs.", "process")
 PROCESS_RESTARTS = counter("process_restarts_total", "Times that a child ended and was started again.", "process")
@@ -127,5 +149,8 @@ QUEUE_ROOM = figure("queue_room", "1 while new mail is taken, 0 while it is answ
 EVENTS_WAITING_BYTES = figure("events_waiting_bytes", "Bytes of events that are not recorded yet.")
 EVENTS_LIMIT = figure("events_limit_bytes", "Bytes of events that may wait; intake stops at half of it.")
 EVENTS_LAG = figure("events_lag_seconds", "Age of the oldest event that is not recorded yet; 0: there is none.")
+WEBHOOKS_WAITING = figure(
+    "webhooks_waiting", "Messages that wait for an endpoint, those to be tried again too.", "endpoint"
+)
 
 ALL = tuple(CATALOGUE)

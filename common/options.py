@@ -75,6 +75,8 @@ class Options:
     """Whether it leaves with a link to unsubscribe."""
     expire: When | None = None
     """When to give up; counted from acceptance, for mail sent later from its due time."""
+    webhook: str | None = None
+    """The endpoint that is told what becomes of it, by its name."""
 
     def over(self, weaker: Self) -> Self:
         """Both layers as one: what this one does not say is what the weaker says; meta key by key."""
@@ -96,18 +98,21 @@ NOTHING = Options()
 
 
 class _Where(NamedTuple):
-    """What a text is read by: the time, seconds since 1970, and the pools one may choose from."""
+    """What a text is read by: the time, seconds since 1970, and the pools and webhooks one may choose from."""
 
     now: float
     pools: Collection[str]
+    webhooks: Collection[str]
 
 
-def read(given: Mapping[str, Sequence[str]], now: float, pools: Collection[str]) -> Options:
+def read(
+    given: Mapping[str, Sequence[str]], now: float, pools: Collection[str], webhooks: Collection[str] = ()
+) -> Options:
     """The options that these texts set, by name; several texts only for ``tag``. A tag that is given twice counts once.
 
     ``schedule`` is ignored where ``delay`` is given. Raises OptionError.
     """
-    where = _Where(now, pools)
+    where = _Where(now, pools, webhooks)
     said: dict[str, Any] = {}
     meta: dict[str, str] = {}
     for name, texts in given.items():
@@ -253,8 +258,12 @@ def _envid(text: str, _: _Where) -> str:
     return envid
 
 
-def _webhook(text: str, _: _Where) -> str:
-    raise _bad("webhook", text, "is no webhook here; none is configured, remove the field")
+def _webhook(text: str, where: _Where) -> str:
+    if not where.webhooks:
+        raise _bad("webhook", text, "is no webhook here; none is configured, remove the field")
+    if text not in where.webhooks:
+        raise _bad("webhook", text, f"is no webhook here; there are {', '.join(where.webhooks)}")
+    return text
 
 
 #: Name to the field of Options it sets, and what reads it.

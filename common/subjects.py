@@ -22,6 +22,7 @@ SCHEDULED: Kind = "s"
 HELD: Kind = "h"
 BODY_STREAM = "BODY"
 EVENTS_STREAM = "EVENTS"
+HOOKS_STREAM = "HOOKS"
 #: Stored formats: queues hold subjects made of them.
 BUCKETS, GROUPS = 4096, 64
 BANDS = ("a", "b", "c")
@@ -123,3 +124,13 @@ def body(pool: str, submission_id: str) -> str:
 def events(pool: str) -> str:
     """The subject of events that a pool's mail causes."""
     return f"e.{pool}"
+
+
+def hook(kind: Literal["q", "s"], endpoint: str, identifier: str) -> str:
+    """The subject of a message to a webhook's endpoint, ready or scheduled."""
+    return f"w.{kind}.{endpoint}.{identifier}"
+
+
+def hooks(kind: Literal["q", "s", "*"], endpoint: str) -> str:
+    """A filter for every message to an endpoint."""
+    return f"w.{kind}.{endpoint}.>"

@@ -1,8 +1,8 @@
 """The recorder: what lies in EVENTS goes into ClickHouse, every row exactly once whatever is killed.
 
 The range of stream sequences to insert is written to KV before it is inserted; after a crash exactly this
-range is inserted again, with the same deduplication token. What is recorded is purged from the stream; what was
-recorded before is left out.
+range is inserted again, with the same deduplication token. What is recorded is purged from the stream, once other
+readers have it too (``positions``); what was recorded before is left out.
 
 A range in which ClickHouse refuses a value goes in narrower ones, down to a message, then its rows go one by
 one: what is still refused is set aside with its reason, as is a message that cannot be read. What would befall
@@ -23,6 +23,7 @@ from common.queue import streams
 from common.subjects import EVENTS_STREAM
 from common.thread import in_thread
 from common.units import format_duration, format_size
+from events import positions
 from events.batch import Batch, Piece, piece
 from events.conceal import Concealer
 from events.outage import Outage
@@ -71,6 +72,8 @@ class Recorder:
         self._revision = 0
         self._most = MESSAGES
         """Messages of a range: fewer after a refusal, more again after that."""
+        self._recorded = self._purged = 0
+        """What lies before these sequences is recorded, and is purged."""
         self._broker_outage, self._outage = Outage(), Outage()
         self._recent = Recent(store)
 
@@ -92,6 +95,7 @@ class Recorder:
     async def _record_all(self) -> None:
         """After any failure it begins again with what was under way: an insert may have been the last thing."""
         self._recent = Recent(self.store)
+        self._recorded = self._purged = 0
         next_ = await self._resume()
         await self._surely(self._prepare, [])
         while True:
@@ -104,6 +108,8 @@ class Recorder:
                 next_ = 1 + await self._record(intent, pieces)
             elif self.stopping.is_set():
                 return
+            elif self._purged < self._recorded:
+                await self._purge()
             if not more:
                 await self._pause(INTERVAL if len(pieces) < MANY else BUSY_INTERVAL)
 
@@ -158,8 +164,16 @@ class Recorder:
         self._recent.add(pieces)
         self._most = min(2 * self._most, MESSAGES)
         last = int(intent["last"])
-        await self.broker.api(f"STREAM.PURGE.{EVENTS_STREAM}", {"seq": last + 1})
+        self._recorded = last + 1
+        await self._purge()
         return last
+
+    async def _purge(self) -> None:
+        """Remove what is recorded, but for what another reader has not read yet."""
+        before = await positions.may_go(self.broker, self._recorded)
+        if before > self._purged:
+            await self.broker.api(f"STREAM.PURGE.{EVENTS_STREAM}", {"seq": before})
+            self._purged = before
 
     async def _write(self, intent: Intent, pieces: list[Piece]) -> None:
         """Into ClickHouse, however long that takes. Raises RowsError, _StoppingError."""

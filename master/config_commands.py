@@ -65,12 +65,14 @@ def check(
     rules = reading.shipped() + reading.of_config(config, file)
     problems = check_rules.problems(rules, config)
     bad, bad_certificates = _bad_keys(config), _bad_certificates(config)
+    bad_webhooks = _bad_webhooks(config)
     if as_json:
         rows = [asdict(problem) for problem in problems]
-        found = {"rules": rules.count, "problems": rows, "keys": bad, "certificates": bad_certificates}
+        found = {"rules": rules.count, "problems": rows, "keys": bad, "certificates": bad_certificates,
+                 "webhooks": bad_webhooks}  # fmt: skip
         print(json.dumps({"file": str(file or ""), **found}, indent=2))
-    if problems or bad or bad_certificates:
-        raise ConfigError("\n".join([*map(str, problems), *bad, *bad_certificates]))
+    if problems or bad or bad_certificates or bad_webhooks:
+        raise ConfigError("\n".join([*map(str, problems), *bad, *bad_certificates, *bad_webhooks]))
     if not (quiet or as_json):
         _tell(config, file, nearest, rules)
 
@@ -97,6 +99,19 @@ def _bad_certificates(config: Config) -> list[str]:
     return bad
 
 
+def _bad_webhooks(config: Config) -> list[str]:
+    """What is wrong with files that webhooks name; the rest the configuration's own checks have said."""
+    bad: list[str] = []
+    if config.webhooks:
+        from events.hooks.client import tls_of  # an HTTP client is not for everybody to load
+    for webhook in config.webhooks:
+        try:
+            tls_of(webhook)
+        except ConfigError as error:
+            bad.append(str(error))
+    return bad
+
+
 def _key_files(config: Config) -> list[KeyFile]:
     return KeyStore(config.dkim.keys, config.data_dir, config.dkim.cache).files()
 
@@ -119,6 +134,8 @@ def _tell(config: Config, file: Path | None, nearest: Path, rules: Rules) -> Non
     if config.feedback.domain:
         names = ", ".join(dict.fromkeys([*config.feedback.addresses, "postmaster"]))
         print(f"feedback       return paths at {config.feedback.domain}; mail to {names} there, too")
+    for webhook in config.webhooks:
+        print(f"webhook        {webhook.name} to {webhook.url}")
     for name, pool in config.pools.items():
         sources = ", ".join(pool.source_addresses) or "what the system chooses"
         print(f"pool           {name} from {sources}, as {pool.ehlo or config.hostname}")

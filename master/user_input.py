@@ -63,7 +63,7 @@ def checked(values: dict[str, Any], config: Config) -> User:
         if pool not in (ANY, *config.pools):
             raise UsageError(f"{pool!r} is no pool of the configuration; there are {', '.join(config.pools)}")
     try:
-        read(user.options, time.time(), config.pools)
+        read(user.options, time.time(), config.pools, config.webhook_names)
     except OptionError as error:
         raise UsageError(f"--option: {error.name}: {error}") from None
     return user

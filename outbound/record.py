@@ -125,6 +125,7 @@ class Attempt:
             priority=entry.priority,
             interface=entry.interface,
             client_address=entry.client_address,
+            webhook=entry.webhook,
             signatures=self.signatures,
             time_queue=max(0.0, self.started - entry.waits_since),
             time_dns=self.time_dns,

@@ -51,6 +51,8 @@ class Context:
     proxies: Networks = ()
     postmaster: Address | None
     pools: tuple[str, ...]
+    webhooks: tuple[str, ...] = ()
+    """Endpoints that mail may name."""
     expire: float
     """Seconds from acceptance, for mail sent later from its due time."""
     memory: Memory
@@ -106,7 +108,8 @@ class Context:
             quotas=quotas,
             feedback=feedback,
             kept_fields=tuple(config.controls.headers),
-            defaults=listener.default_options(config.pools),
+            webhooks=config.webhook_names,
+            defaults=listener.default_options(config.pools, config.webhook_names),
             suppressions=Suppressions() if suppressions is None else suppressions,
             has_unsubscribe=bool(config.unsubscribe.url),
             refuse_suppressed=config.suppression.at_rcpt == "refuse",

@@ -13,15 +13,21 @@ _OURS = Product(prefix=PREFIX)
 
 
 class HeaderOptions:
-    """Knows the options in a header. They count only where there are ``pools``, the names that one may choose from.
+    """Knows the options in a header. They count only where there are ``pools``, the names that one may choose from;
+    of ``webhooks`` there may be none.
 
     In ``feedback`` nothing is one: what left with our own fields comes back with them.
     """
 
     def __init__(
-        self, pools: Collection[str] = (), products: Collection[str] = (), *, feedback: bool = False
+        self,
+        pools: Collection[str] = (),
+        products: Collection[str] = (),
+        webhooks: Collection[str] = (),
+        *,
+        feedback: bool = False,
     ) -> None:
-        self._pools = pools
+        self._pools, self._webhooks = pools, webhooks
         self._products = () if feedback else (_OURS, *(PRODUCTS[name] for name in products))
 
     def among(self, fields: Iterable[Field]) -> list[Field]:
@@ -48,7 +54,7 @@ class HeaderOptions:
             given.setdefault(name, []).append(text)
             last[name] = field
         try:
-            return read(given, now, self._pools)
+            return read(given, now, self._pools, self._webhooks)
         except OptionError as error:
             raise _refused(last[error.name], error) from None
 

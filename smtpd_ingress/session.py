@@ -81,7 +81,7 @@ class Session:
         if not user:
             return self.context.defaults
         try:
-            defaults = read(user.options, time.time(), self.pools).over(self.context.defaults)
+            defaults = read(user.options, time.time(), self.pools, self.context.webhooks).over(self.context.defaults)
         except OptionError as error:
             why = f"Option {error.name} of user {user.name}: {error}; try again later"
             raise RefusedError(LOCAL_ERROR.but(why)) from error
@@ -135,7 +135,8 @@ class Session:
         if transaction.feedback:
             options = HeaderOptions(feedback=True)
         else:
-            options = HeaderOptions(self.pools if self.may_set_options else (), listener.compatible)
+            pools = self.pools if self.may_set_options else ()
+            options = HeaderOptions(pools, listener.compatible, self.context.webhooks)
         kept = () if transaction.feedback else self.context.kept_fields
         fix = self.trusted if listener.line_endings == "auto" else listener.line_endings == "fix"
         share = self.context.memory.share(trusted=self.trusted)

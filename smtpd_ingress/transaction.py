@@ -86,6 +86,7 @@ class Transaction:
                 deliver_by=(due or self.began) + said.deliver_by if said.deliver_by else 0.0,
                 future_release=said.future_release,
                 unsubscribe=bool(options.unsubscribe),
+                webhook=options.webhook or "",
             )
             for number, (recipient, to) in enumerate(self.recipients.items(), 1)
         ]
@@ -105,6 +106,7 @@ class Transaction:
             interface=interface,
             client_address=client,
             next_attempt=due,
+            webhook=entries[0].webhook,
         )
         held_back = {str(recipient): found for recipient, found in self.suppressed.items()}
         rows = [_suppressed(entry, held_back[entry.recipient]) for entry in entries if entry.recipient in held_back]

@@ -49,5 +49,5 @@ def _known(body: bytes) -> dict[str, Any]:
     except UnreadableError:
         return {}
     names = ("sender", "recipient", "domain", "campaign", "tags", "meta", "message_id", "size", "priority",
-             "interface", "client_address")  # fmt: skip
+             "interface", "client_address", "webhook")  # fmt: skip
     return {name: getattr(entry, name) for name in names}

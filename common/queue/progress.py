@@ -118,7 +118,7 @@ def _what(order: Control) -> tuple[Type, Status, str, str]:
 
 #: What rows tell of an entry under the same name; and one of which nothing is known.
 _KNOWN = ("sender", "recipient", "domain", "campaign", "tags", "meta", "message_id", "size", "priority", "interface",
-          "client_address")  # fmt: skip
+          "client_address", "webhook")  # fmt: skip
 _UNKNOWN = Entry(
     submission="", number=0, sender="", recipient="", domain="", accepted=math.inf, expires=0, size=0, content=None,
     priority=0,

@@ -6,7 +6,7 @@ from typing import Any
 import structlog
 
 from common.broker import Broker, BrokerError, NoBrokerError, UnknownOutcomeError
-from common.subjects import BODY_STREAM, EVENTS_STREAM, queue_stream
+from common.subjects import BODY_STREAM, EVENTS_STREAM, HOOKS_STREAM, queue_stream
 
 log = structlog.get_logger()
 
@@ -43,6 +43,7 @@ def _definitions(pools: list[str], max_store: int, replicas: int) -> list[dict[s
             {**common, **entries, "name": queue_stream(pool), "subjects": [f"{kind}.{pool}.>" for kind in "qsh"]}
             for pool in pools
         ),
+        {**common, **entries, "name": HOOKS_STREAM, "subjects": ["w.>"]},
         {**common, **content, "name": BODY_STREAM, "subjects": ["b.>"]},
         {**common, **content, "name": EVENTS_STREAM, "subjects": ["e.>"], "max_bytes": max_store // 5},
         {**common, **bucket, "name": "KV_pools", "subjects": ["$KV.pools.>"]},
@@ -53,6 +54,7 @@ def _definitions(pools: list[str], max_store: int, replicas: int) -> list[dict[s
         {**common, **bucket, "name": "KV_usage", "subjects": ["$KV.usage.>"]},
         {**common, **bucket, "name": "KV_suppression", "subjects": ["$KV.suppression.>"], "allow_msg_ttl": True},
         {**common, **bucket, "name": "KV_controls", "subjects": ["$KV.controls.>"]},
+        {**common, **bucket, "name": "KV_webhooks", "subjects": ["$KV.webhooks.>"]},
         {**common, **bucket, "name": "KV_moves", "subjects": ["$KV.moves.>"], "max_age": MOVES * _SECOND},
         {**common, **bucket, **_in_memory(LEASE), "name": "KV_leases", "subjects": ["$KV.leases.>"]},
         {**common, **bucket, **_in_memory(STRIKE), "name": "KV_strikes", "subjects": ["$KV.strikes.>"]},

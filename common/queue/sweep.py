@@ -7,17 +7,13 @@ from datetime import datetime
 import structlog
 
 from common import metrics
-from common.broker import Broker, BrokerError, Message, Stored
+from common.broker import Broker
 from common.counting import count
 from common.queue.bodies import Bodies
-from common.queue.listing import walk
-from common.queue.schedule import is_due
+from common.queue.overdue import fire_overdue
 from common.subjects import BODY_STREAM, SCHEDULED, body, queue_stream
 
 log = structlog.get_logger()
-
-#: A schedule that should have fired so long ago is stuck: the broker forgets one whose firing failed once.
-OVERDUE = 60.0
 
 
 class Sweeper:
@@ -41,7 +37,7 @@ class Sweeper:
     async def sweep(self) -> tuple[int, int]:
         """One round; how many schedules were published again and how many contents removed."""
         now = time.time()
-        fired = await self._fire_overdue(now)
+        fired = await fire_overdue(self.broker, queue_stream(self.pool), f"{SCHEDULED}.{self.pool}.>", now)
         removed = 0
         if now >= self._next_orphans:
             self._next_orphans = now + self.orphan_age
@@ -51,28 +47,6 @@ class Sweeper:
         if fired or removed:
             log.info("sweeper: %s overdue schedules sent again, %s contents without entries removed", fired, removed)
         return fired, removed
-
-    async def _fire_overdue(self, now: float) -> int:
-        count = 0
-        seen: set[str] = set()  # what is sent again and has not fired yet comes up again at the end
-        async for stored in walk(self.broker, queue_stream(self.pool), f"{SCHEDULED}.{self.pool}.>"):
-            if is_due(stored.headers, now - OVERDUE) and stored.subject not in seen:
-                seen.add(stored.subject)
-                count += await self._fire(stored)
-        return count
-
-    async def _fire(self, stored: Stored) -> int:
-        """Publish a schedule again as it is; refused (10071) means that it has fired meanwhile."""
-        keep = ("Nats-Schedule", "Nats-Schedule-Target", "Nats-Schedule-Rollup")
-        headers = {name: value for name, value in stored.headers.items() if name in keep}
-        headers["Nats-Expected-Last-Subject-Sequence"] = str(stored.sequence)
-        try:
-            await self.broker.put(Message(stored.subject, stored.body, headers))
-        except BrokerError as error:
-            if error.code not in BrokerError.WRONG_SEQUENCE:
-                raise
-            return 0
-        return 1
 
     async def _remove_orphans(self, now: float) -> int:
         count = 0

@@ -224,6 +224,16 @@ def test_no_webhook_is_configured() -> None:
     )
 
 
+def test_a_webhook_is_named() -> None:
+    options = HeaderOptions(POOLS, webhooks=("crm", "shop"))
+    assert options.read(fields(("X-Postjet-Webhook", "crm")), NOW).webhook == "crm"
+    with pytest.raises(RefusedError) as refused:
+        options.read(fields(("X-Postjet-Webhook", "https://a.example/")), NOW)
+    assert str(refused.value.reply) == (
+        "550 5.6.0 X-Postjet-Webhook: 'https://a.example/' is no webhook here; there are crm, shop"
+    )
+
+
 def test_options_count_only_where_there_are_pools() -> None:
     options = HeaderOptions()
     found = options.among(fields(("X-Postjet-Hue", "red"), ("Subject", "x"), ("X-Job", "x")))

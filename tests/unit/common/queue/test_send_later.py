@@ -15,7 +15,7 @@ from common.broker import Broker, Stored, UnknownOutcomeError
 from common.content import BodyRef, store
 from common.entry import Entry
 from common.event import Type
-from common.queue import listing, sweep, take
+from common.queue import listing, overdue, take
 from common.queue.schedule import scheduled
 from common.queue.sweep import Sweeper
 from common.submit_error import SubmitError
@@ -183,7 +183,7 @@ async def test_the_sweeper_sends_it_again_when_it_got_stuck(broker: Broker, monk
     await until(lambda: time.time() > entries[0].due + 1)  # nothing tells that it failed to fire
     await broker.api("STREAM.UPDATE.MQ_default", config)
     assert await kinds(broker) == ["s"]
-    monkeypatch.setattr(sweep, "OVERDUE", 0)
+    monkeypatch.setattr(overdue, "OVERDUE", 0)
     assert await Sweeper(broker, "default").sweep() == (1, 0)
     await until(lambda: _is(broker, ["q"]))
 

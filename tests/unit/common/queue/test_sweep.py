@@ -11,7 +11,7 @@ from common import subjects
 from common.broker import Broker, Message
 from common.entry import Entry
 from common.ids import new_id
-from common.queue import sweep
+from common.queue import overdue
 from common.queue.bodies import Bodies
 from common.queue.sweep import Sweeper
 
@@ -68,7 +68,7 @@ async def test_a_stuck_schedule_is_sent_again_and_fires(broker: Broker, monkeypa
     await until(lambda: time.time() > due + 1)  # nothing tells that it failed to fire
     await broker.api("STREAM.UPDATE.MQ_default", config)
     assert await kinds(broker) == ["s"]
-    monkeypatch.setattr(sweep, "OVERDUE", 0)
+    monkeypatch.setattr(overdue, "OVERDUE", 0)
     assert await Sweeper(broker, "default").sweep() == (1, 0)
     await until(lambda: _is(broker, ["q"]))
 
@@ -81,7 +81,7 @@ async def test_a_schedule_that_fires_meanwhile_is_not_doubled(broker: Broker, mo
         await until(lambda: _is(broker, ["q"]))
         return await send(message)
 
-    monkeypatch.setattr(sweep, "OVERDUE", -3600)
+    monkeypatch.setattr(overdue, "OVERDUE", -3600)
     monkeypatch.setattr(broker, "put", late)
     assert await Sweeper(broker, "default").sweep() == (0, 0)
     assert await kinds(broker) == ["q"]

@@ -1,0 +1,1 @@
+"""Webhooks: what happened, told to endpoints of the configuration over HTTP."""
