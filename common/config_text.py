@@ -111,7 +111,7 @@ def _written(rule: Section) -> list[str]:
 
 
 def _shown(name: str, value: Any) -> Any:
-    if name in _SECRET and value:
+    if name in _SECRET and value and not (name == "headers" and isinstance(value, list)):  # those of controls are names
         return {"secrets": ["***"], "headers": {}}.get(name, "***")
     return without_password(value) if name == "url" else value
 

@@ -133,6 +133,9 @@ def _tell(config: Config, file: Path | None, nearest: Path, rules: Rules) -> Non
         users = [] if listener.auth == "none" else ["users who log in"]
         relays = ", ".join(clients + users) or "nobody"
         print(f"listener       {listener.name} on {listener.bind}, relays for {relays}{secure}")
+    if config.feedback.domain:
+        names = ", ".join(dict.fromkeys([*config.feedback.addresses, "postmaster"]))
+        print(f"feedback       return paths at {config.feedback.domain}; mail to {names} there, too")
     for webhook in config.webhooks:
         print(f"webhook        {webhook.name} to {webhook.url}")
     for name, pool in config.pools.items():
