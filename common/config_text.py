@@ -25,7 +25,7 @@ _REPEATED: dict[str, tuple[str, type[Section]]] = {
 }
 #: Of these there are none by default.
 _NONE = ("[[providers]]", "[[policies]]", "[[replies]]", "[[classes]]", "[[webhooks]]")
-_SECRET = ("password", "reader_password", "secrets", "bearer", "headers")
+_SECRET = ("password", "reader_password", "secrets", "bearer")
 
 
 def default_file() -> str:
@@ -111,8 +111,10 @@ def _written(rule: Section) -> list[str]:
 
 
 def _shown(name: str, value: Any) -> Any:
-    if name in _SECRET and value and not (name == "headers" and isinstance(value, list)):  # those of controls are names
-        return {"secrets": ["***"], "headers": {}}.get(name, "***")
+    if name == "headers" and isinstance(value, dict):  # a webhook's; those of controls are names
+        return {}
+    if name in _SECRET and value:
+        return {"secrets": ["***"]}.get(name, "***")
     return without_password(value) if name == "url" else value
 
 
