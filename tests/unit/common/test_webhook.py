@@ -96,6 +96,7 @@ def test_secrets_are_not_shown(tmp_path: Path) -> None:
     assert "geheim" not in shown
     assert SECRET not in shown
     assert 'name = "crm"' in shown
+    assert 'headers = {"X-Key" = "***"}' in shown
 
 
 def test_a_new_secret_signs() -> None:
