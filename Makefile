@@ -4,7 +4,7 @@ PYTHON ?= python3
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint docs limits faults slow idle bench bench-parts controls corpora fuzz clean
+.PHONY: help run test lint docs limits faults slow idle bench bench-parts report-bench controls corpora fuzz clean
 
 help:             ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -70,6 +70,10 @@ bench-parts: $(STAMP)  ## signatures a second against dkimpy; submissions a seco
 	$(VENV)/bin/python -m bench.accepting
 	$(VENV)/bin/python -m bench.recording
 	$(VENV)/bin/python -m bench.receiving
+	$(VENV)/bin/python -m bench.feedback
+
+report-bench: $(STAMP)  ## every report over a million events in the embedded ClickHouse, in seconds (3 minutes)
+	$(VENV)/bin/python -m bench.reporting
 
 controls: $(STAMP)  ## a campaign of 100,000 queued mails stopped, held and resumed while others flow (5 minutes; ARGS=--help)
 	$(VENV)/bin/python -m bench.controls $(ARGS)

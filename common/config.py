@@ -58,6 +58,12 @@ class ClickHouse(Section):
     url: str = Field(
         "", description='"" starts the embedded engine; else http(s)://user:password@host:8123/database'
     )
+    bind: Bind = Field(
+        "127.0.0.1:0", description="where the embedded engine answers; port 0 takes one that is free at each start"
+    )
+    reader_password: str = Field(
+        "", description='of its user "reader", who may read and nothing else: for Grafana; "" = there is none'
+    )
 
 
 class Events(Section):

@@ -25,7 +25,7 @@ _REPEATED: dict[str, tuple[str, type[Section]]] = {
 }
 #: Of these there are none by default.
 _NONE = ("[[providers]]", "[[policies]]", "[[replies]]", "[[classes]]", "[[webhooks]]")
-_SECRET = ("password", "secrets", "bearer")
+_SECRET = ("password", "reader_password", "secrets", "bearer")
 
 
 def default_file() -> str:

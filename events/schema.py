@@ -45,10 +45,10 @@ def migrate(client: Client, keep: Events, *, alone: bool = True) -> None:
     with translated():
         client.command(_MIGRATIONS)
         done = {row[0] for row in client.query("SELECT DISTINCT number FROM migrations").result_rows}
-        for migration in migrations():
-            if migration.number in done:
-                continue
+        pending = [migration for migration in migrations() if migration.number not in done]
+        for i, migration in enumerate(pending):
             if migration.alone and not alone:
+                _add_columns(client, pending[i:])
                 return
             _apply(client, migration)
         for table, key in _KEPT.items():
@@ -66,6 +66,14 @@ def migrations() -> list[Migration]:
             statements = [statement.strip() for statement in bare.split(";") if statement.strip()]
             found.append(Migration(int(file.name[:3]), file.name, statements, text.startswith("-- alone\n")))
     return sorted(found)
+
+
+def _add_columns(client: Client, later: list[Migration]) -> None:
+    """Those that a range under way may need already; they are added once more with their migrations."""
+    for migration in later:
+        for statement in migration.statements:
+            if statement.startswith("ALTER TABLE events ADD COLUMN IF NOT EXISTS"):
+                client.command(statement)
 
 
 def _apply(client: Client, migration: Migration) -> None:

@@ -19,6 +19,7 @@ from master import (
     personal_commands,
     policy_commands,
     queue_commands,
+    report_commands,
     story_commands,
     top,
     user_commands,
@@ -78,7 +79,14 @@ app.add_typer(user_commands.app, name="user")
 app.add_typer(webhook_commands.app, name="webhook")
 story_commands.events_app.registered_commands += personal_commands.app.registered_commands
 app.add_typer(story_commands.events_app, name="events")
-for commands in (queue_commands.app, control_commands.app, story_commands.app, top.app, classify_command.app):
+for commands in (
+    queue_commands.app,
+    control_commands.app,
+    story_commands.app,
+    report_commands.app,
+    top.app,
+    classify_command.app,
+):
     app.registered_commands += commands.registered_commands
 
 

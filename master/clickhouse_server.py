@@ -15,11 +15,13 @@ USER = "postjet"
 START_TIMEOUT = 60.0
 
 
-def child(data_dir: Path, port: int, password: str, lock_fd: int) -> Child:
-    """The process, ready to start."""
+def child(
+    data_dir: Path, port: int, password: str, lock_fd: int, *, host: str = "127.0.0.1", reader_password: str = ""
+) -> Child:
+    """The process, ready to start; ``host`` as URLs write it. Without a password for it there is no reader."""
 
     async def answers() -> None:
-        await asyncio.to_thread(_wait_for, f"http://127.0.0.1:{port}/ping")
+        await asyncio.to_thread(_wait_for, f"http://{reached_at(host)}:{port}/ping")
 
     return Child(
         "clickhouse",
@@ -28,15 +30,24 @@ def child(data_dir: Path, port: int, password: str, lock_fd: int) -> Child:
             "-m",
             "events.embedded",
             "--bind",
-            f"127.0.0.1:{port}",
+            f"{host}:{port}",
             "--path",
             str(data_dir / "clickhouse"),
         ],
-        environment={"POSTJET_CLICKHOUSE_USER": USER, "POSTJET_CLICKHOUSE_PASSWORD": password},
+        environment={
+            "POSTJET_CLICKHOUSE_USER": USER,
+            "POSTJET_CLICKHOUSE_PASSWORD": password,
+            "POSTJET_CLICKHOUSE_READER_PASSWORD": reader_password,
+        },
         fds=(lock_fd,),
         death_signal=signal.SIGTERM,
         on_start=answers,
     )
+
+
+def reached_at(host: str) -> str:
+    """Where this machine finds a server that listens on a host; both as URLs write them."""
+    return {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)
 
 
 def _wait_for(url: str) -> None:

@@ -63,10 +63,11 @@ class Parent:
         lock_fd = data_dir.lock(path)
         counting.empty(self.metrics)
         counting.share(self.metrics, counting.identity("master", "0"))
+        clickhouse = sockets.free_address(self.config.clickhouse.bind, "clickhouse.bind")
         api = sockets.bind_api(self.config.api)
         listening = {listener.name: sockets.bind(listener) for listener in self.config.listeners}
         try:
-            await self._start_servers(path, lock_fd, shown(api))
+            await self._start_servers(path, lock_fd, shown(api), clickhouse)
             self._add_roles(api, listening)
             self.watching.append(asyncio.create_task(self._tell_of_mail_left_behind()))
             for sock in itertools.chain(*listening.values()):
@@ -101,7 +102,7 @@ class Parent:
         """The workers by their names among all."""
         return (name_of(pool, holder_of("outbound", slot)) for pool, slot in self._slots())
 
-    async def _start_servers(self, path: Path, lock_fd: int, api: str) -> None:
+    async def _start_servers(self, path: Path, lock_fd: int, api: str, clickhouse: tuple[str, int]) -> None:
         config = self.config
         max_store = config.nats.max_store
         password = secrets.token_urlsafe(24)
@@ -121,9 +122,12 @@ class Parent:
             nats_url = f"nats://127.0.0.1:{port}"
             self.servers.append(nats_server.child(path, port, password, max_store, lock_fd))
         if not clickhouse_url:
-            port = sockets.free_port()
-            clickhouse_url = f"http://{clickhouse_server.USER}:{password}@127.0.0.1:{port}/postjet"
-            self.servers.append(clickhouse_server.child(path, port, password, lock_fd))
+            host, port = clickhouse
+            at = f"{clickhouse_server.reached_at(host)}:{port}"
+            clickhouse_url = f"http://{clickhouse_server.USER}:{password}@{at}/postjet"
+            reader = config.clickhouse.reader_password
+            server = clickhouse_server.child(path, port, password, lock_fd, host=host, reader_password=reader)
+            self.servers.append(server)
         for failure in await asyncio.gather(*(server.start() for server in self.servers), return_exceptions=True):
             if failure:
                 raise failure

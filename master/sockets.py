@@ -22,6 +22,16 @@ def bind_api(api: Api) -> socket.socket:
     return sockets.bind(api.bind, "api.bind")
 
 
+def free_address(bind: str, what: str) -> tuple[str, int]:
+    """Host, as URLs write it, and port of ``host:port`` that nobody listens on now; for port 0 a free one.
+
+    Raises what ``common.sockets.bind`` raises.
+    """
+    sockets.bind(bind, what).close()
+    host, _, port = bind.rpartition(":")
+    return host, int(port) or free_port()
+
+
 def free_port() -> int:
     """A port on loopback that nobody listens on now.
 

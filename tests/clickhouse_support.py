@@ -14,6 +14,7 @@ from master import clickhouse_server
 from master.sockets import free_port
 
 PASSWORD = "clickhouse:for/tests"
+READER_PASSWORD = "reader:for/tests"
 _numbers = itertools.count(1)
 #: Rows of a fixed day in 2026 are still there in later years.
 FOR_EVER = Events(keep="10000d", keep_personal="10000d", keep_minutes="10000d", keep_hours="10000d")  # type: ignore[arg-type]
@@ -30,7 +31,7 @@ class ClickHouse:
     def start(self) -> None:
         """Start it and wait until it answers."""
         self.port = self.port or free_port()
-        child = clickhouse_server.child(self.folder, self.port, PASSWORD, 0)
+        child = clickhouse_server.child(self.folder, self.port, PASSWORD, 0, reader_password=READER_PASSWORD)
         self.process = subprocess.Popen(child.argv, env=os.environ | child.environment)
         clickhouse_server._wait_for(f"{self.url}/ping")
 

@@ -5,6 +5,7 @@ allows, is JSON that holds the mail.
 """
 
 import json
+import re
 from typing import Any, NamedTuple
 
 from dsn.parse.fields import addresses, as_text, fields, first, first_address
@@ -15,6 +16,11 @@ _TYPE = "message/feedback-report"
 _NO_COMPLAINT = frozenset({"auth-failure", "not-spam", "dkim", "dmarc"})
 _OPT_OUT = frozenset({"opt-out", "opt-out-list"})
 _JMRP = "x-hmxmroriginalrecipient"
+#: A report that is not marked as one: it has the three fields that RFC 5965 3.1 requires, in any order.
+_LOOSE = re.compile(
+    r"(?=(?:[\w-]{1,60}:.*\n)*?Feedback-Type:)(?=(?:[\w-]{1,60}:.*\n)*?User-Agent:)(?:[\w-]{1,60}:.*\n)*?Version:",
+    re.IGNORECASE,
+)
 #: Addresses that are told.
 MAX_ABOUT = 100
 
@@ -31,7 +37,7 @@ class Report(NamedTuple):
 def read(parts: list[Part], returned: Fields) -> Report | None:
     """The feedback report in these parts; None where there is none. ``returned``: fields of the mail it is about."""
     for part in parts:
-        if part.type == _TYPE:
+        if part.type == _TYPE or (part.type == "text/plain" and _LOOSE.match(part.text)):
             return _arf(_unfolded(part), returned)
     if about := addresses(first(returned, _JMRP)):
         return Report(Kind.COMPLAINT, "jmrp", Complaint("abuse"), tuple(about[:MAX_ABOUT]))

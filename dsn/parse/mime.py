@@ -72,6 +72,10 @@ class Part:
             return _base64(body)
         return body
 
+    def holds(self, type_: str) -> bool:
+        """Whether the mail in it is of that type."""
+        return Part(self.data(HEADER).replace(b"\r\n", b"\n").lstrip(b"\n")).type == type_
+
     @cached_property
     def text(self) -> str:
         """Its text; of HTML the words."""

@@ -1,6 +1,7 @@
 """A mail that came back, read in the order of certainty: reports for machines first, then words."""
 
 from dataclasses import replace
+from functools import cached_property
 
 from dsn.parse import automatic, bounce, complaint, notification, original, report, unruly, words
 from dsn.parse.fields import decoded, first, first_address, message_ids, typed_address
@@ -32,6 +33,10 @@ class _Mail:
     def read(self) -> Feedback:
         ways = (self._report, self._complaint, self._notification, self._receipt, self._bounce, self._automatic)
         return next(filter(None, (way() for way in ways)), None) or self._answer()
+
+    @cached_property
+    def _about(self) -> Original:
+        return self._original()
 
     def _original(self, quoted: Fields = NO_FIELDS, envelope_id: str = "") -> Original:
         own = {name: self.root.fields[name] for name in _ANSWERS if name in self.root.fields}
@@ -67,9 +72,11 @@ class _Mail:
         """Of a bounce that holds a bounce, and the mail that somebody sent in that: gateways pass on so what they were
         told, and postmasters are told so of bounces that reached nobody."""
         for part in self.parts:
-            if part.type == "message/rfc822" and (is_report or bounce.outcome(self.root, self.words.text)):
-                inner, parts = leaves(part.data(READ))
-                if inner.type == "multipart/report" and (found := report.read(parts)):
+            if part.type != "message/rfc822" or not part.holds("multipart/report"):
+                continue
+            if is_report or bounce.outcome(self.root, self.words.text):
+                _, parts = leaves(part.data(READ))
+                if found := report.read(parts):
                     self.parts = parts
                     return found
         return None
@@ -86,7 +93,7 @@ class _Mail:
         return replace(recipient, text=text, code=said.code, enhanced_code=said.enhanced or recipient.enhanced_code)
 
     def _complaint(self) -> Feedback | None:
-        about = self._original()
+        about = self._about
         found = complaint.read(self.parts, about.fields)
         if found is None:
             return None
@@ -117,7 +124,7 @@ class _Mail:
         return replace(feedback, about=(about,) if about else (), fields=found)
 
     def _bounce(self) -> Feedback | None:
-        about = self._original()
+        about = self._about
         found = bounce.read(self.root, self.words, about) or unruly.read(self.message, self.root, self.words.text)
         if found is None:
             return None
@@ -127,10 +134,10 @@ class _Mail:
         found = automatic.read(self.root, self.words.text)
         if found is None:
             return None
-        feedback = self._feedback(*found, self._original())
+        feedback = self._feedback(*found, self._about)
         return replace(feedback, about=(feedback.sender,) if feedback.sender else ())
 
     def _answer(self) -> Feedback:
-        feedback = self._feedback(Kind.OTHER, "", self._original())
+        feedback = self._feedback(Kind.OTHER, "", self._about)
         answers = any(name in self.root.fields for name in _ANSWERS) or feedback.subject.lower().startswith(_RE)
         return replace(feedback, kind=Kind.REPLY if answers else Kind.OTHER)

@@ -67,7 +67,7 @@ def parse(text: str) -> Report:
 
 
 def _groups(text: str) -> Iterator[Fields]:
-    for block in _BLANK.split(text.strip("\n")):
+    for block in _BLANK.split(text.strip("\n"), 2 * MAX_RECIPIENTS):
         starts = [match.start() for match in _FINAL.finditer(block)]
         if len(starts) < 2:
             yield fields(block)

@@ -1,4 +1,4 @@
-"""``python -m events.embedded --bind 127.0.0.1:PORT --path DIR``; user and password come by environment."""
+"""``python -m events.embedded --bind 127.0.0.1:PORT --path DIR``; users and passwords come by environment."""
 
 import argparse
 import fcntl
@@ -11,6 +11,7 @@ from pathlib import Path
 from common.errors import CannotCreateError, PostjetError, UnavailableError
 from common.section import split_host_port
 from events.embedded.engine import Engine, has_room
+from events.embedded.http import Logins
 from events.embedded.server import Server
 
 
@@ -20,23 +21,24 @@ def main() -> int:
     parser.add_argument("--bind", required=True, help="host:port")
     parser.add_argument("--path", required=True, type=Path, help="folder of the database")
     options = parser.parse_args()
-    login = os.environ.pop("POSTJET_CLICKHOUSE_USER", "default"), os.environ.pop("POSTJET_CLICKHOUSE_PASSWORD", "")
+    owner = os.environ.pop("POSTJET_CLICKHOUSE_USER", "default"), os.environ.pop("POSTJET_CLICKHOUSE_PASSWORD", "")
+    logins = Logins(owner, ("reader", os.environ.pop("POSTJET_CLICKHOUSE_READER_PASSWORD", "")))
     try:
-        serve(split_host_port(options.bind), options.path.resolve(), login)
+        serve(split_host_port(options.bind), options.path.resolve(), logins)
     except PostjetError as error:
         print(f"events.embedded: {error}", file=sys.stderr)
         return error.exit_code
     return 0
 
 
-def serve(address: tuple[str, int], path: Path, login: tuple[str, str]) -> None:
+def serve(address: tuple[str, int], path: Path, logins: Logins) -> None:
     """Serve until SIGTERM or SIGINT, then let running queries finish. Raises PostjetError."""
     lock = take(path)
     # Blocked before the engine starts its threads, which inherit it: the signal waits for sigwait.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
     engine = Engine(path)
     try:
-        server = Server(address, engine, login)
+        server = Server(address, engine, logins)
     except OSError as error:
         engine.close()
         raise UnavailableError(f"cannot listen on {address[0]}:{address[1]}: {error.strerror}") from error

@@ -7,6 +7,7 @@ import gzip
 import hmac
 import io
 from collections.abc import Mapping
+from dataclasses import dataclass
 from email.message import Message
 from urllib.parse import parse_qsl, urlsplit
 
@@ -63,11 +64,26 @@ def credentials(headers: Message, params: Mapping[str, str]) -> tuple[str, str]:
     return params.get("user", "default"), params.get("password", "")
 
 
-def authenticate(given: tuple[str, str], right: tuple[str, str]) -> None:
-    """Raises EngineError unless they are the same."""
-    if not hmac.compare_digest("\0".join(given).encode(), "\0".join(right).encode()):
+@dataclass(frozen=True, slots=True)
+class Logins:
+    """User and password: who may do all, and who may only read; without a password there is no reader."""
+
+    owner: tuple[str, str]
+    reader: tuple[str, str] = ("reader", "")
+
+
+def authenticate(given: tuple[str, str], logins: Logins) -> bool:
+    """Whether this is the owner; False: the reader. Raises EngineError for anybody else."""
+    if _same(given, logins.owner):
+        return True
+    if not logins.reader[1] or not _same(given, logins.reader):
         text = f"{given[0]}: Authentication failed: password is incorrect, or there is no user with such name"
         raise EngineError.make(516, "AUTHENTICATION_FAILED", text)
+    return False
+
+
+def _same(given: tuple[str, str], right: tuple[str, str]) -> bool:
+    return hmac.compare_digest("\0".join(given).encode(), "\0".join(right).encode())
 
 
 class Body(io.RawIOBase):

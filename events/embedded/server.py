@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -25,9 +26,10 @@ class Server(ThreadingTCPServer):
     block_on_close = False  # connections that idle need not end
     request_queue_size = 128
 
-    def __init__(self, address: tuple[str, int], engine: Engine, login: tuple[str, str]) -> None:
+    def __init__(self, address: tuple[str, int], engine: Engine, logins: http.Logins) -> None:
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         super().__init__(address, Handler)
-        self.engine, self.login = engine, login
+        self.engine, self.logins = engine, logins
         self._working, self._finishing, self._changed = 0, False, Condition()
 
     @contextmanager
@@ -104,7 +106,7 @@ class Handler(BaseHTTPRequestHandler):
         """The result and what heads it. Raises EngineError."""
         if (path := urlsplit(self.path).path) != "/":
             raise EngineError.make(60, "UNKNOWN_TABLE", f"There is no handle {path}; use /, /ping or /replicas_status")
-        http.authenticate(http.credentials(self.headers, params), self._server.login)
+        is_owner = http.authenticate(http.credentials(self.headers, params), self._server.logins)
         if params.get("compress") == "1" or params.get("decompress") == "1":
             text = "ClickHouse's block compression is not supported here; use enable_http_compression"
             raise EngineError.make(48, "NOT_IMPLEMENTED", text)
@@ -116,6 +118,11 @@ class Handler(BaseHTTPRequestHandler):
             head = b""
         query = params["query"].encode() if "query" in params else b""
         parsed = sql.parse(query or head)
+        if not is_owner:
+            # 2 would let table functions read files of ours; 1 alone would let KILL QUERY pass
+            params["readonly"] = "1"
+            if not parsed.returning and not (query or head).lstrip().startswith(b"("):
+                raise EngineError.make(164, "READONLY", f"{self._server.logins.reader[0]}: may only read")
         if parsed.insert:
             return self._insert(parsed.insert, query or head, chain([head] if query else [], _pieces(reader)), params)
         if parsed.names_file:

@@ -18,12 +18,13 @@ import clickhouse_connect
 import pytest
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import DatabaseError
-from clickhouse_support import PASSWORD, ClickHouse
+from clickhouse_support import PASSWORD, READER_PASSWORD, ClickHouse
 
 from master.clickhouse_server import USER
 from master.sockets import free_port
 
 KEYS = {"X-ClickHouse-User": USER, "X-ClickHouse-Key": PASSWORD}
+READER = {"X-ClickHouse-User": "reader", "X-ClickHouse-Key": READER_PASSWORD}
 
 
 @pytest.fixture(scope="module")
@@ -141,10 +142,12 @@ def test_curl(server: ClickHouse, client: Client) -> None:
     assert curl(f"{server.url}/ping") == curl(server.url) == b"Ok.\n"
 
 
-def test_grafana(server: ClickHouse, client: Client) -> None:
-    """What clickhouse-go asks on connecting, and what dashboards ask, gzip and all."""
+@pytest.mark.parametrize("keys", [KEYS, READER])
+def test_grafana(server: ClickHouse, client: Client, keys: dict[str, str]) -> None:
+    """What clickhouse-go asks on connecting, and what dashboards ask, gzip and all, as one who may only read too."""
     client.insert("t", [[i, "x", 1_790_000_000_000 + i * 1000] for i in range(100)], column_names=["n", "s", "t"])
     params = {"database": "default", "default_format": "Native", "client_protocol_version": "54460"}
+    params |= {"max_execution_time": "30"}  # clickhouse-go's own deadline
     for query, end in (
         ("SELECT displayName(), version(), revision(), timezone()", b"timezone()\x06String\x00\x03UTC"),
         ("SELECT 1", b"\x011\x05UInt8\x00\x01"),
@@ -153,14 +156,57 @@ def test_grafana(server: ClickHouse, client: Client) -> None:
         ("SELECT name, type FROM system.columns WHERE table = 't' AND name = 'n'", b"\x00\x06UInt32"),
         ("SELECT toStartOfInterval(toDateTime(t), INTERVAL 60 second) AS time, count() AS c FROM t"
          " WHERE t >= fromUnixTimestamp64Milli(1789999990000) AND t <= toDateTime64(1790000300000 / 1000, 3)"
-         " GROUP BY time ORDER BY time SETTINGS max_block_size = 10000", b"UInt64\x00" + b"".join(
+         " GROUP BY time ORDER BY time", b"UInt64\x00" + b"".join(
              n.to_bytes(8, "little") for n in (40, 60))),
     ):  # fmt: skip
-        with request(server, query.encode(), KEYS | {"Accept-Encoding": "gzip"}, **params) as response:
+        with request(server, query.encode(), keys | {"Accept-Encoding": "gzip"}, **params) as response:
             assert response.headers["X-ClickHouse-Format"] == "Native"
             data = response.read()
         assert data.startswith(b"\x01\x00\x02\xff\xff\xff\xff\x00")
         assert data.endswith(end), query
+
+
+def test_the_reader_reads(server: ClickHouse, client: Client) -> None:
+    client.insert("t", [[i, "x", 0] for i in range(3)], column_names=["n", "s", "t"])
+    query = "(SELECT n FROM t WHERE n > {least:UInt32}) UNION ALL (SELECT n FROM t WHERE n > 7)"
+    for format, answer in (("CSV", b"2\n"), ("JSONCompactEachRow", b"[2]\n")):
+        with request(server, query.encode(), READER, param_least="1", default_format=format) as response:
+            assert response.read() == answer
+    ours = {"host": "127.0.0.1", "port": server.port, "username": "reader", "password": READER_PASSWORD}
+    reader = clickhouse_connect.get_client(**ours)  # type: ignore[arg-type]
+    assert reader.query("SELECT count() FROM t").result_rows == [(3,)]
+    reader.close()
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "INSERT INTO t VALUES (9, '', 0)",
+        "INSERT INTO t SELECT 9, '', 0",
+        "ALTER TABLE t DELETE WHERE 1",
+        "TRUNCATE TABLE t",
+        "CREATE TABLE u (a UInt8) ENGINE = Memory",
+        "CREATE TEMPORARY TABLE u (a UInt8)",
+        "KILL QUERY WHERE 1",
+        "SYSTEM STOP MERGES",
+        "SET readonly = 0",
+        "SELECT 1 SETTINGS readonly = 0",
+        "WITH 1 AS x INSERT INTO t SELECT 9, '', 0",
+        # files of ours, where passwords are, and other servers
+        "SELECT * FROM file('/etc/hostname', 'LineAsString')",
+        "SELECT * FROM url('http://127.0.0.1:1/', 'LineAsString')",
+        "SELECT * FROM remote('127.0.0.1:1', 'system.one')",
+    ],
+)
+def test_the_reader_does_nothing_else(server: ClickHouse, client: Client, query: str) -> None:
+    client.insert("t", [[1, "x", 0]], column_names=["n", "s", "t"])
+    for params in ({}, {"readonly": "0"}, {"readonly": "2"}):
+        assert refusal(server, query, READER, **params)[:2] == (500, 164)
+    form = {"Content-Type": "multipart/form-data; boundary=x"}
+    body = f"--x\r\nContent-Disposition: form-data; name=\"readonly\"\r\n\r\n0\r\n--x\r\n" \
+           f"Content-Disposition: form-data; name=\"query\"\r\n\r\n{query}\r\n--x--\r\n"  # fmt: skip
+    assert refusal(server, body, READER | form)[:2] == (500, 164)
+    assert ask(server, "SELECT n, s FROM t") == b"1\tx\n"
 
 
 def test_queries_are_answered_while_inserts_run(server: ClickHouse, client: Client) -> None:

@@ -29,3 +29,15 @@ async def test_port_of_the_api_taken(tmp_path: Path) -> None:
         line = said_once(await postjet("up", config=config), 75)
     assert f"api.bind: {address} is taken by another program" in line
     assert processes(tmp_path) == {}
+
+
+async def test_port_of_the_database_taken(tmp_path: Path) -> None:
+    config = tmp_path / "postjet.toml"
+    async with Sink() as other:
+        config.write_text(
+            f'hostname = "mta.test"\n[api]\nbind = "127.0.0.1:0"\n[clickhouse]\nbind = "{other.address}"\n'
+            f'[[listeners]]\nbind = "127.0.0.1:{free_port()}"\n'
+        )
+        line = said_once(await postjet("up", config=config), 75)
+        assert f"clickhouse.bind: {other.address} is taken by another program" in line
+    assert processes(tmp_path) == {}

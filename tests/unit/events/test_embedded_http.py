@@ -82,11 +82,15 @@ def test_credentials() -> None:
     assert http.credentials(headers(), {}) == ("default", "")
 
 
-@pytest.mark.parametrize("given_", [("me", "wrong"), ("you", "right"), ("", "")])
+@pytest.mark.parametrize(
+    "given_", [("me", "wrong"), ("you", "right"), ("", ""), ("reader", ""), ("reader", "right"), ("me", "readers")]
+)
 def test_wrong_login(given_: tuple[str, str]) -> None:
-    http.authenticate(("me", "right"), ("me", "right"))
-    with pytest.raises(EngineError) as refused:
-        http.authenticate(given_, ("me", "right"))
+    assert http.authenticate(("me", "right"), http.Logins(("me", "right")))
+    assert not http.authenticate(("reader", "readers"), http.Logins(("me", "right"), ("reader", "readers")))
+    for logins in (http.Logins(("me", "right")), http.Logins(("me", "right"), ("reader", "readers"))):
+        with pytest.raises(EngineError) as refused:
+            http.authenticate(given_, logins)
     assert (refused.value.code, http.status(refused.value.code)) == (516, 403)
 
 

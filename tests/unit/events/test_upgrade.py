@@ -58,6 +58,20 @@ def test_who_does_not_record_leaves_the_rollups_alone(old: Store) -> None:
     assert "traffic_by_hour" not in tables
 
 
+def test_columns_of_later_migrations_are_there_for_a_range_under_way(
+    old: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later = schema.Migration(99, "099_later.sql", ["ALTER TABLE events ADD COLUMN IF NOT EXISTS later String"], False)
+    real = schema.migrations()
+    monkeypatch.setattr(schema, "migrations", lambda: [*real, later])
+    for alone in (False, True):
+        schema.migrate(old.client, FOR_EVER, alone=alone)
+        assert "later" in {row["name"] for row in old.query("DESCRIBE events", {})}
+        done = {row["number"] for row in old.query("SELECT number FROM migrations", {})}
+        assert (99 in done) == alone
+    check_rollups(old)
+
+
 class Dying:
     """A client that dies after so many statements."""
 

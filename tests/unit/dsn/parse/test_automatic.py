@@ -66,9 +66,15 @@ def test_a_vacation_from_nobody_is_no_bounce() -> None:  # RFC 3834 3.3: return 
     assert (feedback.kind, feedback.about) == (Kind.AUTOREPLY, ("ann@there.example",))
 
 
-def test_a_person_who_writes_of_a_bounce() -> None:
+def test_an_automatic_reply_to_a_mail_on_what_failed() -> None:
+    text = "Your mail could not be delivered to me, for I am at ben@there.example now."
+    assert parse(mail("Automatic reply: Delivery failed", text)).kind == Kind.AUTOREPLY
+
+
+@pytest.mark.parametrize("subject", ["Re: Spring sale", "Re: failure notice"])
+def test_a_person_who_writes_of_a_bounce(subject: str) -> None:
     text = "My mail to ben@there.example could not be delivered. Do you know why?\n"
-    assert parse(mail("Re: Spring sale", text)).kind == Kind.REPLY
+    assert parse(mail(subject, text)).kind == Kind.REPLY
 
 
 @pytest.mark.parametrize(

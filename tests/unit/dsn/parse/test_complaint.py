@@ -52,6 +52,11 @@ def test_types(type_: str, kind: Kind) -> None:
     assert parse(ARF_HEAD + ARF_REPORT.replace(b"Abuse", type_.encode()) + ARF_ORIGINAL).kind == kind
 
 
+def test_a_report_that_is_not_marked_as_one() -> None:
+    feedback = parse(ARF_HEAD + ARF_REPORT.replace(b"message/feedback-report", b"text/plain") + ARF_ORIGINAL)
+    assert (feedback.kind, feedback.about) == (Kind.COMPLAINT, ("ann@there.example",))
+
+
 def test_removal_recipient() -> None:
     report = ARF_REPORT.replace(b"Abuse", b"opt-out").replace(b"Original-Rcpt-To", b"Removal-Recipient")
     assert parse(ARF_HEAD + report + ARF_ORIGINAL).about == ("ann@there.example",)

@@ -40,7 +40,12 @@ def test_an_indented_one() -> None:
 
 
 @pytest.mark.parametrize(
-    "words", ["Your message\n\n  To: x\n  Subject: y\n  Sent: z\n", "This is the mail system at host x.\n"]
+    "words",
+    [
+        "Your message\n\n  To: x\n  Subject: y\n  Sent: z\n",
+        "This is the mail system at host x.\n",
+        "To: x\nSubject: y\nDate: z\n",
+    ],
 )
 def test_words_that_are_no_header(words: str) -> None:
     assert split(words) == (words, "")

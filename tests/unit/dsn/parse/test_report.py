@@ -3,7 +3,7 @@
 import pytest
 from feedback_samples import HEAD, RETURNED, STATUS, WORDS
 
-from dsn.parse import Kind, Recipient, parse
+from dsn.parse import Kind, Recipient, parse, report
 from dsn.parse.report import parse as parse_status
 
 
@@ -138,6 +138,19 @@ def test_a_report_on_a_report_names_the_recipients_of_both() -> None:
     feedback = parse(outer + b"--o\nContent-Type: message/rfc822\n\n" + HEAD + STATUS + RETURNED + b"\n--o--\n")
     assert [one.recipient for one in feedback.recipients][::2] == ["forged@there.example", "ann@there.example"]
     assert feedback.original.message_ids == ("<one@shop.example>",)
+
+
+def test_a_report_on_a_report_need_not_look_like_one() -> None:
+    outer = HEAD.replace(b"x/1", b"o").replace(b"MAILER-DAEMON@mx", b"ann@mx").replace(b"Mail Delivery System", b"Ann")
+    outer = outer.replace(b"Undelivered Mail Returned to Sender", b"Hello").replace(b"<>", b"<ann@mx.example>")
+    inner = HEAD + STATUS.replace(b"ann@", b"carl@") + RETURNED
+    feedback = parse(outer + STATUS.replace(b"x/1", b"o") + b"--o\nContent-Type: message/rfc822\n\n" + inner)
+    assert "carl@there.example" in [one.recipient for one in feedback.recipients]
+
+
+def test_so_many_recipients(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "MAX_RECIPIENTS", 3)
+    assert len(parse_status("Final-Recipient: rfc822;a@b.example\nAction: failed\n\n" * 5).recipients) == 3
 
 
 def test_a_part_that_names_nobody_is_no_report() -> None:

@@ -31,6 +31,8 @@ def found(words: str, header: tuple[str, ...] = ()) -> list[str]:
         ("could not be delivered to news@shop.example", ["news@shop.example"]),
         ("write to postmaster@there.example\nmail to ann@there.example failed", ["ann@there.example"]),
         ("nobody is named", []),
+        ("news@shop.example: your mail\nto ann@there.example failed", ["ann@there.example"]),
+        ("550 rejected by eve@gate.example\nfor it is not known: ann@there.example", ["ann@there.example"]),
     ],
 )
 def test_who(words: str, who: list[str]) -> None:

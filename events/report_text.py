@@ -1,0 +1,92 @@
+"""A report's answer for people: a table, with bars for what can be drawn."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from rich.table import Table
+from rich.text import Text
+
+from common.units import format_duration, format_size
+from events.report import Asked, Question, Report
+from events.story import printable
+
+#: Cells of the longest bar.
+WIDTH = 20
+#: Characters of a text that stay in one line wherever there is room for a table.
+_READABLE = 9
+#: What the columns of a chart are drawn with, one after the other: told apart without colours too.
+_SIGNS = (("█", "green"), ("▒", "yellow"), ("░", "red"))
+
+
+def heading(report: Report, question: Question, asked: Asked) -> Text:
+    """What was asked, of which time, and of which table."""
+    by = asked.parameters.get("by")
+    title = f"{report.name} by {by}" if by else report.name
+    return printable((title, "bold"), f"  {_asked_for(question)}, from {asked.source}")
+
+
+def nothing(report: Report, question: Question, asked: Asked) -> Text:
+    """That there is nothing to tell."""
+    return printable(f"{report.name}: nothing was recorded {_asked_for(question)}, in {asked.source}")
+
+
+def table(report: Report, rows: Sequence[Mapping[str, Any]]) -> Table:
+    """The rows, of which there is at least one."""
+    found = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 1))
+    for name, value in rows[0].items():
+        is_text, is_number = isinstance(value, str), isinstance(value, int | float)
+        least = min(_READABLE, max(len(row[name]) for row in rows)) if is_text else None
+        justify: Literal["left", "right"] = "right" if is_number else "left"
+        found.add_column(
+            name.replace("_", "\n"), justify=justify, overflow="fold", no_wrap=not is_text, min_width=least
+        )
+    if report.chart:
+        legend = "\n".join(f"{sign} {name}" for (sign, _), name in zip(_SIGNS, report.chart, strict=False))
+        found.add_column(legend, no_wrap=True)
+    most = max(sum(row[name] for name in report.chart) for row in rows)
+    for row in rows:
+        cells = [cell(value, report.unit(name)) for name, value in row.items()]
+        bars = [bar([row[name] for name in report.chart], most)] if report.chart else []
+        found.add_row(*cells, *bars)
+    return found
+
+
+def cell(value: Any, unit: str) -> Text:
+    """A value as people read it."""
+    if isinstance(value, datetime):
+        return Text(value.astimezone(UTC).strftime("%Y-%m-%d %H:%M"))
+    if isinstance(value, int | float):
+        return Text(_number(value, unit))
+    return printable(_named(str(value)))
+
+
+def bar(parts: Sequence[float], most: float) -> Text:
+    """Parts of a whole, drawn one after the other; ``most`` would be WIDTH cells. What is more than none is seen."""
+    drawn = Text()
+    for (sign, style), part in zip(_SIGNS, parts, strict=False):
+        drawn.append(sign * (max(1, round(WIDTH * part / most)) if part else 0), style)
+    return drawn
+
+
+def _number(value: float, unit: str) -> str:
+    if value != value:  # nothing was measured
+        return ""
+    if unit == "seconds":
+        return format_duration(value)
+    if unit == "bytes":
+        return format_size(value)
+    return f"{value:,}" + ("%" if unit == "percent" else "")
+
+
+def _asked_for(question: Question) -> str:
+    narrowed = "".join(f", {name} {' or '.join(map(_named, values))}" for name, values in question.filters.items())
+    return f"{_moment(question.start)} to {_moment(question.end)} UTC{narrowed}"
+
+
+def _named(value: str) -> str:
+    return value or "-"
+
+
+def _moment(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S").removesuffix(":00")
