@@ -41,6 +41,4 @@ def test_gathered_by_words(store: Store) -> None:
 
 
 def test_a_database_without_tables(clickhouse: ClickHouse) -> None:
-    store = clickhouse.store()
-    assert unclassified(store, 3600, classifier()) == []
-    store.close()
+    assert unclassified(clickhouse.store(), 3600, classifier()) == []
