@@ -111,10 +111,10 @@ def _written(rule: Section) -> list[str]:
 
 
 def _shown(name: str, value: Any) -> Any:
-    if name == "headers" and isinstance(value, dict):  # a webhook's; those of controls are names
-        return {}
     if name in _SECRET and value:
-        return {"secrets": ["***"]}.get(name, "***")
+        return "***" if isinstance(value, str) else ["***"]
+    if name == "headers" and isinstance(value, dict):  # of a webhook: credentials may be among them
+        return dict.fromkeys(value, "***")
     return without_password(value) if name == "url" else value
 
 
@@ -128,6 +128,8 @@ def _comment(field: FieldInfo) -> str:
 
 def _value(value: Any) -> str:
     """A value in TOML; for those that occur here, JSON's spelling is TOML's."""
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{_value(key)} = {_value(part)}' for key, part in value.items())}}}"
     return json.dumps(value, ensure_ascii=False, default=str)
 
 

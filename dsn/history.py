@@ -30,6 +30,7 @@ SKEW = 60.0
 _COLUMNS = (
     "submission", "delivery", "type", "pool", "sender", "recipient", "recipients", "domain", "site", "provider",
     "campaign", "tags", "meta", "message_id", "size", "priority", "interface", "client_address",
+    "webhook",
 )  # fmt: skip
 _DELIVERIES = f"""
 SELECT {", ".join(_COLUMNS)} FROM events
@@ -75,6 +76,7 @@ class Delivery:
     priority: int = 0
     interface: str = ""
     client_address: str = ""
+    webhook: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,6 +108,16 @@ def send(world: World, recipient: str) -> str:
     return text.decode().rpartition(" ")[2]
 
 
+async def listens(host: str, port: int) -> bool:
+    """Whether somebody does."""
+    try:
+        _, writer = await asyncio.open_connection(host, port)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
 async def check(world: World, submission: str, recipient: str, mta: str) -> None:
     """The bounce of a mail was matched to its delivery, and went on to its writer."""
     rows = await story(world, submission, "dsn")
@@ -166,6 +176,7 @@ async def test_exim(world: World) -> None:
         }  # fmt: skip
         daemon = subprocess.Popen([program, "-C", str(config), "-bdf"], env=environment, stdin=subprocess.DEVNULL)
         try:
+            await until(lambda: listens(_EXIM_ADDRESS, world.mx_port))
             submission = await asyncio.to_thread(send, world, recipient)
             await story(world, submission, "delivered")
             for _ in range(2):  # the mail, then its bounce: what takes mail in has given up root, and delivers none
