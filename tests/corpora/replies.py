@@ -45,7 +45,7 @@ CLASSES = {
     "tls": {"tls"},
 }
 #: Those that are hard, as far as the words are no 4xx: no mail will ever arrive.
-HARD = ("invalid_recipient", "bad_domain", "inactive_mailbox")
+HARD = ("invalid_recipient", "bad_domain")
 PARTS = ("first half", "third quarter", "last quarter")
 #: What a source says that is done with the delivery.
 _PERMANENT = {"failed": True, "reject": True, "delayed": False, "defer": False}
@@ -74,8 +74,8 @@ class Scored:
 
     @property
     def type_is_right(self) -> bool | None:
-        """Hard or soft; None: it has no class that could be compared, or is a 4xx, which is always soft."""
-        if self.row["coarse"] not in CLASSES or not self.verdict.permanent:
+        """Hard or soft; None: its class has both or cannot be compared, or it is a 4xx, which is always soft."""
+        if self.row["coarse"] not in CLASSES or self.row["coarse"] == "inactive_mailbox" or not self.verdict.permanent:
             return None
         return (self.verdict.bounce_type == "hard") == (self.row["coarse"] in HARD)
 

@@ -26,7 +26,9 @@ def of(*rules: Written[ClassRule]) -> Classifier:
         (450, "4.1.1", "User unknown", ("invalid-recipient", "soft", False)),  # the server says to come back
         (550, "5.7.1", "Client host [192.0.2.1] blocked using zen.spamhaus.org", ("blocklist", "soft", True)),
         (550, "5.2.1", "Mailbox suspended", ("inactive-mailbox", "soft", True)),  # it may come back
-        (550, "5.2.1", "Mailbox disabled", ("inactive-mailbox", "hard", True)),
+        (550, "5.2.1", "Mailbox disabled", ("inactive-mailbox", "soft", True)),
+        (550, "5.2.1", "Mailbox deleted", ("inactive-mailbox", "hard", True)),
+        (521, "5.3.2", "System not accepting network messages", ("bad-domain", "hard", True)),
         (0, "5.1.1", "Boo", ("invalid-recipient", "hard", True)),  # a report with nothing but its status
         (0, "4.2.2", "", ("mailbox-full", "soft", False)),
         (0, "", "User unknown", ("invalid-recipient", "hard", True)),
