@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from common import event
-from events.recipients import bare, hashed, lower
+from common.recipients import bare, hashed, lower
 
 _ADDRESS = re.compile(r"[^\s<>()\[\]{},;:\"'`|=/@]+@\w[\w-]*(?:\.[\w-]+)+")
 #: Local parts of fewer characters, or digits, are words of the language, or codes.

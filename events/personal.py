@@ -11,8 +11,8 @@ from typing import Any
 
 from common import event
 from common.event import Event
+from common.recipients import bare, forms
 from events import aside, story
-from events.recipients import bare, forms
 from events.store import Store
 
 #: Rows of one change: their ids stand in a URL.
