@@ -7,6 +7,7 @@ memory of each.
 
 import asyncio
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -69,7 +70,8 @@ async def fill(nats: Nats) -> None:
         done = Import(broker)
         await done.run(read(file, Defaults("@shop.example", Source.MANUAL, "", "me@here")))
         cpu, clock = time.process_time() - cpu, time.monotonic() - clock
-    print(f"import: {done.added:,} in {clock:.1f} s, {cpu:.1f} s of CPU, {memory():.0f} MB in all")
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    print(f"import: {done.added:,} in {clock:.1f} s, {cpu:.1f} s of CPU, {most:.0f} MB at most")
     state = (await broker.api(f"STREAM.INFO.{store.STREAM}"))["state"]
     print(f"store: {state['messages']:,} messages, {state['bytes'] / 1e6:.0f} MB")
     await broker.close()

@@ -367,8 +367,8 @@ class Config(Section):
             if len(set(values)) != len(values):
                 raise ValueError(f"listeners: two of them have the same {what}")
         for listener in self.listeners:
-            listener.default_options(self.pools, self.webhook_names)
-            if listener.default_options(self.pools, self.webhook_names).unsubscribe and not self.unsubscribe.url:
+            options = listener.default_options(self.pools, self.webhook_names)
+            if options.unsubscribe and not self.unsubscribe.url:
                 raise ValueError(f"unsubscribe.url: the defaults of listener {listener.name} need it")
         if len(set(self.webhook_names)) != len(self.webhooks):
             raise ValueError("webhooks: two of them have the same name")

@@ -77,7 +77,7 @@ class Webhook(Section):
     headers: dict[str, str] = Field({}, description="further fields of the request")
     ca: str = Field("", description='a file of certificates to trust; "" trusts those the system does')
     allow_internal: bool = Field(False, description="it may be at an internal address, at any port, without TLS")
-    parallel: int = Field(4, ge=1, le=100, description="requests at a time, of all processes together")
+    parallel: int = Field(10, ge=1, le=100, description="requests at a time, of all processes together")
     timeout: Duration = written("10s", description="of a request, from DNS to the answer; 30s at most")
     expire: Duration = written("3d", description="how long one is tried again")
     disable_after: Duration = written("5d", description="an endpoint that fails for so long is disabled")

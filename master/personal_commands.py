@@ -80,8 +80,8 @@ def _say(address: str, erased: personal.Erased, queued: list[str], waiting: bool
         more = f" and {len(queued) - _FEW} more" if len(queued) > _FEW else ""
         print(f"still in the queue: {', '.join(queued[:_FEW])}{more}; postjet stop --id ID --reason … ends one")
     if waiting:
-        print("events that are not recorded yet may name it: erase it once more when they are")
-    print(f"Not looked at: suppressions (postjet suppression check {address}), log files, backups.")
+        print("events on their way to ClickHouse or to webhooks may name it: erase it once more in a while")
+    print(f"Not looked at: suppressions (postjet suppression check {address}), webhooks, log files, backups.")
 
 
 def _row(erased: personal.Erased) -> Event:

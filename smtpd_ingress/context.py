@@ -108,11 +108,11 @@ class Context:
             quotas=quotas,
             feedback=feedback,
             kept_fields=tuple(config.controls.headers),
-            webhooks=config.webhook_names,
-            defaults=listener.default_options(config.pools, config.webhook_names),
             suppressions=Suppressions() if suppressions is None else suppressions,
             has_unsubscribe=bool(config.unsubscribe.url),
             refuse_suppressed=config.suppression.at_rcpt == "refuse",
+            webhooks=config.webhook_names,
+            defaults=listener.default_options(config.pools, config.webhook_names),
         )
 
     def may_relay(self, client: str) -> bool:

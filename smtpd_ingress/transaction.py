@@ -136,4 +136,5 @@ def _suppressed(entry: Entry, found: Suppression) -> Event:
         reason=found.source,
         enhanced_code=SUPPRESSED.enhanced,
         text=f"suppressed: {found}",
+        webhook=entry.webhook,
     )

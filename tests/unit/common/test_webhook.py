@@ -34,7 +34,7 @@ def refusal(folder: Path, line: str, without: str = "") -> str:
 
 def test_the_least(tmp_path: Path) -> None:
     [webhook] = read(tmp_path, LEAST).webhooks
-    assert (webhook.name, webhook.parallel, webhook.timeout, webhook.expire) == ("crm", 4, 10, 3 * 86_400)
+    assert (webhook.name, webhook.parallel, webhook.timeout, webhook.expire) == ("crm", 10, 10, 3 * 86_400)
 
 
 def test_one_of_a_filter_needs_no_list(tmp_path: Path) -> None:
@@ -96,6 +96,7 @@ def test_secrets_are_not_shown(tmp_path: Path) -> None:
     assert "geheim" not in shown
     assert SECRET not in shown
     assert 'name = "crm"' in shown
+    assert 'headers = {"X-Key" = "***"}' in shown
 
 
 def test_a_new_secret_signs() -> None:
