@@ -102,7 +102,7 @@ ORDER BY t$$),
 ('Mail', 'Complaints per thousand delivered', $$
 SELECT
     toStartOfInterval(time, toIntervalSecond(greatest({rounding:UInt32}, 60)))::INT AS t,
-    1000 * sumIf(rows, type = 'complaint') / greatest(sumIf(rows, type = 'delivered'), 1) AS complaints
+    1000 * sumIf(rows, type = 'complaint' AND reason != 'not-spam') / greatest(sumIf(rows, type = 'delivered'), 1) AS complaints
 FROM traffic_by_minute AS r
 WHERE time >= now() - {seconds:UInt32} AND type IN ('complaint', 'delivered')
 GROUP BY t

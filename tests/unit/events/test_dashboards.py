@@ -72,7 +72,7 @@ def test_the_numbers(known: Store) -> None:
     assert [(row["attempt"], row["delivered"]) for row in tries] == [("1", 2), ("2", 2)]
     delivered = ask(known, "deliverability.json: Time to delivery")
     assert delivered[1]["p50"] == delivered[1]["p99"] == pytest.approx(4)
-    assert len(ask(known, "mail.json: What happened", search=["R@gmail.example"])) == 9
+    assert len(ask(known, "mail.json: What happened", search=["R@gmail.example"])) == 10
     assert len(ask(known, "mail.json: What happened", search=["s1-1"])) == 2
 
 
