@@ -51,6 +51,12 @@ def _secret(text: str) -> str:
     return text
 
 
+def _some(secrets: tuple[str, ...]) -> tuple[str, ...]:
+    if not secrets:
+        raise ValueError("one is needed at least; 'postjet webhook secret' makes it")
+    return secrets
+
+
 def new_secret() -> str:
     """A secret to sign with, of 32 random bytes."""
     return f"whsec_{base64.b64encode(os.urandom(32)).decode()}"
@@ -61,8 +67,8 @@ class Webhook(Section):
 
     name: Annotated[str, AfterValidator(_name)] = Field(description="mail names it so in X-Postjet-Webhook")
     url: Annotated[str, AfterValidator(_url)] = Field(description="https; http needs allow_internal")
-    secrets: tuple[Annotated[str, AfterValidator(_secret)], ...] = Field(
-        min_length=1, description="whsec_…: each signs; two of them while one takes the place of the other"
+    secrets: Annotated[tuple[Annotated[str, AfterValidator(_secret)], ...], AfterValidator(_some)] = Field(
+        description="whsec_…: each signs; two of them while one takes the place of the other"
     )
     types: _Several[Type] = Field((), description="of events; [] is all but rejected and admin")
     only_named: bool = Field(False, description="only events of mail that names it; what follows chooses among others")
