@@ -55,7 +55,7 @@ def test_one_of_a_filter_needs_no_list(tmp_path: Path) -> None:
         ('url = "ftp://crm.example.com/"', "url", "is no URL such as"),
         ('url = "https://a.example\\\\@10.0.0.1/"', "url", "is no URL such as"),
         ('url = "https://crm.example.com/\\n"', "url", "is no URL such as"),
-        ("secrets = []", "secrets", "webhooks[0].secrets: Tuple should have at least 1 item"),
+        ("secrets = []", "secrets", "webhooks[0].secrets: one is needed at least"),
         ('secrets = ["geheim"]', "secrets", "24 to 64 bytes in base64; 'postjet webhook secret' makes"),
         ('secrets = ["whsec_c2hvcnQ="]', "secrets", "a secret is whsec_ and 24 to 64 bytes in base64"),
         ('types = ["delivred"]', "", "webhooks[0].types[0]: Input should be 'accepted'"),
