@@ -70,6 +70,8 @@ bench-parts: $(STAMP)  ## signatures a second against dkimpy; submissions a seco
 	$(VENV)/bin/python -m bench.accepting
 	$(VENV)/bin/python -m bench.recording
 	$(VENV)/bin/python -m bench.receiving
+	$(VENV)/bin/python -m bench.classifying
+	$(VENV)/bin/python -m bench.webhooks --mails 1000 --rate 50
 	$(VENV)/bin/python -m bench.feedback
 
 report-bench: $(STAMP)  ## every report over a million events in the embedded ClickHouse, in seconds (3 minutes)

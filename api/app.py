@@ -1,6 +1,6 @@
 """The paths that are served."""
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
@@ -13,10 +13,13 @@ from common import counting
 _METHODS = ["GET", "HEAD"]
 
 
-def make(health: Health, figures: Figures, data_dir: str) -> FastAPI:
-    """The application."""
+def make(health: Health, figures: Figures, data_dir: str, *routers: APIRouter) -> FastAPI:
+    """The application, with more routes."""
     counted = counting.folder(data_dir)
     app = FastAPI(title="Postjet", openapi_url=None)  # health is for machines that know it
+
+    for router in routers:
+        app.include_router(router)
 
     @app.api_route("/healthz", methods=_METHODS)
     async def healthz() -> Response:

@@ -12,6 +12,7 @@ from api import clickhouse
 from common import metrics
 from common.broker import Broker, BrokerFailure
 from common.counting import Metric
+from common.entry import FEEDBACK_POOL
 from common.queue import leases, levels, pools
 from common.queue.levels import Level
 from common.queue.room import Room
@@ -48,7 +49,7 @@ class Figures:
 
     def __init__(self, role: Role, room: Room) -> None:
         self._broker: Broker = role.broker
-        self._pools, self._servers, self._room = list(role.config.pools), role.servers, room
+        self._pools, self._servers, self._room = role.config.queues, role.servers, room
         self._webhooks = role.config.webhook_names
         self._levels: dict[str, dict[str, Level]] = {}
         self._levels_until = 0.0
@@ -91,7 +92,7 @@ class Figures:
         asked.add(metrics.EVENTS_LAG, _age(waiting))
 
     async def _processes(self, asked: Asked, known: list[str]) -> None:
-        for pool in known:
+        for pool in (pool for pool in known if pool != FEEDBACK_POOL):
             asked.add(metrics.WORKERS, len(await leases.live(self._broker, f"worker.{pool}")), pool)
         asked.add(metrics.RECORDERS, bool(await leases.holder(self._broker, "recorder")))
 

@@ -48,6 +48,8 @@ class Health:
             verdict.missing.append("stopping")
         checks = [self._intake(verdict), self._synced(verdict), self._recording(verdict), self._left_behind(verdict)]
         checks += [self._workers(verdict, pool) for pool in self._role.config.pools]
+        if self._role.config.feedback.domain:
+            checks.append(self._feedback(verdict))
         if self._has_parent:  # alone, api cannot know which listeners this machine should have
             checks += [self._listener(verdict, listener) for listener in self._role.config.listeners]
         await asyncio.gather(*checks)
@@ -81,9 +83,14 @@ class Health:
         if not await clickhouse.answers(self._role.servers.clickhouse_url):
             verdict.degraded.append("clickhouse: no answer; events wait")
 
+    async def _feedback(self, verdict: Verdict) -> None:
+        async with _blaming(verdict.degraded, "feedback"):
+            if not await leases.live(self._broker, leases.FEEDBACK):
+                verdict.degraded.append("feedback: nobody reads it; bounces and complaints wait")
+
     async def _left_behind(self, verdict: Verdict) -> None:
         async with _blaming(verdict.degraded, "pools"):
-            for pool, number in (await pools.left_behind(self._broker, self._role.config.pools)).items():
+            for pool, number in (await pools.left_behind(self._broker, self._role.config.queues)).items():
                 verdict.degraded.append(f"pool {pool}: {number} deliveries wait, but it is not in the configuration")
 
     async def _listener(self, verdict: Verdict, listener: Listener) -> None:

@@ -10,7 +10,7 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 
-from api import app
+from api import app, unsubscribe
 from api.figures import Figures
 from api.health import Health
 from common import sockets, synced
@@ -51,7 +51,8 @@ async def main(role: Role) -> None:
     with socket.socket(fileno=given) if given else sockets.bind(config.api.bind, "api.bind") as sock:
         async with _system(role) as system:
             room = Room(role.broker, role.servers.max_store, Disk.of(config), quiet=True)
-            server = Server(app.make(Health(role, system, room), Figures(role, room), config.data_dir))
+            clicks = unsubscribe.router(role.broker, config.suppression)
+            server = Server(app.make(Health(role, system, room), Figures(role, room), config.data_dir, clicks))
             log.info("api: health and metrics on http://%s", sockets.shown(sock))
             async with asyncio.TaskGroup() as group:
                 group.create_task(server.serve([sock]))

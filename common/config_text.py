@@ -25,7 +25,7 @@ _REPEATED: dict[str, tuple[str, type[Section]]] = {
 }
 #: Of these there are none by default.
 _NONE = ("[[providers]]", "[[policies]]", "[[replies]]", "[[classes]]", "[[webhooks]]")
-_SECRET = ("password", "reader_password", "secrets", "bearer", "headers")
+_SECRET = ("password", "reader_password", "secrets", "bearer")
 
 
 def default_file() -> str:
@@ -112,7 +112,9 @@ def _written(rule: Section) -> list[str]:
 
 def _shown(name: str, value: Any) -> Any:
     if name in _SECRET and value:
-        return {"secrets": ["***"], "headers": {}}.get(name, "***")
+        return "***" if isinstance(value, str) else ["***"]
+    if name == "headers" and isinstance(value, dict):  # of a webhook: credentials may be among them
+        return dict.fromkeys(value, "***")
     return without_password(value) if name == "url" else value
 
 
@@ -126,6 +128,8 @@ def _comment(field: FieldInfo) -> str:
 
 def _value(value: Any) -> str:
     """A value in TOML; for those that occur here, JSON's spelling is TOML's."""
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{_value(key)} = {_value(part)}' for key, part in value.items())}}}"
     return json.dumps(value, ensure_ascii=False, default=str)
 
 

@@ -14,6 +14,8 @@ from common.content import BodyRef
 VERSION = 1
 #: Of mail that names none.
 DEFAULT_POOL = "default"
+#: In place of a pool for mail to ``feedback.domain``, which the role ``dsn`` reads.
+FEEDBACK_POOL = "feedback"
 
 
 class UnreadableError(ValueError):
@@ -67,6 +69,8 @@ class Entry:
     """RFC 2852, mode N: not delivered by then, a "delayed" report is due; seconds since 1970, 0: not said."""
     future_release: str = ""
     """RFC 4865 section 9: what reports name as Future-Release-Request, such as ``for;600``."""
+    unsubscribe: bool = False
+    """It leaves with a link for one-click unsubscribe (RFC 8058)."""
     webhook: str = ""
     """The endpoint of the configuration that is told what becomes of it."""
     attempts: int = 0

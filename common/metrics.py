@@ -95,6 +95,14 @@ DNS_LOOKUPS = counter(
     "result",
 )
 
+# --- dsn ---
+FEEDBACK = counter(
+    "feedback_total",
+    "Mails that came back, by the event's type (matched: return-path, token, message-id, unmatched).",
+    "type",
+    "matched",
+)
+
 # --- events ---
 EVENTS_RECORDED = counter("events_recorded_total", "Rows inserted into ClickHouse, by the event's type.", "type")
 EVENTS_INSERT_SECONDS = histogram(

@@ -1,7 +1,7 @@
 """Options of a submission, however they were given: names and texts in, an Options value out.
 
 The names are those of the header fields without ``X-Postjet-``: pool, priority, delay, schedule, tag, meta-<key>,
-notify, ret, envid, expire, webhook. Listeners and users have defaults under the same names.
+notify, ret, envid, expire, unsubscribe, webhook. Listeners and users have defaults under the same names.
 """
 
 import dataclasses
@@ -33,6 +33,7 @@ _UNIX_TIME = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?")
 _KEY = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 # RFC 3339 5.6; a blank for the T is what people write.
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_YES_NO = {"yes": True, "no": False, "true": True, "false": False}
 _NOTIFY = ("SUCCESS", "FAILURE", "DELAY")
 
 
@@ -70,6 +71,8 @@ class Options:
     """As ``common.entry.Entry.notify``; ``ret`` and ``envid`` likewise."""
     ret: str | None = None
     envid: str | None = None
+    unsubscribe: bool | None = None
+    """Whether it leaves with a link to unsubscribe."""
     expire: When | None = None
     """When to give up; counted from acceptance, for mail sent later from its due time."""
     webhook: str | None = None
@@ -236,6 +239,12 @@ def _expire(text: str, where: _Where) -> When:
     return expire
 
 
+def _unsubscribe(text: str, _: _Where) -> bool:
+    if text.lower() not in _YES_NO:
+        raise _bad("unsubscribe", text, "must be yes or no")
+    return _YES_NO[text.lower()]
+
+
 def _ret(text: str, _: _Where) -> str:
     if text.upper() not in ("FULL", "HDRS"):
         raise _bad("ret", text, "must be FULL or HDRS")
@@ -267,6 +276,7 @@ _READERS: dict[str, tuple[str, Callable[[str, _Where], Any]]] = {
     "ret": ("ret", _ret),
     "envid": ("envid", _envid),
     "expire": ("expire", _expire),
+    "unsubscribe": ("unsubscribe", _unsubscribe),
     "webhook": ("webhook", _webhook),
 }
 

@@ -78,7 +78,7 @@ async def _run(name: str, main: Main, config: Config, options: dict[str, Any]) -
     servers = instance.find(config)
     # api has to answer when the broker does not
     connection = connecting if name == "api" else connected
-    async with connection(servers, list(config.pools), f"postjet-{name}") as broker:
+    async with connection(servers, config.queues, f"postjet-{name}") as broker:
         if config.nats.url and not broker.clustered and connection is connected:
             logger.warning("nats.url is a single server: without sync_interval: always it can lose mail")
         await main(Role(name, config, servers, broker, stopping, **options))

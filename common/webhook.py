@@ -52,6 +52,12 @@ def _secret(text: str) -> str:
     return text
 
 
+def _some(secrets: tuple[str, ...]) -> tuple[str, ...]:
+    if not secrets:
+        raise ValueError("one is needed at least; 'postjet webhook secret' makes it")
+    return secrets
+
+
 def new_secret() -> str:
     """A secret to sign with, of 32 random bytes."""
     return f"whsec_{base64.b64encode(os.urandom(32)).decode()}"
@@ -62,8 +68,8 @@ class Webhook(Section):
 
     name: Annotated[str, AfterValidator(_name)] = Field(description="mail names it so in X-Postjet-Webhook")
     url: Annotated[str, AfterValidator(_url)] = Field(description="https; http needs allow_internal")
-    secrets: tuple[Annotated[str, AfterValidator(_secret)], ...] = Field(
-        min_length=1, description="whsec_…: each signs; two of them while one takes the place of the other"
+    secrets: Annotated[tuple[Annotated[str, AfterValidator(_secret)], ...], AfterValidator(_some)] = Field(
+        description="whsec_…: each signs; two of them while one takes the place of the other"
     )
     types: _Several[Type] = Field((), description="of events; [] is all but rejected and admin")
     only_named: bool = Field(False, description="only events of mail that names it; what follows chooses among others")
@@ -78,7 +84,7 @@ class Webhook(Section):
     headers: dict[str, str] = Field({}, description="further fields of the request")
     ca: str = Field("", description='a file of certificates to trust; "" trusts those the system does')
     allow_internal: bool = Field(False, description="it may be at an internal address, at any port, without TLS")
-    parallel: int = Field(4, ge=1, le=100, description="requests at a time, of all processes together")
+    parallel: int = Field(10, ge=1, le=100, description="requests at a time, of all processes together")
     timeout: Duration = written("10s", description="of a request, from DNS to the answer; 30s at most")
     expire: Duration = written("3d", description="how long one is tried again")
     disable_after: Duration = written("5d", description="an endpoint that fails for so long is disabled")

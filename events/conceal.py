@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from common import event
-from events.recipients import bare, hashed, lower
+from common.recipients import bare, hashed, lower
 
 #: What may be a local part, and the address that it begins: each is looked at once, so the time is linear in the text.
 _ADDRESS = re.compile(r"[^\s<>()\[\]{},;:\"'`|=/@]++(@\w[\w-]*+(?:\.[\w-]++)++)?")

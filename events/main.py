@@ -8,15 +8,15 @@ import structlog
 from common.broker import BrokerFailure
 from common.errors import PostjetError
 from common.queue import leases
+from common.recipients import make_key
 from common.role import Role
+from common.thread import in_thread
 from events import positions, schema
 from events.conceal import Concealer
 from events.hooks import state
 from events.outage import Outage
-from events.recipients import make_key
 from events.recorder import RETRY, Recorder
 from events.store import Store
-from events.thread import in_thread
 
 log = structlog.get_logger()
 

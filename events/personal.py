@@ -11,8 +11,8 @@ from typing import Any
 
 from common import event
 from common.event import Event
+from common.recipients import bare, forms
 from events import aside, story
-from events.recipients import bare, forms
 from events.store import Store
 
 #: Rows of one change: their ids stand in a URL.
@@ -63,11 +63,9 @@ class Person:
         return self.is_(event.recipient) or (bool(event.recipients) and all(map(self.is_, event.recipients)))
 
     def is_quoted(self, value: Any) -> bool:
-        """Whether a text, one of several, or a value of a map quotes it, however deep it lies."""
-        if isinstance(value, str):
-            return bool(self._pattern.search(value))
-        parts = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
-        return any(map(self.is_quoted, parts))
+        """Whether a text, one of several, or a value of a map quotes it."""
+        values = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else [value]
+        return any(self._pattern.search(text) for text in values if isinstance(text, str))
 
 
 def find(store: Store, person: Person) -> list[Event]:

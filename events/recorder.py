@@ -21,6 +21,7 @@ from common.broker import Broker, BrokerFailure, Message, NoBrokerError
 from common.errors import PostjetError
 from common.queue import streams
 from common.subjects import EVENTS_STREAM
+from common.thread import in_thread
 from common.units import format_duration, format_size
 from events import positions
 from events.batch import Batch, Piece, piece
@@ -28,7 +29,6 @@ from events.conceal import Concealer
 from events.outage import Outage
 from events.recent import Recent
 from events.store import RowsError, Store
-from events.thread import in_thread
 from events.write import write, write_by_row
 
 log = structlog.get_logger()

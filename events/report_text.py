@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -15,6 +17,7 @@ from events.story import printable
 WIDTH = 20
 #: Characters of a text that stay in one line wherever there is room for a table.
 _READABLE = 9
+_WIDEST = 1000
 #: What the columns of a chart are drawn with, one after the other: told apart without colours too.
 _SIGNS = (("█", "green"), ("▒", "yellow"), ("░", "red"))
 
@@ -32,24 +35,31 @@ def nothing(report: Report, question: Question, asked: Asked) -> Text:
 
 
 def table(report: Report, rows: Sequence[Mapping[str, Any]]) -> Table:
-    """The rows, of which there is at least one."""
+    """The rows, of which there is at least one. Texts are folded, nothing else is."""
     found = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 1))
     for name, value in rows[0].items():
-        is_text, is_number = isinstance(value, str), isinstance(value, int | float)
-        least = min(_READABLE, max(len(row[name]) for row in rows)) if is_text else None
-        justify: Literal["left", "right"] = "right" if is_number else "left"
-        found.add_column(
-            name.replace("_", "\n"), justify=justify, overflow="fold", no_wrap=not is_text, min_width=least
-        )
+        head = name.replace("_", "\n")
+        texts = [*head.splitlines(), *(cell(row[name], report.unit(name)).plain for row in rows)]
+        shown = max(map(len, texts))
+        least = min(_READABLE, shown) if isinstance(value, str) else shown
+        justify: Literal["left", "right"] = "right" if isinstance(value, int | float) else "left"
+        found.add_column(head, justify=justify, overflow="fold", min_width=least)
     if report.chart:
         legend = "\n".join(f"{sign} {name}" for (sign, _), name in zip(_SIGNS, report.chart, strict=False))
-        found.add_column(legend, no_wrap=True)
+        found.add_column(legend, no_wrap=True, min_width=WIDTH)
     most = max(sum(row[name] for name in report.chart) for row in rows)
     for row in rows:
         cells = [cell(value, report.unit(name)) for name, value in row.items()]
         bars = [bar([row[name] for name in report.chart], most)] if report.chart else []
         found.add_row(*cells, *bars)
     return found
+
+
+def show(console: Console, heading: Text, table: Table) -> None:
+    """Print them; where a terminal is too narrow its lines are broken rather than columns left out."""
+    console.width = max(console.width, Measurement.get(console, console.options.update_width(_WIDEST), table).minimum)
+    console.print(heading)
+    console.print(table)
 
 
 def cell(value: Any, unit: str) -> Text:

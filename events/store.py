@@ -1,51 +1,31 @@
-"""The way into ClickHouse and out of it: embedded or a real server, only the URL differs."""
+"""The way of events into ClickHouse."""
 
-import logging
 import struct
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import MISSING, Field, fields
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
-import clickhouse_connect
-from clickhouse_connect.driver.binding import quote_identifier
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, DataError
 from clickhouse_connect.driver.insert import InsertContext
 
-from common.errors import ConfigError, PostjetError, UnavailableError
+from common.clickhouse import Database, NoTableError, NotReachableError, RefusedError, translated
 from common.event import Event
+
+__all__ = [
+    "COLUMNS", "REQUIRED", "TIMES", "Columns", "NoTableError", "NotReachableError", "RefusedError", "RowsError",
+    "Store", "translated",
+]  # fmt: skip
 
 #: Column to values, as many in each.
 Columns = Mapping[str, Sequence[Any]]
-
-# It logs with a traceback what it also raises.
-logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
-
-
-class NotReachableError(UnavailableError, ConnectionError):
-    """The database does not answer, or cannot now; the same may work later."""
-
-
-class RefusedError(PostjetError):
-    """The database answers and refuses this data or query; it will again."""
-
-    exit_code = 65  # EX_DATAERR
-
-
-class NoTableError(RefusedError):
-    """The tables are not made yet: nothing is recorded, in the first second of an instance."""
 
 
 class RowsError(RefusedError):
     """Something in these rows is refused; nothing of them is stored, and others may do better."""
 
 
-#: ClickHouse errors that lie in the data or the query; unknown ones are worth another try.
-_UNKNOWN_TABLE = 60
-_REFUSED = {6, 16, 26, 27, 33, 38, 41, 43, 46, 47, 53, 60, 62, 69, 70, 72, 117, 131, 164, 349, 457}
 #: Those of an insert that lie in a value: CANNOT_PARSE_TEXT, ARGUMENT_OUT_OF_BOUND, CANNOT_PARSE_NUMBER,
 #: INCORRECT_DATA, TOO_LARGE_ARRAY_SIZE, TOO_LARGE_STRING_SIZE, ILLEGAL_DIVISION, VALUE_IS_OUT_OF_RANGE_OF_DATA_TYPE,
 #: CANNOT_INSERT_NULL_IN_ORDINARY_COLUMN, FUNCTION_THROW_IF_VALUE_IS_NON_ZERO, DECIMAL_OVERFLOW, VIOLATED_CONSTRAINT.
@@ -55,21 +35,6 @@ _ROWS = {6, 69, 72, 117, 128, 131, 153, 321, 349, 395, 407, 469}
 _VIEW = "while pushing to view"
 #: What clickhouse-connect raises where a value does not fit its column, before anything is stored.
 _UNWRITABLE = (DataError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError, struct.error)
-
-
-@contextmanager
-def translated() -> Iterator[None]:
-    """Errors of clickhouse-connect become NotReachableError or RefusedError."""
-    try:
-        yield
-    except ClickHouseError as error:
-        code = getattr(error, "code", None)
-        if code == _UNKNOWN_TABLE:
-            raise NoTableError(f"ClickHouse: {error}") from error
-        if code in _REFUSED:
-            raise RefusedError(f"ClickHouse: {error}") from error
-        cause = getattr(error.__cause__, "reason", None) or error.__cause__ or error  # urllib3's, without the URL
-        raise NotReachableError(f"ClickHouse: {cause}") from error
 
 
 @contextmanager
@@ -114,39 +79,12 @@ _INSERT = {
 _ONE_BLOCK = 2**30
 
 
-class Store:
-    """A database of events. Connects when first used, again after an error; inserts run one at a time."""
+class Store(Database):
+    """A database of events; inserts run one at a time."""
 
     def __init__(self, url: str) -> None:
-        """``http(s)://user:password@host:port/database``; the database is made if it is not there."""
-        self._url = urlsplit(url)
-        if self._url.scheme not in ("http", "https") or not self._url.hostname:
-            raise ConfigError("clickhouse.url: write http(s)://user:password@host:8123/database")
-        self._client: Client | None = None
+        super().__init__(url)
         self._contexts: dict[str, InsertContext] = {}
-        self._lock = threading.RLock()
-
-    @property
-    def client(self) -> Client:
-        """The connected client. Raises NotReachableError."""
-        with self._lock, translated():
-            self._client = self._client or self._connect()
-            return self._client
-
-    def _connect(self) -> Client:
-        url, database = self._url, self._url.path.strip("/") or "default"
-        client = clickhouse_connect.get_client(
-            host=url.hostname,
-            port=url.port or 0,
-            interface=url.scheme,
-            username=unquote(url.username or "default"),
-            password=unquote(url.password or ""),
-            autogenerate_session_id=False,  # sessions forbid queries at the same time
-        )
-        if not client.command("SELECT count() FROM system.databases WHERE name = {d:String}", {"d": database}):
-            client.command(f"CREATE DATABASE IF NOT EXISTS {quote_identifier(database)}")  # needs more rights
-        client.database = database
-        return client
 
     def insert(self, table: str, columns: Columns, token: str) -> None:
         """Insert rows as one block, ``TIMES`` in seconds since 1970; a token that was inserted before inserts nothing.
@@ -168,23 +106,11 @@ class Store:
         self._contexts[table] = context
         return context
 
-    def query(self, sql: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Rows as maps; times are aware of UTC. Raises NotReachableError or RefusedError."""
-        client = self.client
-        with translated():
-            result = client.query(sql, parameters=dict(parameters), tz_mode="aware")
-            return list(result.named_results())
-
     def change(self, sql: str, parameters: Mapping[str, Any]) -> None:
         """Run an ALTER that changes rows, to its end. Raises NotReachableError or RefusedError."""
         client = self.client
         with translated():
             client.command(sql, parameters=dict(parameters), settings={"mutations_sync": "2"})
-
-    def close(self) -> None:
-        """Give the connections back."""
-        if self._client:
-            self._client.close()
 
 
 def _written(name: str, values: Sequence[Any]) -> Sequence[Any]:

@@ -18,8 +18,8 @@ from common.errors import UsageError
 from common.event import Event, Status, Type
 from common.ids import DELIVERY, SUBMISSION, id_time, report_id
 from common.queue.reports import ABOUT, INTERFACE, Kind
+from common.recipients import forms, hashed
 from common.units import format_duration, format_size
-from events.recipients import forms, hashed
 from events.store import TIMES, NoTableError, Store
 
 #: Where a row lay in the stream; rows that are recorded later lie further on.

@@ -15,12 +15,14 @@ from master import (
     config_commands,
     control_commands,
     dkim_commands,
+    feedback_commands,
     hold_commands,
     personal_commands,
     policy_commands,
     queue_commands,
     report_commands,
     story_commands,
+    suppression_commands,
     top,
     user_commands,
     webhook_commands,
@@ -73,9 +75,11 @@ def explain(
 app.command()(config_commands.check)
 app.add_typer(config_commands.app, name="config")
 app.add_typer(dkim_commands.app, name="dkim")
+app.add_typer(feedback_commands.app, name="feedback")
 app.add_typer(policy_commands.app, name="policy")
 app.add_typer(hold_commands.app, name="holds")
 app.add_typer(user_commands.app, name="user")
+app.add_typer(suppression_commands.app, name="suppression")
 app.add_typer(webhook_commands.app, name="webhook")
 story_commands.events_app.registered_commands += personal_commands.app.registered_commands
 app.add_typer(story_commands.events_app, name="events")

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from common import config_text
+from common.classify.reading import shipped as shipped_classes
 from common.config import Config, without_password
 from common.config_file import load
 from common.errors import ConfigError
@@ -63,12 +64,13 @@ def check(
     if not config.nats.url:
         nats_server.executable()
     rules = reading.shipped() + reading.of_config(config, file)
-    problems = check_rules.problems(rules, config)
+    problems = check_rules.problems(rules, config) + check_rules.of_classes(rules)
     bad, bad_certificates = _bad_keys(config), _bad_certificates(config)
     bad_webhooks = _bad_webhooks(config)
     if as_json:
         rows = [asdict(problem) for problem in problems]
-        found = {"rules": rules.count, "problems": rows, "keys": bad, "certificates": bad_certificates,
+        count = rules.count + len(shipped_classes())
+        found = {"rules": count, "problems": rows, "keys": bad, "certificates": bad_certificates,
                  "webhooks": bad_webhooks}  # fmt: skip
         print(json.dumps({"file": str(file or ""), **found}, indent=2))
     if problems or bad or bad_certificates or bad_webhooks:
@@ -131,11 +133,15 @@ def _tell(config: Config, file: Path | None, nearest: Path, rules: Rules) -> Non
         users = [] if listener.auth == "none" else ["users who log in"]
         relays = ", ".join(clients + users) or "nobody"
         print(f"listener       {listener.name} on {listener.bind}, relays for {relays}{secure}")
+    if config.feedback.domain:
+        names = ", ".join(dict.fromkeys([*config.feedback.addresses, "postmaster"]))
+        print(f"feedback       return paths at {config.feedback.domain}; mail to {names} there, too")
     for webhook in config.webhooks:
         print(f"webhook        {webhook.name} to {webhook.url}")
     for name, pool in config.pools.items():
         sources = ", ".join(pool.source_addresses) or "what the system chooses"
         print(f"pool           {name} from {sources}, as {pool.ehlo or config.hostname}")
-    print(f"rules          {rules.count}, of which {len(config.providers + config.policies + config.replies)} your own")
+    own = len(config.providers + config.policies + config.replies + config.classes)
+    print(f"rules          {rules.count + len(shipped_classes())}, of which {own} your own")
     print(f"DKIM keys      {len(_key_files(config))} at {config.dkim.keys}")
     print("all right")

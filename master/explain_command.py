@@ -35,7 +35,7 @@ def run(config: Config, file: Path | None, text: str, pool: str, as_json: bool) 
 
 async def _find(config: Config, file: Path | None, domain: str, pool: str) -> Known:
     try:
-        async with connected(instance.find(config), list(config.pools), "postjet-explain") as broker:
+        async with connected(instance.find(config), config.queues, "postjet-explain") as broker:
             return await explain.find(config, file, domain, pool, broker)
     except (UnavailableError, BrokerFailure) as error:
         missing = str(error)

@@ -19,6 +19,7 @@ import structlog
 from common import counting, instance
 from common.broker import BrokerFailure
 from common.config import Config
+from common.entry import FEEDBACK_POOL
 from common.errors import CannotCreateError, PostjetError
 from common.limits.member import name_of
 from common.queue import pools
@@ -33,8 +34,8 @@ from smtpd_ingress import tls
 
 log = structlog.get_logger()
 
-#: Seconds a role or server has to finish what is in flight.
-STOP = {"smtpd_ingress": 45.0, "outbound": 60.0, "events": 60.0, "api": 5.0, "server": 30.0}
+#: Seconds a role or server has to finish what is in flight, in the order in which they stop; they start in the other.
+STOP = {"smtpd_ingress": 45.0, "dsn": 10.0, "outbound": 60.0, "events": 60.0, "api": 5.0, "server": 30.0}
 #: Seconds between looks at mail that nobody sends.
 TELL_AGAIN = 600.0
 
@@ -46,7 +47,7 @@ class Parent:
         self.config = config
         self.config_file = config_file
         self.servers: list[Child] = []
-        self.roles: dict[str, list[Child]] = {"smtpd_ingress": [], "outbound": [], "events": [], "api": []}
+        self.roles: dict[str, list[Child]] = {name: [] for name in STOP if name != "server"}
         self.instance: instance.Instance | None = None
         self.metrics = counting.folder(config.data_dir)
         self.watching: list[asyncio.Task[None]] = []
@@ -72,7 +73,7 @@ class Parent:
             self.watching.append(asyncio.create_task(self._tell_of_mail_left_behind()))
             for sock in itertools.chain(*listening.values()):
                 sock.listen(1024)  # from now on clients wait for a child instead of being refused
-            for name in ("api", "events", "outbound", "smtpd_ingress"):
+            for name in reversed(self.roles):
                 for child in self.roles[name]:
                     await child.start()
             for listener in self.config.listeners:
@@ -88,6 +89,8 @@ class Parent:
         self._add("events", "0")
         for pool, slot in self._slots():
             self._add("outbound", slot, pool=pool)
+        if self.config.feedback.domain:
+            self._add("dsn", "0")
         for name, bound in listening.items():
             for number, sock in enumerate(bound):
                 self._add("smtpd_ingress", f"{name}.{number}", name, sock)
@@ -165,15 +168,16 @@ class Parent:
     async def _tell_of_mail_left_behind(self) -> None:
         """Now and then: mail in a pool that was taken out of the configuration stays, and nobody sends it."""
         assert self.instance
-        configured = list(self.config.pools)
+        configured = self.config.queues
         while True:
             with contextlib.suppress(PostjetError, BrokerFailure):  # roles tell of a broker that does not answer
                 async with connected(self.instance, configured, "postjet-master") as broker:
                     for pool, number in (await pools.left_behind(broker, configured)).items():
+                        key = "feedback.domain" if pool == FEEDBACK_POOL else f"[pools.{pool}]"
                         log.error(
                             "pool %s is not in the configuration, but %s deliveries lie in it, and nobody sends them; "
-                            "put [pools.%s] back until 'postjet queue --by pool' shows none",
-                            pool, number, pool,
+                            "put %s back until 'postjet queue --by pool' shows none",
+                            pool, number, key,
                         )  # fmt: skip
             await asyncio.sleep(TELL_AGAIN)
 
@@ -185,7 +189,7 @@ class Parent:
         if self.instance:
             with contextlib.suppress(CannotCreateError):
                 replace(self.instance, stopping=True).write(self.config.data_dir)
-        for name in ("smtpd_ingress", "outbound", "events", "api"):
+        for name in self.roles:
             await asyncio.gather(*(child.stop(STOP[name]) for child in self.roles[name]))
         await asyncio.gather(*(server.stop(STOP["server"]) for server in self.servers))
         log.info("stopped")

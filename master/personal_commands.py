@@ -17,7 +17,6 @@ from common.event import Event, Type
 from common.queue import listing, pools, rows
 from common.subjects import EVENTS_STREAM
 from events import aside, personal, story
-from events.hooks import queue as hooks
 from events.personal import Person
 from master.control_commands import me
 from master.queue_commands import with_broker
@@ -60,32 +59,29 @@ def erase(
         asked = f"{found} events and {found_aside} rows set aside tell of {address}. Erase that for good?"
         typer.confirm(asked, abort=True, err=True)
     erased = personal.erase(store, person)
-    queued, to_webhooks, waiting = list[str](), list[int](), list[int]()
+    queued, waiting = list[str](), list[int]()
 
     async def work(broker: Broker) -> None:
         queued.extend(await _queued(broker, config, person))
-        to_webhooks.append(sum([person.is_quoted(payload) async for payload in hooks.payloads(broker)]))
         waiting.append(sum((await broker.subjects(EVENTS_STREAM, ">")).values()))
         if erased.events or erased.set_aside:
             await broker.store([rows.message(DEFAULT_POOL, [_row(erased)])])
 
     with_broker(config, work)
     if as_json:
-        print(json.dumps({**asdict(erased), "queued": queued, "webhooks": to_webhooks[0]}))
+        print(json.dumps({**asdict(erased), "queued": queued}))
     else:
-        _say(address, erased, queued, to_webhooks[0], waiting[0] > 0)
+        _say(address, erased, queued, waiting[0] > 0)
 
 
-def _say(address: str, erased: personal.Erased, queued: list[str], to_webhooks: int, waiting: bool) -> None:
+def _say(address: str, erased: personal.Erased, queued: list[str], waiting: bool) -> None:
     print(f"erased: {erased.events} events, {erased.set_aside} rows set aside")
     if queued:
         more = f" and {len(queued) - _FEW} more" if len(queued) > _FEW else ""
         print(f"still in the queue: {', '.join(queued[:_FEW])}{more}; postjet stop --id ID --reason … ends one")
-    if to_webhooks:
-        print(f"still to be sent: {to_webhooks} messages to webhooks that name it; they go at their endpoint's expire")
     if waiting:
-        print("events that are not recorded yet may name it: erase it once more when they are")
-    print(f"Not looked at: suppressions (postjet suppression check {address}), log files, backups.")
+        print("events on their way to ClickHouse or to webhooks may name it: erase it once more in a while")
+    print(f"Not looked at: suppressions (postjet suppression check {address}), webhooks, log files, backups.")
 
 
 def _row(erased: personal.Erased) -> Event:

@@ -38,7 +38,7 @@ def with_broker(config: Config, work: Callable[[Broker], Awaitable[None]]) -> No
     """Run ``work`` with a connection to the running instance's broker. Raises UnavailableError."""
 
     async def run() -> None:
-        async with connected(instance.find(config), list(config.pools), "postjet-command") as broker:
+        async with connected(instance.find(config), config.queues, "postjet-command") as broker:
             try:
                 await work(broker)
             except BrokerFailure as failure:

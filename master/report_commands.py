@@ -84,8 +84,7 @@ def report_(
         sys.stdout.buffer.write(answer)
     elif answer:
         console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
-        console.print(report_text.heading(chosen, question, asked))
-        console.print(report_text.table(chosen, answer))
+        report_text.show(console, report_text.heading(chosen, question, asked), report_text.table(chosen, answer))
     else:
         Console(highlight=False, soft_wrap=True).print(report_text.nothing(chosen, question, asked))
 

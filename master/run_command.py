@@ -13,7 +13,7 @@ from common.config_file import load
 from common.errors import PostjetError, UsageError
 from common.sockets import check_sources
 
-ROLES = ("smtpd_ingress", "outbound", "events", "api")
+ROLES = ("smtpd_ingress", "outbound", "dsn", "events", "api")
 
 
 def options(
@@ -40,7 +40,7 @@ def up(context: typer.Context) -> None:
 
 def run(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="ROLE", help="smtpd_ingress, outbound, events or api")],
+    name: Annotated[str, typer.Argument(metavar="ROLE", help="smtpd_ingress, outbound, dsn, events or api")],
     pool: Annotated[str, typer.Option(help="the pool that outbound works for")] = "default",
     slot: Annotated[str, typer.Option(help="names this process among its kind, the same after a restart")] = "",
     socket: Annotated[list[str] | None, typer.Option(hidden=True)] = None,

@@ -10,9 +10,9 @@ from common import instance
 from common.config_file import load
 from common.errors import NotFoundError, UsageError
 from common.event import Event
+from common.recipients import read_key
 from common.units import parse_duration
 from events import aside, story
-from events.recipients import read_key
 from events.store import Store
 from master import waiting
 

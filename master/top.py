@@ -100,7 +100,7 @@ def top(
 async def _run(config: Config, *, once: bool, every: float, as_json: bool) -> None:
     servers = instance.find(config)
     store, console = Store(servers.clickhouse_url), Console(highlight=False)
-    async with connected(servers, list(config.pools), "postjet-top") as broker:
+    async with connected(servers, config.queues, "postjet-top") as broker:
         looker = Looker(broker, store, config)
         on_screen = console.is_terminal and not (once or as_json)
         with Live(console=console, screen=True, auto_refresh=False) if on_screen else contextlib.nullcontext() as live:

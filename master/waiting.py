@@ -38,7 +38,7 @@ def of_stories(config: Config, what: str, events: Sequence[Event]) -> list[str]:
 async def _ask(config: Config, what: str, pools: dict[str, str]) -> list[str]:
     try:
         async with asyncio.timeout(TIMEOUT):
-            async with connected(instance.find(config), list(config.pools), "postjet-trace") as broker:
+            async with connected(instance.find(config), config.queues, "postjet-trace") as broker:
                 return await _lines(broker, what, pools)
     except (TimeoutError, UnavailableError, BrokerFailure):
         return []

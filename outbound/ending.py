@@ -1,4 +1,4 @@
-"""How an attempt ends: delivered, tried again, given up, stopped, or put off until it makes sense."""
+"""How an attempt ends: delivered, tried again, given up, stopped, not made, or put off until it makes sense."""
 
 import time
 
@@ -8,6 +8,7 @@ from common.entry import Entry
 from common.event import Event
 from common.queue.finish import Finisher
 from common.queue.taken import Taken
+from common.suppression.suppression import Suppression
 from outbound import notify
 from outbound.budget import Budget
 from outbound.delays import Delays
@@ -18,6 +19,7 @@ from outbound.record import Attempt
 from outbound.reporter import Reporter
 from outbound.retry import next_attempt
 from outbound.site import Delivered
+from outbound.suppress import Suppressor
 from outbound.ways import Way, Ways
 
 
@@ -33,9 +35,11 @@ class Endings:
         learner: Learner,
         orders: Orders,
         memory: Budget,
+        suppressor: Suppressor,
     ) -> None:
         self._finisher, self._reporter, self._delays, self._ways = finisher, reporter, delays, ways
         self._learner, self._orders, self._memory = learner, orders, memory
+        self._suppressor = suppressor
 
     @property
     def classifier(self) -> Classifier:
@@ -47,6 +51,17 @@ class Endings:
         row, report = attempt.delivered(result), None
         if notify.of_relaying(taken.entry, result.offered):
             report = await self._reporter.relayed(taken, row)
+        await self._finisher.done(taken, row, report, self._suppressor.delivered(taken.entry))
+
+    async def suppressed(self, taken: Taken, attempt: Attempt, found: Suppression) -> None:
+        """Its recipient was suppressed while it waited: it is not tried. Without room its sender is not told."""
+        if not self._may_end(taken):
+            return
+        attempt.number -= 1
+        row = attempt.suppressed(found)
+        async with self._memory.use(taken.entry.size):
+            told = self._suppressor.tells and self._reporter.has_room(taken.entry)
+            report = await self._reporter.about(taken, row) if told else None
         await self._finisher.done(taken, row, report)
 
     async def failed(self, taken: Taken, attempt: Attempt, failure: DeliveryFailure, way: Way | None) -> None:
@@ -111,7 +126,7 @@ class Endings:
                 return
             row = attempt.bounced(failure) if failure else attempt.expired()
             report = await self._reporter.about(taken, row)
-        await self._finisher.done(taken, row, report)
+        await self._finisher.done(taken, row, report, self._suppressor.failed(row, taken.entry.pool))
 
     async def _wait_for_room(self, taken: Taken, attempt: Attempt, failure: DeliveryFailure | None) -> None:
         """A store filled up with reports would take no outcome any more, and so never become empty again."""

@@ -1,10 +1,13 @@
 """The role ``outbound``: one worker of one pool."""
 
 import asyncio
+from collections.abc import Callable
 
 import structlog
 
 from common import metrics
+from common.broker import Broker
+from common.config import Config
 from common.controls.watch import Watcher
 from common.counting import level
 from common.key_store import KeyStore
@@ -21,6 +24,11 @@ from common.queue.strikes import Strikes
 from common.queue.sweep import Sweeper
 from common.queue.take import Taker
 from common.role import Role, together
+from common.suppression import store
+from common.suppression.suppressions import Suppressions
+from common.unsubscribe import MAILBOX, Links
+from common.verp import Tokens
+from common.verp_keys import Keyring
 from outbound.answers import Answers
 from outbound.connection import Login
 from outbound.delays import Delays
@@ -29,9 +37,11 @@ from outbound.orders import Orders
 from outbound.prepare import Preparer
 from outbound.reporter import Reporter
 from outbound.resolver import Resolver
+from outbound.return_paths import ReturnPaths
 from outbound.routing import Router
 from outbound.site import Means
 from outbound.sites import Sites
+from outbound.suppress import Suppressor
 from outbound.ways import Ways, from_rules
 from outbound.worker import Worker
 
@@ -67,7 +77,9 @@ async def main(role: Role) -> None:
     ways = Ways(from_rules(policies), holds, router, pool, own.source_addresses, config.delivery.expire)
     name = f"{role.name}-{role.slot}"
     learner = Learner(policies, holds, broker, finisher, name)
-    preparer = Preparer(taker, keys, signature_required=config.dkim.required)
+    tokens = Keyring(config.feedback, config.data_dir).tokens if config.feedback.domain else None
+    links = await _links(config, broker, tokens)
+    preparer = Preparer(taker, keys, signature_required=config.dkim.required, links=links)
     room = ReportRoom(broker, role.servers.max_store, Disk.of(config))
     reporter = Reporter(taker, room, config.hostname, config.delivery.expire)
     strikes = Strikes(broker, pool, role.holder)
@@ -75,7 +87,13 @@ async def main(role: Role) -> None:
     finisher.may_be_held = controls.may_be_held
     orders = Orders(controls, taker)
     delays = Delays(reporter, config.delivery.delay_report)
-    worker = Worker(name, ways, taker, finisher, preparer, reporter, delays, sites, strikes, learner, orders)
+    suppressions = Suppressions()
+    await suppressions.start(broker)
+    return_paths = ReturnPaths(config.feedback.domain, tokens) if tokens else None
+    worker = Worker(
+        name, ways, taker, finisher, preparer, reporter, delays, sites, strikes, learner, orders,
+        Suppressor(broker, config.suppression, suppressions), return_paths,
+    )  # fmt: skip
     policies.on_change = holds.on_change = worker.park.look_again
     controls.on_change = worker.orders_changed
     mover = Mover(broker, list(config.pools), reporter.about_stopped)
@@ -93,7 +111,8 @@ async def main(role: Role) -> None:
     try:
         await together(
             role.stopping, lanes.keep(), worker.run(), worker.expire_parked(), room.watch(), sweeping, moving,
-            policies.watch(broker), holds.keep(broker), _sample(pool, worker, sites), _first_of(signs_of_life),
+            policies.watch(broker), holds.keep(broker), suppressions.watch(broker), _sample(pool, worker, sites),
+            _first_of(signs_of_life),
         )  # fmt: skip
     finally:
         await taker.leave_all()
@@ -102,6 +121,14 @@ async def main(role: Role) -> None:
         await sites.close()
         for task in signs_of_life:
             task.cancel()
+
+
+async def _links(config: Config, broker: Broker, tokens: Callable[[], Tokens] | None) -> Links | None:
+    """What puts links to unsubscribe on mail, where there is a URL. Raises BrokerFailure."""
+    if not config.unsubscribe.url:
+        return None
+    by_mail = tokens if MAILBOX in config.feedback.addresses else None
+    return Links(config.unsubscribe.url, await store.key(broker), config.feedback.domain, by_mail)
 
 
 async def _first_of(tasks: list[asyncio.Task[None]]) -> None:

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 
 from common import content
 from common.content import BodyRef
+from common.entry import Entry
 from common.key_store import KeyStore
+from common.queue.reports import FEEDBACK
 from common.queue.take import Taker
 from common.queue.taken import Taken
+from common.unsubscribe import Links
 from outbound import mime
 from outbound.long_lines import shortened
 from outbound.normalise import normalise
@@ -39,7 +42,11 @@ class Prepared:
 class Preparer:
     """Prepares the entries of one worker."""
 
-    def __init__(self, taker: Taker, keys: KeyStore, *, signature_required: bool) -> None:
+    def __init__(
+        self, taker: Taker, keys: KeyStore, *, signature_required: bool, links: Links | None = None
+    ) -> None:
+        """``links``: what puts on a link to unsubscribe, where that is configured."""
+        self._links = links
         self._taker, self._keys, self._required = taker, keys, signature_required
         self._shared: OrderedDict[str, asyncio.Task[Prepared]] = OrderedDict()
         self._bytes = 0
@@ -47,8 +54,8 @@ class Preparer:
     async def prepare(self, taken: Taken) -> Prepared:
         """Raises MissingError, CorruptError, BadKeyError, UnsignedError and what the broker raises."""
         entry = taken.entry
-        if not isinstance(entry.content, BodyRef):
-            return self._build(await self._taker.content(taken), entry.smtputf8)
+        if entry.unsubscribe or not isinstance(entry.content, BodyRef):  # whose link is nobody else's
+            return self._build(await self._taker.content(taken), entry)
         task = self._shared.get(entry.submission)
         if task is None:
             task = self._shared[entry.submission] = asyncio.create_task(self._fetch(taken))
@@ -57,17 +64,19 @@ class Preparer:
         return await asyncio.shield(task)
 
     async def _fetch(self, taken: Taken) -> Prepared:
-        return self._build(await self._taker.content(taken), taken.entry.smtputf8)
+        return self._build(await self._taker.content(taken), taken.entry)
 
-    def _build(self, stored: bytes, smtputf8: bool) -> Prepared:
+    def _build(self, stored: bytes, entry: Entry) -> Prepared:
         message = shortened(normalise(content.load(stored)))
+        if entry.unsubscribe and self._links:
+            message = self._links.fields(entry, message) + message
         domain = from_domain(message)
         keys = self._keys.keys_for(domain) if domain else ()
-        if not keys and self._required:
+        if not keys and self._required and entry.interface != FEEDBACK:  # of what is passed on, From is another's
             raise UnsignedError(f"no DKIM key for {domain or 'a message without From'}; see 'postjet dkim new'")
         signed = sign(message, keys, int(time.time())) + message if keys else message
         signatures = tuple(f"{key.domain}:{key.selector}:{key.algorithm}" for key in keys)
-        return Prepared(signed, signatures, smtputf8 and _needs_smtputf8(message))
+        return Prepared(signed, signatures, entry.smtputf8 and _needs_smtputf8(message))
 
     def _keep(self, submission: str, done: "asyncio.Task[Prepared]") -> None:
         if done.cancelled() or done.exception():

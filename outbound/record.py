@@ -14,6 +14,7 @@ from common.controls.control import Control
 from common.counting import count, took
 from common.entry import Entry
 from common.event import Event, Status, Type
+from common.suppression.suppression import Suppression
 from outbound.failure import DeliveryFailure
 from outbound.site import Delivered
 from outbound.ways import Way
@@ -73,6 +74,11 @@ class Attempt:
         return self._row(
             Type.EXPIRED, Status.UNDELIVERABLE, reason="expired", enhanced_code="4.4.7", text=self.entry.last_reply
         )
+
+    def suppressed(self, found: Suppression) -> Event:
+        """The row of a delivery to somebody who was suppressed while it waited."""
+        text = f"suppressed: {found}"
+        return self._row(Type.SUPPRESSED, Status.UNDELIVERABLE, reason=found.source, enhanced_code="5.7.1", text=text)
 
     def stopped(self, order: Control) -> Event:
         """The row of a try that failed for now, of mail that was stopped meanwhile."""
@@ -142,6 +148,7 @@ _WORDS = {
     Type.BOUNCED: "bounced",
     Type.EXPIRED: "expired",
     Type.STOPPED: "stopped",
+    Type.SUPPRESSED: "suppressed",
 }
 
 

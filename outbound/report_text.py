@@ -93,6 +93,8 @@ def _meaning(entry: Entry, row: Event, until: float) -> str:
     if row.type == Type.EXPIRED:
         tried = _duration(row.time - entry.accepted)
         return f"It was tried for {tried}, and nobody took it. It will not be tried again."
+    if row.type == Type.SUPPRESSED:
+        return "This mail server sends no mail of yours to this address any more."
     detail = row.enhanced_code.partition(".")[2]
     meaning = next((words for pattern, words in _MEANINGS if re.fullmatch(pattern, detail)), _UNKNOWN)
     return f"{meaning} It will not be tried again."

@@ -30,9 +30,11 @@ from outbound.park import MAX_PARKED, Park, Turn, token_of
 from outbound.prepare import Prepared, Preparer, UnsignedError
 from outbound.record import Attempt
 from outbound.reporter import Reporter
+from outbound.return_paths import ReturnPaths
 from outbound.site import Delivered, Site
 from outbound.sites import Sites
 from outbound.smtp import Envelope
+from outbound.suppress import Suppressor
 from outbound.ways import Way, Ways
 
 log = structlog.get_logger()
@@ -63,14 +65,17 @@ class Worker:
         strikes: Strikes,
         learner: Learner,
         orders: Orders,
+        suppressor: Suppressor,
+        return_paths: ReturnPaths | None = None,
     ) -> None:
-        self.name, self.ways, self.orders = name, ways, orders
+        self.name, self.ways, self.orders, self.return_paths = name, ways, orders, return_paths
         self.taker, self.finisher, self.preparer = taker, finisher, preparer
         self.sites, self.strikes = sites, strikes
         self._tasks: set[asyncio.Task[None]] = set()
         self._memory = Budget(MAX_LARGE_BYTES, LARGE)
         self.delays = delays
-        self.endings = Endings(finisher, reporter, delays, ways, learner, orders, self._memory)
+        self.suppressor = suppressor
+        self.endings = Endings(finisher, reporter, delays, ways, learner, orders, self._memory, suppressor)
         self.park = Park(sites, taker.shed, self._spawn, self._waits_until)
         self._room = asyncio.Event()
         self.lobby = Lobby(taker.shed, self._room.set)
@@ -178,6 +183,10 @@ class Worker:
         entry = taken.entry
         attempt = Attempt(entry, entry.attempts + 1, self.name, time.time(), self.endings.classifier)
         policy = way.policy if way else self.ways.policy(entry.domain)
+        if found := self.suppressor.over(entry):
+            if self.aside.enter(taken):
+                await self.endings.suppressed(taken, attempt, found)
+            return
         if attempt.started >= self.ways.expires(entry, policy):
             if self.aside.enter(taken):
                 await self.endings.expired(taken, attempt)
@@ -244,8 +253,10 @@ class Worker:
                 prepared = await self._prepare(taken)
                 attempt.signatures = prepared.signatures
                 attempt.sent = time.time()
-                envelope = Envelope.of(taken.entry, prepared.smtputf8)
-                return await site.deliver(seat, way, envelope, prepared.message, begin)
+                envelope, message = Envelope.of(taken.entry, prepared.smtputf8), prepared.message
+                if self.return_paths:
+                    envelope, message = self.return_paths.put_on(taken.entry, envelope, message, attempt.sent)
+                return await site.deliver(seat, way, envelope, message, begin)
         except NotNowError as later:
             if not taken.dropped:
                 # who is there a little early waits for its token on the connection

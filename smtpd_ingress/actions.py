@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from common.codes import Reply
 from smtpd_ingress.message import Message
 from smtpd_ingress.sasl import Check, Done, Failed
 
@@ -28,3 +29,10 @@ class NewClient(NamedTuple):
 
 class StartTLS(NamedTuple):
     """Send 220, begin TLS, then call ``Dialogue.secured``."""
+
+
+class Later(NamedTuple):
+    """Send a reply after so many seconds."""
+
+    reply: Reply
+    seconds: float

@@ -1,10 +1,10 @@
 """What every session of a listener needs to know, worked out once."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from ssl import SSLContext
-from typing import Self
+from typing import Protocol, Self
 
 from common.addresses import Address, parse_mailbox
 from common.config import Config
@@ -12,18 +12,27 @@ from common.entry import Entry
 from common.event import Event
 from common.listener import Listener
 from common.options import NOTHING, Options
+from common.suppression.suppressions import Suppressions
+from smtpd_ingress.feedback import Feedback
 from smtpd_ingress.logins import Logins
 from smtpd_ingress.memory import Memory
 from smtpd_ingress.quota import Quotas
 from smtpd_ingress.rejection import OnReject
 from smtpd_ingress.tls import certificate_of
 
-#: Stores entries (without content), the content's stored form and the ``accepted`` row, all or nothing;
-#: raises ``common.submit_error.SubmitError``.
-Submit = Callable[[list[Entry], bytes, Event], Awaitable[None]]
 #: Whether a message of so many bytes would be taken now.
 HasRoom = Callable[[int], bool]
 Networks = tuple[IPv4Network | IPv6Network, ...]
+
+
+class Submit(Protocol):
+    """The queue, as sessions use it."""
+
+    def __call__(self, entries: list[Entry], content: bytes, *rows: Event) -> Awaitable[None]:
+        """Store entries (without content), the content's stored form and rows, the ``accepted`` one first.
+
+        All or nothing; raises ``common.submit_error.SubmitError``.
+        """
 
 
 def always(_size: int) -> bool:
@@ -55,10 +64,17 @@ class Context:
     logins: Logins | None = None
     """Checks who logs in; None: AUTH is not offered here."""
     quotas: Quotas | None = None
+    feedback: Feedback | None = None
+    """Knows who may bring mail to ``feedback.domain``; None: there is none."""
     kept_fields: tuple[str, ...] = ()
     """Fields of the header that controls can match, lower case."""
     defaults: Options = NOTHING
     """Of mail that comes by this listener."""
+    suppressions: Suppressions = field(default_factory=Suppressions)
+    has_unsubscribe: bool = False
+    """Whether there is a link for mail that asks for one."""
+    refuse_suppressed: bool = True
+    """Whether RCPT is where a suppressed recipient is told of; else its mail is taken and not sent."""
 
     @classmethod
     def of(
@@ -70,6 +86,8 @@ class Context:
         logins: Logins | None = None,
         quotas: Quotas | None = None,
         has_room: HasRoom = always,
+        feedback: Feedback | None = None,
+        suppressions: Suppressions | None = None,
     ) -> Self:
         """From the configuration; ``logins`` are left out where it has no AUTH. Raises BadCertificateError."""
         return cls(
@@ -88,7 +106,11 @@ class Context:
             tls=certificate_of(listener),
             logins=logins if listener.auth != "none" else None,
             quotas=quotas,
+            feedback=feedback,
             kept_fields=tuple(config.controls.headers),
+            suppressions=Suppressions() if suppressions is None else suppressions,
+            has_unsubscribe=bool(config.unsubscribe.url),
+            refuse_suppressed=config.suppression.at_rcpt == "refuse",
             webhooks=config.webhook_names,
             defaults=listener.default_options(config.pools, config.webhook_names),
         )

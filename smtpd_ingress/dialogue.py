@@ -8,7 +8,7 @@ import structlog
 from common import codes
 from common.codes import Reply
 from common.users.user import User
-from smtpd_ingress.actions import Login, NewClient, Queue, StartTLS
+from smtpd_ingress.actions import Later, Login, NewClient, Queue, StartTLS
 from smtpd_ingress.context import Context
 from smtpd_ingress.data import DataReader
 from smtpd_ingress.lines import MAX_AUTH_LINE, MAX_LINE, Lines, TooLongError
@@ -22,7 +22,7 @@ from smtpd_ingress.verbs.content import Chunk
 
 log = structlog.get_logger()
 
-Action = Reply | Queue | Login | NewClient | StartTLS
+Action = Reply | Queue | Login | NewClient | StartTLS | Later
 
 VERBS: dict[str, Callable[[Session, str], Action | Chunk]] = {
     "HELO": hello.helo,
@@ -171,7 +171,8 @@ class Dialogue:
         try:
             return self._begun(verb, VERBS[verb](self.session, argument.lstrip(" ")))
         except RefusedError as error:
-            return self.session.refuse(verb.lower(), error.reply, argument)
+            reply = self.session.refuse(verb.lower(), error.reply, argument)
+            return Later(reply, error.delay) if error.delay else reply
 
     def _no_command(self, reply: Reply) -> Reply:
         self.session.counts.begin("unknown")

@@ -14,13 +14,21 @@ _OURS = Product(prefix=PREFIX)
 
 class HeaderOptions:
     """Knows the options in a header. They count only where there are ``pools``, the names that one may choose from;
-    of ``webhooks`` there may be none."""
+    of ``webhooks`` there may be none.
+
+    In ``feedback`` nothing is one: what left with our own fields comes back with them.
+    """
 
     def __init__(
-        self, pools: Collection[str] = (), products: Collection[str] = (), webhooks: Collection[str] = ()
+        self,
+        pools: Collection[str] = (),
+        products: Collection[str] = (),
+        webhooks: Collection[str] = (),
+        *,
+        feedback: bool = False,
     ) -> None:
         self._pools, self._webhooks = pools, webhooks
-        self._products = (_OURS, *(PRODUCTS[name] for name in products))
+        self._products = () if feedback else (_OURS, *(PRODUCTS[name] for name in products))
 
     def among(self, fields: Iterable[Field]) -> list[Field]:
         """Those that are options; they never leave with the message."""

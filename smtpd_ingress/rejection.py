@@ -9,9 +9,10 @@ from common.codes import Reply
 class RefusedError(Exception):
     """Ends the handling of a command with a reply."""
 
-    def __init__(self, reply: Reply) -> None:
+    def __init__(self, reply: Reply, delay: float = 0.0) -> None:
+        """``delay``: seconds for which the reply is held back."""
         super().__init__(str(reply))
-        self.reply = reply
+        self.reply, self.delay = reply, delay
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,12 +5,15 @@ import resource
 import socket
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 
 import structlog
 
 from common.config import Config
 from common.listener import Listener
+from common.suppression.suppressions import Suppressions
 from smtpd_ingress.context import Context, HasRoom, Submit, always
+from smtpd_ingress.feedback import Feedback
 from smtpd_ingress.listener import Server, bind
 from smtpd_ingress.logins import Logins
 from smtpd_ingress.quota import Quotas
@@ -33,6 +36,8 @@ async def run(
     logins: Logins | None = None,
     quotas: Quotas | None = None,
     has_room: HasRoom = always,
+    feedback: Feedback | None = None,
+    suppressions: Suppressions | None = None,
 ) -> None:
     """Take mail until ``stopping``. ``sockets`` are bound ones by listener name; what is missing is bound here.
 
@@ -40,8 +45,8 @@ async def run(
     """
     listeners = config.listeners
     _tell_of_few_files(listeners)
-    contexts = (Context.of(config, one, submit, on_reject, logins, quotas, has_room) for one in listeners)
-    servers = [Server(context) for context in contexts]
+    of = partial(Context.of, submit=submit, on_reject=on_reject, logins=logins, quotas=quotas, has_room=has_room)
+    servers = [Server(of(config, one, feedback=feedback, suppressions=suppressions)) for one in listeners]
     with ExitStack() as stack:
         bound = [stack.enter_context(sockets.get(listener.name) or bind(listener)) for listener in listeners]
         try:

@@ -132,11 +132,15 @@ class Session:
             time=time.time(),
         )
         listener = self.context.listener
-        pools = self.pools if self.may_set_options else ()
-        options = HeaderOptions(pools, listener.compatible, self.context.webhooks)
+        if transaction.feedback:
+            options = HeaderOptions(feedback=True)
+        else:
+            pools = self.pools if self.may_set_options else ()
+            options = HeaderOptions(pools, listener.compatible, self.context.webhooks)
+        kept = () if transaction.feedback else self.context.kept_fields
         fix = self.trusted if listener.line_endings == "auto" else listener.line_endings == "fix"
         share = self.context.memory.share(trusted=self.trusted)
-        return Message(trace, listener.max_message, options, self.context.kept_fields, fix=fix, share=share)
+        return Message(trace, listener.max_message, options, kept, fix=fix, share=share)
 
     def refuse(self, phase: str, reply: Reply, argument: str = "") -> Reply:
         """Log and report a refusal; gives the reply to send, which is 421 after too many errors."""

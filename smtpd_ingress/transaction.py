@@ -4,9 +4,11 @@ import time
 from dataclasses import dataclass, field
 
 from common.addresses import Address
-from common.entry import DEFAULT_POOL, Entry
-from common.event import Event, Type
+from common.codes import SUPPRESSED
+from common.entry import DEFAULT_POOL, FEEDBACK_POOL, Entry
+from common.event import Event, Status, Type
 from common.options import DEFAULT_PRIORITY, NOTHING, Options
+from common.suppression.suppression import Suppression
 from smtpd_ingress.context import Context
 from smtpd_ingress.message import Message
 from smtpd_ingress.params import NO_PARAMETERS, MailParameters, RcptParameters
@@ -26,8 +28,12 @@ class Transaction:
     """When MAIL came, seconds since 1970."""
     recipients: dict[Address, RcptParameters] = field(default_factory=dict)
     """In the order they came, each once; with the parameters it had first."""
+    suppressed: dict[Address, Suppression] = field(default_factory=dict)
+    """Those of them that nothing is sent to."""
     message: Message | None = None
     """Its content, once that has begun to come."""
+    feedback: bool = False
+    """It goes to ``feedback.domain``: what it asks for is not done."""
 
     @property
     def smtputf8(self) -> bool:
@@ -39,13 +45,17 @@ class Transaction:
         """The recipient; ``""`` where there are several or none."""
         return str(next(iter(self.recipients))) if len(self.recipients) == 1 else ""
 
-    def queued_as(self, context: Context, client: str) -> tuple[list[Entry], Event]:
-        """Its entries (without content) and its ``accepted`` row, once its message is whole."""
+    def queued_as(self, context: Context, client: str) -> tuple[list[Entry], list[Event]]:
+        """Its entries (without content) and its rows, ``accepted`` and then those of who is suppressed, once its
+        message is whole."""
         assert self.message
         message, said = self.message, self.said
         now = time.time()
         submission, interface = message.submission, context.listener.name
         options = self.options.over(message.options).over(self.defaults)
+        if self.feedback:
+            options = Options(pool=FEEDBACK_POOL)
+            said = MailParameters(eightbit=said.eightbit, smtputf8=said.smtputf8)
         due = options.due(now)
         entries = [
             Entry(
@@ -75,6 +85,7 @@ class Transaction:
                 orcpt=to.orcpt,
                 deliver_by=(due or self.began) + said.deliver_by if said.deliver_by else 0.0,
                 future_release=said.future_release,
+                unsubscribe=bool(options.unsubscribe),
                 webhook=options.webhook or "",
             )
             for number, (recipient, to) in enumerate(self.recipients.items(), 1)
@@ -97,4 +108,33 @@ class Transaction:
             next_attempt=due,
             webhook=entries[0].webhook,
         )
-        return entries, row
+        held_back = {str(recipient): found for recipient, found in self.suppressed.items()}
+        rows = [_suppressed(entry, held_back[entry.recipient]) for entry in entries if entry.recipient in held_back]
+        return [entry for entry in entries if entry.recipient not in held_back], [row, *rows]
+
+
+def _suppressed(entry: Entry, found: Suppression) -> Event:
+    """The row of a recipient that nothing is sent to."""
+    return Event(
+        time=entry.accepted,
+        type=Type.SUPPRESSED,
+        status=Status.UNDELIVERABLE,
+        submission=entry.submission,
+        delivery=entry.id,
+        pool=entry.pool,
+        sender=entry.sender,
+        recipient=entry.recipient,
+        domain=entry.domain,
+        campaign=entry.campaign,
+        tags=entry.tags,
+        meta=entry.meta,
+        message_id=entry.message_id,
+        size=entry.size,
+        priority=entry.priority,
+        interface=entry.interface,
+        client_address=entry.client_address,
+        reason=found.source,
+        enhanced_code=SUPPRESSED.enhanced,
+        text=f"suppressed: {found}",
+        webhook=entry.webhook,
+    )

@@ -16,7 +16,7 @@ from common.codes import LOCAL_ERROR, NOTHING_BEFORE_TLS, READY_FOR_TLS, SHUTTIN
 from common.counting import count, level
 from common.users.user import User
 from smtpd_ingress.accept import accept
-from smtpd_ingress.actions import Login, NewClient, Queue, StartTLS
+from smtpd_ingress.actions import Later, Login, NewClient, Queue, StartTLS
 from smtpd_ingress.clients import Clients
 from smtpd_ingress.dialogue import Action, Dialogue
 from smtpd_ingress.sasl import Check, Done, Failed
@@ -137,6 +137,11 @@ class Connection(SMTP):
                     continue
                 case Login(mechanism, step):
                     action = self._dialogue.logged_in(await self._log_in(mechanism, step))
+                    continue
+                case Later(reply, seconds):
+                    await self._flush()
+                    await asyncio.sleep(seconds)
+                    action = reply
                     continue
                 case NewClient(client):
                     exempt = self._context.may_relay(client)

@@ -15,7 +15,7 @@ from support import PASSWORD, Nats
 
 from api.main import main
 from common import sockets
-from common.config import Api, Config
+from common.config import Api, Config, Feedback
 from common.instance import Instance
 from common.listener import Listener
 from common.role import Role, connecting
@@ -59,12 +59,15 @@ class Start:
     folder: Path
     max_store: int = 10**9
     clickhouse_url: str = ""
+    feedback: Feedback = field(default_factory=Feedback)
     listeners: list[Listener] = field(default_factory=lambda: [Listener(bind="127.0.0.1:1")])
 
     @asynccontextmanager
     async def api(self, *, parent: bool = False) -> AsyncIterator[Running]:
         """With ``parent`` as its child."""
-        config = Config(data_dir=str(self.folder), listeners=self.listeners, api=Api(bind="127.0.0.1:0"))
+        config = Config(
+            data_dir=str(self.folder), listeners=self.listeners, api=Api(bind="127.0.0.1:0"), feedback=self.feedback
+        )
         servers = Instance(
             pid=1,
             nats_url=self.nats.url,

@@ -18,24 +18,27 @@ from support import make_entry, until
 
 from common import subjects
 from common.broker import Broker, BrokerFailure, Message
+from common.entry import FEEDBACK_POOL
 from common.event import unpack
 from common.queue import listing
 from common.queue.sweep import Sweeper
-from common.subjects import BODY_STREAM, EVENTS_STREAM
+from common.subjects import BODY_STREAM, EVENTS_STREAM, queue_stream
 from master.demo.generator import make_message, send_all
 from master.demo.sink_script import Rule
 from master.demo.world import World
 
 HOOKS = Path(__file__).parent / "fault" / "hooks"
 #: Words in the command lines of the parent's children.
-PROCESSES = INGRESS, WORKER, RECORDER, CLICKHOUSE, NATS = (
-    "smtpd_ingress", "outbound", "events", "events.embedded", "nats.conf",
+PROCESSES = INGRESS, WORKER, DSN, RECORDER, CLICKHOUSE, NATS = (
+    "smtpd_ingress", "outbound", "dsn", "events", "events.embedded", "nats.conf",
 )  # fmt: skip
 #: Every function at which a test has somebody killed.
 FUNCTIONS = set[str]()
 #: Where mail of these tests goes.
-DOMAIN = "crash.test"
+DOMAIN, FEEDBACK_DOMAIN = "crash.test", "bounces.crash.test"
 LATER = "450 4.2.0 Later"
+#: Where feedback waits; what return paths are signed with.
+FEEDBACK, SECRET = queue_stream(FEEDBACK_POOL), "11" * 32
 
 
 def incompressible(size: int) -> bytes:
@@ -99,7 +102,7 @@ class Row:
     recipients: int = 1
     content: bytes = b""
     """Put behind the mail's own text."""
-    sends: Callable[[Broker], Awaitable[None]] | None = None
+    sends: Callable[[Broker], Awaitable[object]] | None = None
     """Puts something into the queue in place of that mail."""
     rules: Callable[[], list[Rule]] = list
     """What the sink does."""
@@ -196,8 +199,8 @@ class Crashes:
         rows = await self.recorded()
         assert _types(rows) == events
         assert len({row["id"] for row in rows}) == len(rows)
-        for subject in await self.connection.subjects("MQ_default", "h.>"):
-            await self.connection.purge("MQ_default", subject)
+        for stream in ("MQ_default", FEEDBACK):
+            await self.connection.purge(stream, "h.>")
         assert await Sweeper(self.connection, "default", orphan_age=0).sweep() == (0, swept)
         assert await self._is_empty(BODY_STREAM)
         assert "Traceback" not in self.world.log_file.read_text()[self._first_log :]
@@ -263,8 +266,9 @@ class Crashes:
         return Left(await self.kinds(), contents, _types(rows))
 
     async def kinds(self) -> str:
-        """``q``, ``s``, ``h`` for every entry that lies there."""
-        return "".join(sorted(subject[0] for subject in await self.connection.subjects("MQ_default", ">")))
+        """``q``, ``s``, ``h`` for every entry that lies there, feedback too."""
+        subjects = [*await self.connection.subjects("MQ_default", ">"), *await self.connection.subjects(FEEDBACK, ">")]
+        return "".join(sorted(subject[0] for subject in subjects))
 
     async def lies_there(self, kinds: str) -> bool:
         with contextlib.suppress(BrokerFailure):

@@ -8,7 +8,7 @@ from common.content import load
 from common.entry import Entry
 from common.event import Event
 from common.listener import Listener
-from smtpd_ingress.actions import Login, NewClient, Queue, StartTLS
+from smtpd_ingress.actions import Later, Login, NewClient, Queue, StartTLS
 from smtpd_ingress.context import Context
 from smtpd_ingress.dialogue import Dialogue
 from smtpd_ingress.logins import Logins
@@ -73,5 +73,7 @@ class Driven:
             if isinstance(action, StartTLS):
                 self.dialogue.secured("TLSv1.3", "TLS_AES_256_GCM_SHA384")
                 action = READY_FOR_TLS
+            if isinstance(action, Later):
+                action = action.reply
             self.closed = action.close
             yield action

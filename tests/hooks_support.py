@@ -129,5 +129,6 @@ async def receiving(answers: Callable[[int, Got], str] = lambda _n, _got: OK) ->
 
 def endpoint(url: str = "http://127.0.0.1:9/", **changes: Any) -> Webhook:
     """A plausible endpoint."""
-    values: dict[str, Any] = {"name": "crm", "url": url, "secrets": [SECRET], "allow_internal": True, "timeout": "2s"}
+    values: dict[str, Any] = {"name": "crm", "url": url, "secrets": [SECRET], "allow_internal": True, "timeout": "2s",
+                              "parallel": 4}  # fmt: skip
     return Webhook(**(values | changes))

@@ -64,7 +64,8 @@ KNOWN = [
     tried(3, Type.BOUNCED, "s2-2", 1, MAIL | GOOGLE, **UNKNOWN),
     # s3: delivered in the next hour, and complained of
     tried(65, Type.DELIVERED, "s3-1", 1, MAIL | GOOGLE, time_queue=0.9, time_transfer=3, time_total=4, **TLS),
-    tried(90, Type.COMPLAINT, "s3-1", 0, MAIL | GOOGLE),
+    tried(90, Type.COMPLAINT, "s3-1", 0, MAIL | GOOGLE, reason="abuse"),
+    tried(91, Type.COMPLAINT, "s2-1", 0, MAIL | GOOGLE, reason="not-spam"),
     tried(91, Type.DSN, "s2-1", 0, MAIL | GOOGLE, reason="failed", **UNKNOWN),
     # s4: deferred, expired
     tried(66, Type.DEFERRED, "s4-1", 1, OTHER | SMALL, code=451, text="Try later"),

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import smtplib
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -150,3 +151,16 @@ def sign_for(world: World, domain: str) -> None:
     config = world.config
     key = KeyStore(config.dkim.keys, config.data_dir).create(domain, "s1", "rsa").load()
     world.dns.zone.add(key.record_name, "TXT", public_record(key))
+
+
+async def rcpt(world: World, recipient: str, sender: str = SENDER) -> tuple[int, str]:
+    """What the listener says to a recipient; nothing is sent."""
+
+    def ask() -> tuple[int, str]:
+        with smtplib.SMTP("127.0.0.1", world.smtp_port, "client.test") as smtp:
+            smtp.ehlo()
+            assert smtp.mail(sender)[0] == 250
+            code, text = smtp.rcpt(recipient)
+            return code, text.decode()
+
+    return await asyncio.to_thread(ask)

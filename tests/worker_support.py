@@ -23,6 +23,7 @@ from common.policies.policies import Policies
 from common.queue import listing
 from common.queue.room import ReportRoom
 from common.queue.strikes import Strikes
+from common.suppression.suppressions import Suppressions
 from outbound.delays import Delays
 from outbound.failure import DeliveryFailure, NotNowError, permanent, temporary
 from outbound.learn import Learner
@@ -34,6 +35,7 @@ from outbound.routing import Route
 from outbound.seat import Seat
 from outbound.site import Delivered
 from outbound.smtp import NOTHING, Envelope, Extensions
+from outbound.suppress import Suppressor
 from outbound.ways import Way, Ways, from_rules
 from outbound.worker import Worker
 
@@ -156,6 +158,7 @@ async def start(
     slot: str = "w0",
     max_store: int = 10**9,
     policies: list[dict[str, Any]] | None = None,
+    suppression: dict[str, Any] | None = None,
     **delivery: Any,
 ) -> Working:
     watcher = Watcher(broker, "default", slot, f"{slot}-1")
@@ -167,18 +170,19 @@ async def start(
     strikes = Strikes(broker, "default", slot)
     room = ReportRoom(broker, max_store)
     reporter = Reporter(outlet.taker, room, "mta.example", 86400)
-    config = Config.model_validate({"delivery": delivery, "policies": policies or []})
+    config = Config.model_validate({"delivery": delivery, "policies": policies or [], "suppression": suppression or {}})
     rules, holds = Policies(reading.of_config(config, None)), Holds()
     ways = Ways(from_rules(rules), holds, parts[0], "default", (), config.delivery.expire)
     learner = Learner(rules, holds, broker, outlet.finisher, slot)
     outlet.finisher.may_be_held = watcher.may_be_held
     orders = Orders(watcher, outlet.taker)
-    delays = Delays(reporter, config.delivery.delay_report)
+    delays, suppressions = Delays(reporter, config.delivery.delay_report), Suppressions()
     worker = Worker(
-        slot, ways, outlet.taker, outlet.finisher, preparer, reporter, delays, parts[1], strikes, learner, orders
-    )
+        slot, ways, outlet.taker, outlet.finisher, preparer, reporter, delays, parts[1], strikes, learner, orders,
+        Suppressor(broker, config.suppression, suppressions),
+    )  # fmt: skip
     watcher.on_change = worker.orders_changed
-    watch = [asyncio.create_task(work) for work in (room.watch(), watcher.keep())]
+    watch = [asyncio.create_task(work) for work in (room.watch(), watcher.keep(), suppressions.watch(broker, 0.02))]
     rules.on_change = holds.on_change = worker.park.look_again
     return Working(worker, outlet, world, asyncio.create_task(worker.run()), watch, holds, room)
 

@@ -21,8 +21,8 @@ class BounceClass(NamedTuple):
 CLASSES = (
     BounceClass("invalid-recipient", "hard", True, "There is no such mailbox.", "Remove the address."),
     BounceClass(
-        "inactive-mailbox", "hard", True, "The mailbox is there, but disabled, closed or abandoned.",
-        "Remove the address. Where the words say suspended, locked or frozen the type is soft: it may come back.",
+        "inactive-mailbox", "hard", True, "The mailbox is there, but disabled, or was closed or abandoned.",
+        "Remove the address. Where the words say disabled, suspended or frozen the type is soft: it may come back.",
     ),
     BounceClass(
         "bad-domain", "hard", True, "No such domain, no host that takes its mail, or it says that it takes none.",

@@ -1,7 +1,7 @@
 """Classes by rules: ``Classifier.classify`` says what kind of refusal a reply or report is."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -92,9 +92,21 @@ class Classifier:
             words = self._ignored.sub(" ", words)
         return words
 
+    def forget(self) -> None:
+        """Verdicts that are remembered."""
+        self._cache.clear()
+
+    def search(self, words: str) -> set[int]:
+        """The numbers of the rules of whose texts one is in the words; of their ``not_text`` n it is ``-1 - n``."""
+        return self._texts.search(words) if words else set()
+
+    def expressions(self) -> list[str]:
+        """All expressions of all rules, as they are asked."""
+        return [text for _, text in self._expressions()]
+
     def matching(self, facts: Facts, words: str) -> list[int]:
         """The numbers of all rules that match, the one that decides first."""
-        found = self._texts.search(words)
+        found = self.search(words)
         return [
             number
             for number, written in enumerate(self.rules)
@@ -116,7 +128,7 @@ class Classifier:
         return self._say(facts, written.rule.class_, written.rule.type, written.rule.name, written.origin)
 
     def _first_with_text(self, facts: Facts, words: str, before: int) -> int:
-        found = self._texts.search(words) if words else set()
+        found = self.search(words)
         numbers = (
             number
             for number in sorted(found)
@@ -147,12 +159,12 @@ class Classifier:
     def _texts(self) -> "Expressions":
         from common.classify.expressions import Expressions  # loads RE2, which most processes do without
 
-        return Expressions(
-            (owner, self._expanded(text))
-            for number, written in enumerate(self.rules)
-            for owner, texts in ((number, written.rule.text), (-1 - number, written.rule.not_text))
-            for text in texts
-        )
+        return Expressions(self._expressions())
+
+    def _expressions(self) -> Iterator[tuple[int, str]]:
+        for number, written in enumerate(self.rules):
+            for owner, texts in ((number, written.rule.text), (-1 - number, written.rule.not_text)):
+                yield from ((owner, self._expanded(text)) for text in texts)
 
     def _expanded(self, text: str) -> str:
         return re.sub(r"\{([a-z_]+)\}", lambda match: self._words.get(match[1], match[0]), text)

@@ -14,6 +14,9 @@ _IP = re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w.])|(?<![\w:])[0-9a-f]
 _TIME = re.compile(r"(?<![\w:])\d{1,2}:\d\d(?::\d\d)?(?:\.\d+)?z?(?![\w:])")
 _ID = re.compile(r"(?<![\w+/=-])(?=[a-z_+/=-]{0,40}\d)[\w+=-]{12,}|(?<!\w)\d{5,}(?!\w)")
 
+#: Letters that Unicode does not take apart.
+_PLAIN = str.maketrans({"\u2019": "'", "\u0131": "i", "\u0142": "l", "\u00f8": "o", "\u0111": "d", "\u00df": "ss"})
+
 
 def fold(text: str) -> str:
     """Without accents: servers write French with and without. UTF-8 that was read as Latin-1 is put right."""
@@ -21,7 +24,7 @@ def fold(text: str) -> str:
         return text
     with contextlib.suppress(UnicodeError):
         text = text.encode("latin-1").decode()
-    plain = unicodedata.normalize("NFKD", text.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'"))
+    plain = unicodedata.normalize("NFKD", text.translate(_PLAIN))
     return "".join(c for c in plain if not unicodedata.combining(c))
 
 

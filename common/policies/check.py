@@ -40,8 +40,15 @@ def problems(rules: Rules, config: Config) -> list[Problem]:
         *_of_providers(in_order(rules.providers), outcome),
         *_of_policies(rules.policies, outcome, config),
         *_of_replies(rules),
+    ]
+
+
+def of_classes(rules: Rules) -> list[Problem]:
+    """What is found of the operator's rules on classes and of the shipped ones."""
+    tried = check_classes.problems(rules.classes, classifier(rules.classes))
+    return [
         *_of_names("class", rules.classes),
-        *_of_classes(rules),
+        *(Problem(origin, f"class {name}", text) for origin, name, text in tried),
     ]
 
 
@@ -141,11 +148,6 @@ def _of_replies(rules: Rules) -> Iterator[Problem]:
         if written.rule.action == "none" and written.rule.name not in shipped:
             text = "switches nothing off: no shipped rule has that name"
             yield Problem(written.origin, f"reply {written.rule.name}", text)
-
-
-def _of_classes(rules: Rules) -> Iterator[Problem]:
-    for origin, name, text in check_classes.problems(rules.classes, classifier(rules.classes)):
-        yield Problem(origin, f"class {name}", text)
 
 
 def _of_reply(rule: Rule) -> Iterator[str]:

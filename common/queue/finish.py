@@ -49,6 +49,8 @@ class _Outcome:
     at: float
     report: Entry | None
     """Tells the sender what became of the delivery."""
+    also: Callable[[], Awaitable[object]] | None
+    """What else has to be stored before the entry goes; it may be done again."""
     done: asyncio.Future[None]
 
 
@@ -72,12 +74,15 @@ class Finisher:
 
     # --- verbs ---
 
-    async def done(self, taken: Taken, row: Event, report: Entry | None = None) -> None:
+    async def done(
+        self, taken: Taken, row: Event, report: Entry | None = None, also: Callable[[], Awaitable[object]] | None = None
+    ) -> None:
         """The delivery has ended (delivered, bounced, expired); returns when that is stored and the entry gone.
 
-        ``report`` tells its sender; see ``reports``.
+        ``report`` tells its sender; see ``reports``. ``also`` is what its end leads to: between row and entry, repeated
+        until the broker does it.
         """
-        await self._gather(taken, row, None, 0, report)
+        await self._gather(taken, row, None, 0, report, also)
 
     async def defer(
         self, taken: Taken, row: Event, later: Entry, at: float, report: Entry | None = None
@@ -131,9 +136,10 @@ class Finisher:
     # --- how ---
 
     async def _gather(
-        self, taken: Taken, row: Event, later: Entry | None, at: float, report: Entry | None = None
-    ) -> None:
-        outcome = _Outcome(taken, row, later, at, report, asyncio.get_running_loop().create_future())
+        self, taken: Taken, row: Event, later: Entry | None, at: float, report: Entry | None = None,
+        also: Callable[[], Awaitable[object]] | None = None,
+    ) -> None:  # fmt: skip
+        outcome = _Outcome(taken, row, later, at, report, also, asyncio.get_running_loop().create_future())
         self._gathered.append(outcome)
         if len(self._gathered) >= GATHER_MOST:
             self._go()
@@ -175,6 +181,8 @@ class Finisher:
     async def _end_now(self, outcome: _Outcome) -> None:
         taken, scheduled_at = outcome.taken, 0
         try:
+            if outcome.also:
+                await self._until_done(outcome.also)
             if outcome.report is not None:
                 await self._report(outcome.row, outcome.report)
             if outcome.later is not None:  # which knows of the report: after a crash before this it is made again

@@ -7,7 +7,7 @@ the next. When many went together, the next step gives them 2 ms to come back, o
 
 import asyncio
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,7 +44,7 @@ class _Waiting:
 
     submission: str
     messages: list[Message]
-    row: Event
+    rows: Sequence[Event]
     in_body: int
     """Bytes of its content that are in BODY already."""
     since: float
@@ -72,23 +72,24 @@ class Intake:
         self._enough = asyncio.Event()
         self._cleaning: set[asyncio.Task[None]] = set()
 
-    async def submit(self, entries: list[Entry], content: bytes, row: Event) -> None:
-        """Store a submission: its entries, its content (stored form) and its ``accepted`` row.
+    async def submit(self, entries: list[Entry], content: bytes, *rows: Event) -> None:
+        """Store a submission: its entries, its content (stored form) and its rows, ``accepted`` and what belongs to it.
 
-        Entries with a due time are stored as schedules, in the same step.
+        Entries with a due time are stored as schedules, in the same step. Without entries, where all recipients are
+        suppressed, the rows are all there is.
         Returns when all of it is stored. Raises SubmitError (452 full, 451 else): nothing of it will be
         delivered, but after an unknown outcome of 60 s, where a worker may have been quicker than the purge.
         """
         if not self.room.intake:
             raise SubmitError.full()
-        submission_id, since = entries[0].submission, time.monotonic()
-        limit = SCHEDULED_INLINE_LIMIT if entries[0].due else INLINE_LIMIT
-        in_body = len(content) if len(entries) > 1 or len(content) > limit else 0
+        submission_id, since = rows[0].submission, time.monotonic()
+        limit = SCHEDULED_INLINE_LIMIT if entries and entries[0].due else INLINE_LIMIT
+        in_body = len(content) if entries and (len(entries) > 1 or len(content) > limit) else 0
         try:
             placed = await self.bodies.put(submission_id, content, since) if in_body else content
             messages = [_message(entry.but(content=placed)) for entry in entries]
             loop = asyncio.get_running_loop()
-            waiting = _Waiting(submission_id, messages, row, in_body, since, loop.create_future())
+            waiting = _Waiting(submission_id, messages, rows, in_body, since, loop.create_future())
             self._waiting.append(waiting)
             if len(self._waiting) >= self._expected:
                 self._enough.set()
@@ -149,7 +150,7 @@ class Intake:
         stored = [waiting for group, good in zip(groups, outcomes, strict=True) if good for waiting in group]
         if not stored:
             return
-        rows = [waiting.row for waiting in stored]
+        rows = [row for waiting in stored for row in waiting.rows]
         message = rows_message(self.pool, rows)
         try:
             await self.broker.store([message], _since(stored))
@@ -162,8 +163,11 @@ class Intake:
                     waiting.done.set_result(None)
 
     async def _store_entries(self, group: list[_Waiting]) -> bool:
+        messages = [message for waiting in group for message in waiting.messages]
+        if not messages:  # all its recipients are suppressed
+            return True
         try:
-            await self.broker.store([message for waiting in group for message in waiting.messages], _since(group))
+            await self.broker.store(messages, _since(group))
         except UnknownOutcomeError as error:
             self._refuse(group, error)
             return False

@@ -13,6 +13,8 @@ from common.queue.streams import LEASE
 log = structlog.get_logger()
 
 RENEW = 3.0
+#: Of who reads feedback, by process.
+FEEDBACK = "dsn"
 _STREAM = "KV_leases"
 
 

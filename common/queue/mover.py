@@ -16,6 +16,7 @@ from common.broker import Broker, BrokerFailure
 from common.controls import confirm, store
 from common.controls.control import Action, Control
 from common.controls.watch import MET
+from common.entry import FEEDBACK_POOL
 from common.queue import pools, progress
 from common.queue.carrier import Carrier, Job, Report
 from common.queue.stretches import Stretches
@@ -153,7 +154,8 @@ class Mover:
 
     async def _sweep(self, job: Job, kinds: list[Kind]) -> int:
         known = await pools.known(self.broker, self.pools)  # those too that were taken out of the configuration
-        return await self._stretches.sweep(job, known, kinds)
+        # no order is about feedback, which is nobody's mail
+        return await self._stretches.sweep(job, [pool for pool in known if pool != FEEDBACK_POOL], kinds)
 
     def _goes_on(self, job: Job) -> bool:
         return job.order.released or not self._is_over(job)

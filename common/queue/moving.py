@@ -75,14 +75,15 @@ def to_ready(stored: Stored) -> Message:
 
 async def put_all(broker: Broker, messages: Iterable[Message]) -> None:
     """Store them, in atomic batches of what one may hold. Raises what ``Broker.put_batch`` raises."""
-    for batch in _batches(messages):
+    for batch in batches(messages):
         if len(batch) == 1:
             await broker.put(batch[0])
         else:
             await broker.put_batch(batch)
 
 
-def _batches(messages: Iterable[Message]) -> Iterator[list[Message]]:
+def batches(messages: Iterable[Message]) -> Iterator[list[Message]]:
+    """In pieces of what one atomic batch may hold."""
     batch: list[Message] = []
     size = 0
     for message in messages:

@@ -17,6 +17,8 @@ from common.subjects import READY, queue_stream
 from common.subjects import entry as entry_subject
 
 INTERFACE = "report"
+#: The interface of what came back and goes on to the sender of the mail it is about (``dsn.passing_on``).
+FEEDBACK = "feedback"
 #: The key of ``meta`` that names, in every event of a report, the delivery it is about.
 ABOUT = "report_of"
 #: And the key that names its kind, where that is not the delivery's end.

@@ -52,6 +52,7 @@ def _definitions(pools: list[str], max_store: int, replicas: int) -> list[dict[s
         {**common, **bucket, "name": "KV_holds", "subjects": ["$KV.holds.>"], "allow_msg_ttl": True},
         {**common, **bucket, "name": "KV_users", "subjects": ["$KV.users.>"]},
         {**common, **bucket, "name": "KV_usage", "subjects": ["$KV.usage.>"]},
+        {**common, **bucket, "name": "KV_suppression", "subjects": ["$KV.suppression.>"], "allow_msg_ttl": True},
         {**common, **bucket, "name": "KV_controls", "subjects": ["$KV.controls.>"]},
         {**common, **bucket, "name": "KV_webhooks", "subjects": ["$KV.webhooks.>"]},
         {**common, **bucket, "name": "KV_moves", "subjects": ["$KV.moves.>"], "max_age": MOVES * _SECOND},

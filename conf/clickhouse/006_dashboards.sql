@@ -102,7 +102,8 @@ ORDER BY t$$),
 ('Mail', 'Complaints per thousand delivered', $$
 SELECT
     toStartOfInterval(time, toIntervalSecond(greatest({rounding:UInt32}, 60)))::INT AS t,
-    if(countIf(type = 'delivered') = 0, nan, 1000 * sumIf(rows, type = 'complaint') / sumIf(rows, type = 'delivered')) AS complaints
+    if(countIf(type = 'delivered') = 0, nan,
+        1000 * sumIf(rows, type = 'complaint' AND reason != 'not-spam') / sumIf(rows, type = 'delivered')) AS complaints
 FROM traffic_by_minute AS r
 WHERE time >= now() - {seconds:UInt32} AND type IN ('complaint', 'delivered')
 GROUP BY t

@@ -4,7 +4,7 @@
 -- chart: complaints
 --
 -- delivered: deliveries that succeeded in this time; what came back may be about earlier ones
--- complaints: reports of recipients who called it spam
+-- complaints: reports of recipients who called it spam; not those who called it no spam
 -- complaints_per_thousand: of those delivered
 -- bounced_later: reports of other systems that a mail they had taken failed
 -- unsubscribed: recipients who asked for no more
@@ -14,7 +14,7 @@
 SELECT
     {by:Identifier},
     sumIf(rows, type = 'delivered') AS delivered,
-    sumIf(rows, type = 'complaint') AS complaints,
+    sumIf(rows, type = 'complaint' AND reason != 'not-spam') AS complaints,
     if(delivered = 0, 0, round(1000 * complaints / delivered, 3)) AS complaints_per_thousand,
     sumIf(rows, type = 'dsn' AND reason = 'failed') AS bounced_later,
     sumIf(rows, type = 'unsubscribed') AS unsubscribed,

@@ -25,32 +25,29 @@ WITH
         mapKeys(histogram)) / 4)) AS percentile
 SELECT
     {by:Identifier},
-    delivered,
-    percentile(queue, 0.5) AS queue_p50,
-    percentile(queue, 0.95) AS queue_p95,
-    percentile(queue, 0.99) AS queue_p99,
-    percentile(connect, 0.5) AS connect_p50,
-    percentile(connect, 0.95) AS connect_p95,
-    percentile(connect, 0.99) AS connect_p99,
-    percentile(transfer, 0.5) AS transfer_p50,
-    percentile(transfer, 0.95) AS transfer_p95,
-    percentile(transfer, 0.99) AS transfer_p99,
-    percentile(total, 0.5) AS total_p50,
-    percentile(total, 0.95) AS total_p95,
-    percentile(total, 0.99) AS total_p99
-FROM
-(
-    SELECT
-        {by:Identifier},
-        sum(rows) AS delivered,
-        sumMap(latency_queue) AS queue,
-        sumMap(latency_connect) AS connect,
-        sumMap(latency_transfer) AS transfer,
-        sumMap(latency_total) AS total
-    FROM {source:Identifier}
-    WHERE type = 'delivered' /* AND what was asked for */
-    GROUP BY {by:Identifier}
-    ORDER BY delivered DESC, {by:Identifier}
-    LIMIT {limit:UInt32}
-)
+    sum(rows) AS delivered,
+    percentile(sumMap(latency_queue), 0.5) AS queue_p50,
+    percentile(sumMap(latency_queue), 0.95) AS queue_p95,
+    percentile(sumMap(latency_queue), 0.99) AS queue_p99,
+    percentile(sumMap(latency_connect), 0.5) AS connect_p50,
+    percentile(sumMap(latency_connect), 0.95) AS connect_p95,
+    percentile(sumMap(latency_connect), 0.99) AS connect_p99,
+    percentile(sumMap(latency_transfer), 0.5) AS transfer_p50,
+    percentile(sumMap(latency_transfer), 0.95) AS transfer_p95,
+    percentile(sumMap(latency_transfer), 0.99) AS transfer_p99,
+    percentile(sumMap(latency_total), 0.5) AS total_p50,
+    percentile(sumMap(latency_total), 0.95) AS total_p95,
+    percentile(sumMap(latency_total), 0.99) AS total_p99
+FROM {source:Identifier}
+WHERE type = 'delivered' /* AND what was asked for */
+    -- histograms of those that are shown only
+    AND {by:Identifier} IN
+    (
+        SELECT {by:Identifier} FROM {source:Identifier}
+        WHERE type = 'delivered' /* AND what was asked for */
+        GROUP BY {by:Identifier}
+        ORDER BY sum(rows) DESC, {by:Identifier}
+        LIMIT {limit:UInt32}
+    )
+GROUP BY {by:Identifier}
 ORDER BY delivered DESC, {by:Identifier}

@@ -14,7 +14,7 @@
 -- transactions: tries so far
 -- successful: recipients it was delivered to
 -- failed: tries that failed, for now or for good
--- undeliverable: recipients it will not reach: bounced, expired, stopped
+-- undeliverable: recipients it will not reach: bounced, expired, stopped, suppressed
 WITH
     chosen AS
     (
@@ -34,7 +34,7 @@ WITH
             countIf(status = 'undeliverable') AS undeliverable
         FROM events
         WHERE time >= fromUnixTimestamp64Milli({from:Int64})
-            AND type IN ('delivered', 'deferred', 'bounced', 'expired', 'stopped')
+            AND type IN ('delivered', 'deferred', 'bounced', 'expired', 'stopped', 'suppressed')
             AND submission IN (SELECT submission FROM chosen)
         GROUP BY submission
     )

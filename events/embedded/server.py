@@ -120,8 +120,7 @@ class Handler(BaseHTTPRequestHandler):
         query = params["query"].encode() if "query" in params else b""
         parsed = sql.parse(query or head)
         if not is_owner:
-            text = b"\n".join(filter(None, [query, head + reader.read()]))
-            return self._read_only(parsed, text, params)
+            return self._read_only(parsed, b"\n".join(filter(None, [query, head + reader.read()])), params)
         if parsed.insert:
             return self._insert(parsed.insert, query or head, chain([head] if query else [], _pieces(reader)), params)
         if parsed.names_file:

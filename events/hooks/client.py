@@ -26,8 +26,8 @@ from yarl import URL
 from common.errors import ConfigError
 from common.internal import is_internal
 from common.section import split_host_port
+from common.thread import in_thread
 from common.webhook import Webhook
-from events.thread import in_thread
 
 USER_AGENT = "Postjet"
 #: Bytes of an answer that are read, and seconds that this may take.

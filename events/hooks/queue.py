@@ -1,22 +1,20 @@
 """Messages to endpoints as they lie in ``HOOKS``: stored in batches, as many as may wait, scheduled for another try."""
 
-import json
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 from nats.aio.msg import Msg
 
 from common.broker import Broker, BrokerError, Message, with_id
 from common.queue.levels import level
+from common.queue.moving import batches
 from common.queue.schedule import schedule_headers
 from common.subjects import HOOKS_STREAM, hook, hooks
 from common.webhook import Webhook
 from events.story import rfc3339
 
-#: Messages and bytes of one atomic batch: nats-server's default limit, and it holds a batch in memory.
-BATCH, BATCH_BYTES = 1000, 4 * 2**20
 #: The part of the store that all that waits may have.
 PART = 1 / 20
 #: The size of one, at least; where there was no room it is there again when so much is free.
@@ -63,7 +61,7 @@ class Hook:
 
 async def store(broker: Broker, messages: Iterable[Message]) -> None:
     """Store them; those that are there already are stored once. Raises BrokerFailure: some of them may be."""
-    for batch in _batches(messages):
+    for batch in batches(messages):
         try:
             if len(batch) > 1:
                 await broker.put_batch(batch)
@@ -76,31 +74,9 @@ async def store(broker: Broker, messages: Iterable[Message]) -> None:
             await broker.put(message)
 
 
-def _batches(messages: Iterable[Message]) -> Iterator[list[Message]]:
-    batch: list[Message] = []
-    size = 0
-    for message in messages:
-        if batch and (len(batch) == BATCH or size + len(message.body) > BATCH_BYTES):
-            yield batch
-            batch, size = [], 0
-        batch.append(message)
-        size += len(message.body)
-    if batch:
-        yield batch
-
-
 async def waiting(broker: Broker, endpoint: str) -> int:
     """How many wait for an endpoint, to be sent or to be tried again. Raises BrokerFailure."""
     return (await level(broker, HOOKS_STREAM, hooks("*", endpoint))).count
-
-
-async def payloads(broker: Broker) -> AsyncIterator[Any]:
-    """What the messages to all endpoints say. Raises BrokerFailure."""
-    sequence, query = 1, {"batch": BATCH, "max_bytes": BATCH_BYTES, "next_by_subj": "w.>"}
-    while page := await broker.page(HOOKS_STREAM, query | {"seq": sequence}):
-        for stored in page:
-            yield json.loads(stored.body)
-        sequence = page[-1].sequence + 1
 
 
 class Room:

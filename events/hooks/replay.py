@@ -8,13 +8,13 @@ from typing import Any
 from common.broker import Broker
 from common.event import Type
 from common.ids import new_id
+from common.thread import in_thread
 from common.webhook import Webhook
 from events.hooks import queue
 from events.hooks.payload import COLUMNS, identifier, payload
 from events.hooks.queue import Hook
 from events.hooks.wanted import OF_MAIL, Row, wants
 from events.store import TIMES, NoTableError, Store
-from events.thread import in_thread
 
 #: Events of one query.
 PAGE = 2000

@@ -190,5 +190,5 @@ class Sender:
         await self._ack(message)
 
     async def _ack(self, message: Msg) -> None:
-        """Take it out of the queue. Raises BrokerFailure."""
-        await self._broker.request(message.reply, b"+ACK")
+        """Take it out of the queue. Nobody waits for that: what is not acked is sent again. Raises BrokerFailure."""
+        await self._broker.publish(message.reply, b"+ACK")

@@ -17,15 +17,18 @@ from common.codes import (
     RELAYING_DENIED,
     SENDER_NOT_ALLOWED,
     SENDER_OK,
+    SUPPRESSED,
     TOO_BIG,
     TOO_MANY_RECIPIENTS,
     UNKNOWN_PARAMETER,
     Reply,
 )
 from common.options import Options
+from common.suppression.suppression import Source
 from smtpd_ingress.params import (
     Given,
     MailParameters,
+    RcptParameters,
     mail_parameters,
     path_address,
     rcpt_parameters,
@@ -78,12 +81,34 @@ def rcpt(session: Session, text: str) -> Reply:
     address = path_address(path, BAD_RECIPIENT, smtputf8=transaction.smtputf8)
     if not address:
         raise RefusedError(BAD_RECIPIENT.but("<>: no address"))
-    recipient = _destination(session, address)
+    feedback = session.context.feedback
+    is_feedback = feedback is not None and address.domain == feedback.domain
+    if transaction.recipients and is_feedback != transaction.feedback:
+        # they lie in different queues, and are not stored in one step; RFC 5321 4.5.3.1.10: the client sends them again
+        raise RefusedError(TOO_MANY_RECIPIENTS.but("Feedback and other mail: send the rest in another transaction"))
+    if feedback and is_feedback:
+        recipient, said = feedback.recipient(session.client, address, trusted=session.trusted), RcptParameters()
+    else:
+        recipient = _destination(session, address)
     # RFC 5321 4.5.3.1.10: the recipients before it get the message.
     if len(transaction.recipients) >= session.context.listener.max_recipients:
         raise RefusedError(TOO_MANY_RECIPIENTS)
+    if session.trusted and not is_feedback and recipient not in transaction.suppressed:
+        _look_up(session, transaction, recipient)
     transaction.recipients.setdefault(recipient, said)
+    transaction.feedback = is_feedback
     return RECIPIENT_OK
+
+
+def _look_up(session: Session, transaction: Transaction, recipient: Address) -> None:
+    """Note that a recipient is suppressed, or raise RefusedError. A stranger's mail is for us, and not held back."""
+    found = session.context.suppressions.find(transaction.sender, str(recipient))
+    if not found or found.source is Source.COUNTED:
+        return
+    if session.context.refuse_suppressed:
+        way_back = f"'postjet suppression remove {recipient}' lets mail through again"
+        raise RefusedError(SUPPRESSED.but(f"<{recipient}>: suppressed: {found}; {way_back}"))
+    transaction.suppressed[recipient] = found
 
 
 def _least(notify: str) -> str:

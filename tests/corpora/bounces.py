@@ -62,10 +62,10 @@ CLASSES = {
     "undefined": {"unclassified"},
 }
 
-#: Two of their reasons are defined otherwise than our classes. ``filtered`` is "user unknown" too, where it was not
-#: said to RCPT: no mail will arrive there either way. And a disabled mailbox (``suspend``) is soft to them, hard here.
+#: One of their reasons is defined otherwise than our classes. ``filtered`` is "user unknown" too, where it was not
+#: said to RCPT: no mail will arrive there either way.
 BY_MEANING = {**CLASSES, "filtered": {"policy", "unclassified", "content", "invalid-recipient", "inactive-mailbox"}}
-OTHERWISE_HARD = frozenset({"filtered", "suspend"})
+OTHERWISE_HARD = frozenset({"filtered"})
 
 
 @dataclass

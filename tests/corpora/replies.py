@@ -5,7 +5,8 @@ may be looked at. A hash of the text says in which part a reply is:
 
 - ``first half``: seen before the first rule was written;
 - ``third quarter``: not seen until the rules were there (70 % right then), then used to make them more general;
-- ``last quarter``: never looked at. Its figure is what to expect of other replies.
+- ``last quarter``: its texts were never looked at, of its misses only which class was taken for which. Its figure is
+  what to expect of other replies. The half of these two quarters had 69 % with the first rules.
 """
 
 import hashlib
@@ -43,6 +44,8 @@ CLASSES = {
     "virus": {"virus"},
     "tls": {"tls"},
 }
+#: Those that are hard, as far as the words are no 4xx: no mail will ever arrive.
+HARD = ("invalid_recipient", "bad_domain")
 PARTS = ("first half", "third quarter", "last quarter")
 #: What a source says that is done with the delivery.
 _PERMANENT = {"failed": True, "reject": True, "delayed": False, "defer": False}
@@ -68,6 +71,13 @@ class Scored:
         """None: it has no class that could be compared."""
         ours = CLASSES.get(self.row["coarse"])
         return None if ours is None else self.verdict.bounce_class in ours
+
+    @property
+    def type_is_right(self) -> bool | None:
+        """Hard or soft; None: its class has both or cannot be compared, or it is a 4xx, which is always soft."""
+        if self.row["coarse"] not in CLASSES or self.row["coarse"] == "inactive_mailbox" or not self.verdict.permanent:
+            return None
+        return (self.verdict.bounce_type == "hard") == (self.row["coarse"] in HARD)
 
     @property
     def permanence_is_right(self) -> bool | None:
@@ -116,6 +126,7 @@ def table(rows: Sequence[Scored] | None = None) -> list[str]:
         plain = [row for row in some if not row.contradicts_itself]
         lines += [
             _line(part, "class", [row.class_is_right for row in some]),
+            _line(part, "hard or soft", [row.type_is_right for row in some]),
             _line(part, "temporary or permanent", [row.permanence_is_right for row in some]),
             _line(part, " where action and code agree", [row.permanence_is_right for row in plain]),
         ]

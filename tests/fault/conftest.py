@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from crash_support import DOMAIN, FUNCTIONS, HOOKS, Crashes
+from crash_support import DOMAIN, FEEDBACK_DOMAIN, FUNCTIONS, HOOKS, SECRET, Crashes
 from scenario_support import broker
 
 from master.demo.world import World
@@ -18,7 +18,12 @@ async def crashes(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cra
     hooks = folder / "hooks"
     hooks.mkdir()
     (hooks / "functions").write_text("\n".join(sorted(FUNCTIONS)))
-    settings = {"delivery": {"connections": 1, "retry_first": "1h", "retry_max": "1h"}}
+    delivery = {"connections": 1, "retry_first": "1h", "retry_max": "1h"}
+    feedback = {"domain": FEEDBACK_DOMAIN, "secrets": [SECRET]}
+    # of what bounces only a full mailbox is suppressed, for its sender
+    full = {"soft_bounces": "sender", "soft_count": 1, "soft_classes": ["mailbox-full"]}
+    suppression = {"hard_bounces": "off", **full}
+    settings = {"delivery": delivery, "feedback": feedback, "suppression": suppression}
     world = World(folder, sinks=1, settings=settings)
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("FAULT_HOOKS", str(hooks))

@@ -1,6 +1,7 @@
 """A worker is killed between any two of its steps: docs/queue-states.md, "Delivering"."""
 
 import time
+from collections.abc import Awaitable, Callable
 
 import pytest
 from crash_support import DOMAIN, LATER, MIDDLE, PATIENCE, WORKER, Crashes, Left, Row, after, before, unreadable
@@ -16,6 +17,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 NEVER = "550 5.1.1 Unknown"
 #: Who is told of what the rule refuses.
 WRITER, REFUSED = f"writer@{DOMAIN}", Rule(phase="rcpt", recipient=f"r0@{DOMAIN}", reply=NEVER)
+FULL = Rule(phase="rcpt", recipient=f"full@{DOMAIN}", reply="552 5.2.2 Mailbox is full")
 FINISH = "common.queue.finish:Finisher"
 
 CONSUMER_DELETED = after(WORKER, "common.broker:Broker.api", "CONSUMER.DELETE")
@@ -36,6 +38,15 @@ async def delayed(broker: Broker) -> None:
     """Its sender is to be told of the delay, at once."""
     accepted = time.time() - 5 * 3600
     await submit(broker, make_entry(f"r@{DOMAIN}", sender=WRITER, notify="DELAY", accepted=accepted))
+
+
+def full(sender: str) -> Callable[[Broker], Awaitable[None]]:
+    """To a mailbox that the sink says is full, of a sender for whom it was not yet."""
+
+    async def sends(broker: Broker) -> None:
+        await submit(broker, make_entry(f"full@{DOMAIN}", sender=sender, notify="NEVER"))
+
+    return sends
 
 
 ROWS = [
@@ -93,6 +104,18 @@ ROWS = [
         point=after(WORKER, f"{FINISH}._report"),
         sender=WRITER, rules=lambda: [REFUSED], waits=WRITER, stays="s",
         left=Left("qq", 0, "accepted accepted bounced"), events="accepted accepted bounced deferred delivered",
+    ),
+    Row(
+        name="bounced and not suppressed",
+        point=before(WORKER, "common.suppression.store:change"),
+        sends=full("one@sender.test"), rules=lambda: [FULL], arrives=0,
+        left=Left("q", 0, "accepted bounced"), events="accepted admin bounced bounced",
+    ),
+    Row(
+        name="suppressed and not acked",
+        point=after(WORKER, "common.suppression.store:change"),
+        sends=full("two@sender.test"), rules=lambda: [FULL], arrives=0,
+        left=Left("q", 0, "accepted admin bounced"), events="accepted admin bounced suppressed",
     ),
     Row(
         name="acked and content not released",

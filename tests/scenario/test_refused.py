@@ -1,7 +1,9 @@
 """A recipient refused for good is not tried again: the bounce is told, the queue is free of it."""
 
+import json
+
 import pytest
-from scenario_support import mx, queue, send, story, types
+from scenario_support import mx, postjet, queue, send, story, types
 
 from master.demo.sink_script import Rule
 from master.demo.world import World
@@ -24,3 +26,14 @@ async def test_refused(world: World) -> None:
     assert (bounced["mx_host"], bounced["mx_address"]) == ("mx.strict.test", "127.0.1.2")
     assert [mail.recipients for mail in sink.received] == [("somebody@strict.test",)]
     assert f"{submission}-1" not in await queue(world)
+
+
+async def test_words_that_no_rule_knows_are_listed(world: World) -> None:
+    async with mx(world, "127.0.1.3", "odd.test") as sink:
+        sink.rules.append(Rule(phase="rcpt", recipient="nobody@odd.test", reply="550 Gloop for <user1234567@odd.test>"))
+        [submission] = await send(world, "nobody@odd.test")
+        await story(world, submission, "bounced")
+    listed = await postjet("classify", "--unknown", "--json", config=world.config_file)
+    assert listed.returncode == 0, listed.stderr
+    [found] = [row for row in json.loads(listed.stdout) if row["words"] == "gloop for <@>"]
+    assert (found["seen"], found["code"], found["phase"]) == (1, 550, "rcpt")

@@ -41,7 +41,7 @@ async def test_report(world: World, tmp_path: Path) -> None:
     title, *head, line = (await told(*where)).splitlines()
     assert title.startswith("outcomes by domain  20")
     assert title.endswith(" UTC, domain counted.test, from domains_by_minute")
-    assert head[0].split()[:3] == ["domain", "transactions", "delivered"]
+    assert head[-1].split()[:3] == ["domain", "transactions", "delivered"]
     assert line.split()[:3] == ["counted.test", "2", "1"]
     assert "█" * 10 + "░" * 10 in line
     assert "No such user" in await told("reasons", "--domain", "counted.test")

@@ -1,15 +1,13 @@
 """A mail's way told to an application: signed, replayed, to who is named."""
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
 from hooks_support import SECRET, Receiver, receiving
-from scenario_support import broker, ids, postjet, queue, send
+from scenario_support import ids, postjet, queue, send
 from support import until
 
-from events.hooks.queue import Hook
 from master.demo.generator import make_message, send_all
 from master.demo.world import World
 
@@ -60,13 +58,6 @@ async def test_told_replayed_disabled_and_named(tmp_path: Path) -> None:
             await until(lambda: len(named.taken) == 1)
             assert named.taken[0].payload["data"]["submission"] == other
             assert len(app.taken) == 1
-            # who erases is told of what waits for it
-            async with broker(world) as connection:
-                hook = Hook(endpoint="app", id="x", body=b'{"data":{"recipients":["zoe@receiver.test"]}}', since=time.time())
-                await connection.put(hook.ready())
-                done = await postjet("events", "erase", "zoe@receiver.test", "--yes", "--json", config=world.config_file)
-                assert json.loads(done.stdout)["webhooks"] == 1
-                assert await connection.purge("HOOKS", "w.>") == 1
             states = {row["name"]: row["state"] for row in await command(world, "list")}
             assert states == {"app": "disabled", "named": "ok"}
             assert (await command(world, "enable", "app"))["changed"]

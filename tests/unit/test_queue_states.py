@@ -28,10 +28,13 @@ def load(file: Path) -> ModuleType:
     return module
 
 
-NAMES = ("ingress", "worker", "mover", "broker", "recorder")
+NAMES = ("ingress", "worker", "feedback", "mover", "broker", "recorder")
 MODULES = {name: load(TESTS / "fault" / f"test_crash_{name}.py") for name in NAMES}
 #: Tests of rows, and the module of each.
-ROWS = {"test_taking_mail": "ingress", "test_delivering": "worker", "test_moving": "mover", "test_broker": "broker"}
+ROWS = {
+    "test_taking_mail": "ingress", "test_delivering": "worker", "test_feedback": "feedback", "test_moving": "mover",
+    "test_broker": "broker",
+}  # fmt: skip
 CASES = {
     f"{test}[{row.name}]": row
     for test, module in ROWS.items()

@@ -13,6 +13,7 @@ from support import make_entry, until
 from tls_support import write_certificate
 
 from common.broker import Broker, BrokerFailure, Message
+from common.config import Feedback
 from common.listener import Listener
 from common.queue import leases
 
@@ -70,6 +71,17 @@ async def test_recorder_and_clickhouse_away_keep_no_mail_out(start: Start, broke
         await until(lambda: ready(api))
         degraded = (await api.get("/readyz")).json["degraded"]
         assert [line.partition(":")[0] for line in degraded] == ["recorder", "clickhouse"]
+
+
+async def test_nobody_reads_feedback(start: Start, broker: Broker) -> None:
+    start.feedback = Feedback(domain="bounces.example.net")
+    async with start.api() as api:
+        await all_well(api, broker)
+        await until(lambda: ready(api))
+        waits = "feedback: nobody reads it; bounces and complaints wait"
+        assert (await api.get("/readyz")).json["degraded"] == [waits]
+        await leases.renew(broker, f"{leases.FEEDBACK}.somebody", "somebody")
+        assert (await api.get("/readyz")).json["degraded"] == []
 
 
 async def test_no_room(start: Start, broker: Broker) -> None:

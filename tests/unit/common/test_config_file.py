@@ -39,6 +39,11 @@ def test_pools(tmp_path: Path) -> None:
     assert config.pools["bulk-2"].source_addresses == ["192.0.2.1", "2001:db8::1"]
 
 
+def test_keys_of_return_paths_are_not_shown(tmp_path: Path) -> None:
+    config = read(tmp_path, f"[feedback]\nsecrets = ['{'ab' * 32}']")
+    assert config_text.in_force(config).count("ab" * 16) == 0
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -59,7 +64,9 @@ def test_pools(tmp_path: Path) -> None:
         ("[pools.bulk]\nsource_addresses = ['mta1']", "pools.bulk.source_addresses[0]: 'mta1' does not appear"),
         ("[pools.bulk]\nsource_addresses = ['::']", "pools.bulk.source_addresses[0]: '::' is no address to send from"),
         ("[pools.bulk]\nsource_addresses = ['::1', '0::1']", "pools.bulk.source_addresses: one of them is there twice"),
-        ("[feedback]\ndomain = 'b.example'", "feedback.domain: only '' works in this version"),
+        ("[feedback]\ndomain = 'bounces'", "feedback.domain: must be a name in DNS, such as bounces.example.net"),
+        ("[feedback]\naddresses = ['Fbl']", "feedback.addresses: 'Fbl' is no local part such as fbl, in lower case"),
+        ("[feedback]\nvalid = '1h'", "feedback.valid: 1d is the least"),
         ("[dkim]\nkeys = 'store'", "dkim.keys: only file://"),
         ("[delivery]\ntls = 'dane'", "delivery.tls: "),
         ("[events]\nkeep = '20000d'", "events.keep: 10000d is the most"),
@@ -94,10 +101,10 @@ def test_the_default_file_changes_nothing_when_uncommented(tmp_path: Path) -> No
 
 
 def test_what_is_in_force_can_be_read_back(tmp_path: Path) -> None:
-    file = "[delivery]\nsmarthost = 'mx.example:25'\nusername = 'u'\npassword = 'secret'\n"
-    config = read(tmp_path, file + "[nats]\nurl = 'nats://u:secret@127.0.0.1:4222'")
+    file = "[delivery]\nsmarthost = 'mx.example:25'\nusername = 'u'\npassword = 'hush'\n"
+    config = read(tmp_path, file + "[nats]\nurl = 'nats://u:hush@127.0.0.1:4222'")
     text = config_text.in_force(config)
-    assert "secret" not in text
+    assert "hush" not in text
     assert read(tmp_path, text).delivery.smarthost == "mx.example:25"
 
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.event import Event, Type, pack, unpack, unpack_columns
+from common.recipients import PREFIX, forms, hashed
 from events.conceal import Concealer
-from events.recipients import PREFIX, forms, hashed
 
 KEY = bytes(range(32))
 ANN = "Ann.Lee@one.example"

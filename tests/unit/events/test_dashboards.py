@@ -1,6 +1,7 @@
 """Every query of every dashboard runs, and gives the numbers that were counted by hand."""
 
 import json
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,6 +12,7 @@ import pytest
 from clickhouse_support import FOR_EVER, ClickHouse
 from report_support import HOUR, KNOWN, NOON, insert
 
+from common.event import Type
 from events import report, schema
 from events.report import Question
 from events.store import Store
@@ -72,7 +74,7 @@ def test_the_numbers(known: Store) -> None:
     assert [(row["attempt"], row["delivered"]) for row in tries] == [("1", 2), ("2", 2)]
     delivered = ask(known, "deliverability.json: Time to delivery")
     assert delivered[1]["p50"] == delivered[1]["p99"] == pytest.approx(4)
-    assert len(ask(known, "mail.json: What happened", search=["R@gmail.example"])) == 9
+    assert len(ask(known, "mail.json: What happened", search=["R@gmail.example"])) == 10
     assert len(ask(known, "mail.json: What happened", search=["s1-1"])) == 2
 
 
@@ -121,5 +123,9 @@ def test_the_page_of_clickhouse_itself(store: Store) -> None:
     assert answers["Refused at the door"] == [(7,)]
     assert answers["Tries to a delivery, on average"] == [(pytest.approx(5 / 3),), (1.0,)]
     assert answers["Complaints per thousand delivered"] == [(0.0,), (1000.0,)]
+    alone = [replace(event, time=event.time + shift - 3 * HOUR) for event in KNOWN if event.type == Type.COMPLAINT]
+    insert(store, alone, "complaints alone")
+    [complaints] = [chart["query"] for chart in charts if chart["title"].startswith("Complaints")]
+    assert math.isnan(store.client.query(complaints, parameters).result_rows[0][1])  # of nothing, not 1000 of one
     raw = store.client.raw_query(charts[0]["query"], parameters, fmt="JSONColumnsWithMetadata")
     assert json.loads(raw)["data"]["delivered"] == [3, 1]

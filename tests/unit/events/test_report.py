@@ -158,18 +158,19 @@ def test_submissions(known: Store) -> None:
 
 @pytest.mark.parametrize("name", report.reports())
 def test_rollups_and_events_give_the_same_numbers(known: Store, name: str) -> None:
-    asked = 0
+    rollups = set()
     for by in report.find(name).by or ("",):
-        for span in ({}, {"end": NOON + 7 * MINUTE}, {"filters": {"pool": ["default"]}}):
-            question = {"by": by, "step": HOUR if not span else MINUTE, **span}
+        for span in ({"step": HOUR}, {"step": MINUTE, "end": NOON + 7 * MINUTE, "filters": {"pool": ["default"]}}):
+            question = {"by": by, **span}
             used = report.prepare(report.find(name), Question(**ALL | question)).source
-            asked += not used.startswith("events")
-            assert str(ask(known, name, **question)) == str(ask(known, name, **question, raw=True)), (by, used)
-    assert asked or name in ("attempts", "reasons", "rejections", "submissions")
+            if not used.startswith("events"):
+                rollups.add(used)
+                assert str(ask(known, name, **question)) == str(ask(known, name, **question, raw=True)), (by, used)
+    assert rollups or name in ("attempts", "reasons", "rejections", "submissions")
 
 
 @pytest.mark.parametrize("name", report.reports())
-def test_every_column_is_told_of_and_every_rows_unit_is_known(known: Store, name: str) -> None:
+def test_every_report_can_be_had_by_all_it_says_and_every_column_is_told_of(known: Store, name: str) -> None:
     chosen = report.find(name)
     for by in chosen.by or ("",):
         row = ask(known, name, by=by)[0]

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from rich.console import Console
+from rich.text import Text
 
 from events import report, report_text
 from events.report import Question
@@ -59,6 +60,15 @@ def test_a_table_with_bars() -> None:
 )
 def test_cells(value: Any, unit: str, text: str) -> None:
     assert str(report_text.cell(value, unit)) == text
+
+
+def test_a_narrow_terminal_loses_nothing() -> None:
+    row = {"interface": "relay"} | dict.fromkeys(report.find("intake").columns, 1_000_000)
+    console = Console(width=30)
+    with console.capture() as capture:
+        report_text.show(console, Text("title"), report_text.table(report.find("intake"), [row]))
+    assert capture.get().count("1,000,000") == 3
+    assert "█" * 20 in capture.get()
 
 
 def test_no_bars_of_nothing() -> None:

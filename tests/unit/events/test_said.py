@@ -71,6 +71,13 @@ def said(store: Store, texts: Sequence[str], domain: str = "", mx_host: str = ""
             "Message rejected on <time> GMT, see id=<id>",
         ),
         (
+            [
+                "flpd594 DNSBL:RBL 521< 192.0.2.1 >_is_blocked. Ref: 1C84A2F3D4",
+                "flph825 DNSBL:RBL 521< 192.0.2.2 >_is_blocked. Ref: ADAFD194EF",
+            ],
+            "<id> DNSBL:RBL 521< <ip> >_is_blocked. Ref: <id>",
+        ),
+        (
             ["Greylisted for 300 seconds", "Greylisted for 7 seconds"],
             "Greylisted for <n> seconds",
         ),

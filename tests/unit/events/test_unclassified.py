@@ -2,7 +2,7 @@
 
 import time
 
-from clickhouse_support import columns
+from clickhouse_support import ClickHouse, columns
 
 from common.classify.reading import classifier
 from common.classify.rule import ClassRule
@@ -40,7 +40,5 @@ def test_gathered_by_words(store: Store) -> None:
     assert len(unclassified(store, 3600, classifier((Written(rule, Layer.OPERATOR, "x:1"),)))) == 1
 
 
-def test_a_database_without_tables(store: Store) -> None:
-    store.client.command("DROP TABLE events_to_minutes")
-    store.client.command("DROP TABLE events")
-    assert unclassified(store, 3600, classifier()) == []
+def test_a_database_without_tables(clickhouse: ClickHouse) -> None:
+    assert unclassified(clickhouse.store(), 3600, classifier()) == []

@@ -15,6 +15,7 @@ from common.broker import Broker, UnknownOutcomeError
 from common.content import store
 from common.key_store import STALE, KeyStore
 from common.keys import BadKeyError, public_record
+from common.queue.reports import FEEDBACK
 from common.queue.taken import Taken
 from outbound import prepare as prepare_module
 from outbound.prepare import Preparer, UnsignedError
@@ -207,3 +208,10 @@ async def test_a_broken_key_holds_mail_back_until_it_is_replaced(kitchen: Kitche
     kitchen.keys.create("sender.example", "s", "ed25519")
     kitchen.now += STALE
     assert (await preparer.prepare(taken)).signatures
+
+
+async def test_what_is_passed_on_needs_no_key_of_its_writer(kitchen: Kitchen) -> None:
+    entry = make_entry(sender="", interface=FEEDBACK)
+    await submit(kitchen.outlet.broker, entry, content=store(MESSAGE))
+    prepared = await kitchen.preparer(required=True).prepare(await kitchen.outlet.take())
+    assert (prepared.message, prepared.signatures) == (MESSAGE, ())

@@ -36,7 +36,8 @@ def transaction(header: Options = NOTHING, **fields: Any) -> Transaction:
 
 def queued(made: Transaction) -> tuple[list[Entry], Event]:
     config = Config(delivery=Delivery(expire=EXPIRE))
-    return made.queued_as(Context.of(config, config.listeners[0], submit, print), "192.0.2.1")
+    entries, rows = made.queued_as(Context.of(config, config.listeners[0], submit, print), "192.0.2.1")
+    return entries, rows[0]
 
 
 @pytest.mark.parametrize("delay", [0, 3600])

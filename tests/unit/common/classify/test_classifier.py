@@ -26,7 +26,9 @@ def of(*rules: Written[ClassRule]) -> Classifier:
         (450, "4.1.1", "User unknown", ("invalid-recipient", "soft", False)),  # the server says to come back
         (550, "5.7.1", "Client host [192.0.2.1] blocked using zen.spamhaus.org", ("blocklist", "soft", True)),
         (550, "5.2.1", "Mailbox suspended", ("inactive-mailbox", "soft", True)),  # it may come back
-        (550, "5.2.1", "Mailbox disabled", ("inactive-mailbox", "hard", True)),
+        (550, "5.2.1", "Mailbox disabled", ("inactive-mailbox", "soft", True)),
+        (550, "5.2.1", "Mailbox deleted", ("inactive-mailbox", "hard", True)),
+        (521, "5.3.2", "System not accepting network messages", ("bad-domain", "hard", True)),
         (0, "5.1.1", "Boo", ("invalid-recipient", "hard", True)),  # a report with nothing but its status
         (0, "4.2.2", "", ("mailbox-full", "soft", False)),
         (0, "", "User unknown", ("invalid-recipient", "hard", True)),
@@ -41,6 +43,24 @@ def test_class_type_and_permanence(code: int, enhanced: str, text: str, expected
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "550 Requested action not taken: mailbox unavailable. Reject due to policy restrictions",
+        "554-gmx.net (mxgmx101) Nemesis ESMTP Service not available 554-No SMTP service 554 IP address is black listed",
+        "554 Transaction failed: bad DNS address",
+        "550 Invalid IP address",
+        "550 5.7.1 Unknown host address, no PTR",
+        "550 No such domain example.net (in reply to MAIL FROM command)",
+        "550 5.1.8 Sender domain does not exist",
+        "450 4.1.1 User unknown in the database that is away",
+        "550 5.7.1 Your account may not send to unknown users",
+    ],
+)
+def test_nothing_is_hard_that_is_not_about_the_address(text: str) -> None:
+    assert classify(0, "", text).bounce_type == "soft"
+
+
+@pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("smtp; 550 5.1.1 <ann@example.org>: Recipient address rejected: User unknown", "invalid-recipient"),
@@ -52,6 +72,8 @@ def test_class_type_and_permanence(code: int, enhanced: str, text: str, expected
         # the words go on behind the codes of the lines
         ("550-5.1.1 The email account that you tried to reach 550 5.1.1 does not exist.", "invalid-recipient"),
         ("550 Access denied (in reply to MAIL FROM command)", "bad-sender"),
+        # what stands around the words that were said says less
+        ("Your mail to blacklist-users failed. The server said: 552 5.2.2 Quota exceeded", "mailbox-full"),
         ("B\u00c3\u00b6se: Empf\u00c3\u00a4nger unbekannt", "invalid-recipient"),  # UTF-8 read as Latin-1
     ],
 )

@@ -20,6 +20,7 @@ from common.classify.normal import MAX_TEXT, normal
         ("[TSS04] IB504 OFR_103 RL000001 4.7.1", "[tss04] ib504 ofr 103 rl000001 4.7.1"),
         ("bo\u00eete pleine, empf\u00e4nger, doesn\u2019t", "boite pleine, empfanger, doesn't"),
         ("bo\u00c3\u00aete", "boite"),
+        ("Kullan\u0131c\u0131 bulunamad\u0131", "kullanici bulunamadi"),
         ("\u4e0d\u5b58\u5728", "\u4e0d\u5b58\u5728"),
     ],
 )

@@ -25,7 +25,8 @@ def written(tmp_path: Path, text: str) -> tuple[Config, Path | None]:
 
 def problems(tmp_path: Path, text: str) -> list[str]:
     config, path = written(tmp_path, text)
-    found = check.problems(reading.shipped() + reading.of_config(config, path), config)
+    rules = reading.shipped() + reading.of_config(config, path)
+    found = check.problems(rules, config) + check.of_classes(rules)
     return [str(problem).replace(f"{tmp_path}/", "") for problem in found]
 
 

@@ -10,6 +10,7 @@ from support import Nats, make_entry, until
 
 from common.broker import Broker, NoBrokerError
 from common.entry import Entry
+from common.event import Type
 from common.queue.intake import Intake
 from common.submit_error import SubmitError
 
@@ -141,3 +142,14 @@ async def test_many_at_once_go_in_few_steps_and_all_arrive(broker: Broker) -> No
     assert len(await left(broker)) == 120
     assert await rows(broker) == ["accepted"] * 100
     assert (await left(broker, "EVENTS"))["e.default"] < 30
+
+
+async def test_rows_without_entries_are_stored(broker: Broker) -> None:
+    """A submission all of whose recipients are suppressed, alone and among others."""
+    intake, told = intake_of(broker), make_entry()
+    await intake.submit([], CONTENT, row(told), row(told, Type.SUPPRESSED))
+    mails: list[list[Entry]] = [[], [make_entry()], batch(2), []]
+    await asyncio.gather(*(intake.submit(mail, CONTENT, row(told)) for mail in mails))
+    assert sorted(await rows(broker)) == ["accepted"] * 5 + ["suppressed"]
+    assert len(await left(broker)) == 3
+    assert len(await left(broker, "BODY")) == 1

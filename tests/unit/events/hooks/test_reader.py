@@ -13,7 +13,7 @@ from support import Nats, until
 
 from common.broker import Broker, BrokerFailure, Message, UnknownOutcomeError
 from common.event import Event, Type, unpack
-from common.queue import listing, rows, streams
+from common.queue import listing, moving, rows, streams
 from common.webhook import Webhook
 from events import positions
 from events.hooks import queue, reader, state
@@ -231,7 +231,7 @@ async def test_what_was_purged_unread_is_told(broker: Broker) -> None:
 
 
 async def test_more_than_one_batch(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queue, "BATCH", 7)
+    monkeypatch.setattr(moving, "BATCH", 7)
     ids = await happen(broker, *(event() for _ in range(30)))
     async with reading(broker, endpoint()):
         await until(lambda: has_read(broker))

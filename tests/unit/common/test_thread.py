@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from events.thread import in_thread
+from common.thread import in_thread
 
 
 async def test_result_and_error() -> None:
@@ -31,7 +31,7 @@ async def test_cancelled_it_ends_though_the_work_does_not() -> None:
 def test_a_process_does_not_wait_for_it() -> None:
     code = """if True:
         import asyncio, threading
-        from events.thread import in_thread
+        from common.thread import in_thread
         async def main():
             asyncio.create_task(in_thread(threading.Event().wait))
             await asyncio.sleep(0.1)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from common.errors import CannotCreateError, ConfigError
-from events.recipients import key_file, make_key, read_key
+from common.recipients import key_file, make_key, read_key
 
 
 def test_made_once(tmp_path: Path) -> None:

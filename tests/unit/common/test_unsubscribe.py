@@ -1,0 +1,60 @@
+"""Tokens of unsubscribe links: they come back as they were made, and nobody else makes one."""
+
+import base64
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support import make_entry
+
+from common.unsubscribe import Click, Clicks, Links
+
+KEY = bytes(range(32))
+CLICKS = Clicks(KEY)
+CLICK = Click("01k804kgf54oikkgd218-1", "news@s.example", "bob@x.example", "default", "spring")
+
+
+@given(st.builds(Click, *[st.text(max_size=60)] * 5))
+def test_a_token_says_what_went_into_it(click: Click) -> None:
+    token = CLICKS.make(click)
+    assert CLICKS.read(token) == click
+    assert CLICKS.make(click) == token
+    assert token.replace("-", "").replace("_", "").isalnum()
+
+
+@given(st.one_of(st.text(max_size=300), st.binary(max_size=200).map(lambda b: base64.urlsafe_b64encode(b).decode())))
+def test_what_is_no_token(text: str) -> None:
+    assert CLICKS.read(text) is None
+
+
+@given(st.integers(0, 1000), st.integers(1, 255))
+def test_a_changed_token_is_none(place: int, flip: int) -> None:
+    sealed = bytearray(base64.urlsafe_b64decode(CLICKS.make(CLICK) + "=="))
+    sealed[place % len(sealed)] ^= flip
+    assert CLICKS.read(base64.urlsafe_b64encode(sealed).decode().rstrip("=")) is None
+
+
+def test_another_key_reads_nothing() -> None:
+    assert Clicks(bytes(32)).read(CLICKS.make(CLICK)) is None
+
+
+def test_it_names_nobody() -> None:
+    sealed = base64.urlsafe_b64decode(CLICKS.make(CLICK) + "==")
+    assert b"bob" not in sealed
+    assert b"news" not in sealed
+
+
+@pytest.mark.parametrize("url", ["https://news.example", "https://news.example/"])
+def test_fields(url: str) -> None:
+    entry = make_entry("bob@x.example", tags=("spring",))
+    fields = Links(url, KEY).fields(entry, b"From: a@s.example\r\n\r\nList-Unsubscribe: no field\r\n").decode()
+    first, second, end = fields.split("\r\n")
+    token = first.removeprefix("List-Unsubscribe: <https://news.example/u/").removesuffix(">")
+    assert CLICKS.read(token) == Click(entry.id, "s@sender.example", "bob@x.example", "default", "spring")
+    assert (second, end) == ("List-Unsubscribe-Post: List-Unsubscribe=One-Click", "")
+
+
+@pytest.mark.parametrize("name", ["List-Unsubscribe", "list-unsubscribe "])
+def test_a_link_of_the_senders_own_stays_alone(name: str) -> None:
+    message = f"From: a@s.example\r\n{name}: <https://s.example/out>\r\n\r\nx\r\n".encode()
+    assert Links("https://news.example", KEY).fields(make_entry(), message) == b""
