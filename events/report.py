@@ -10,6 +10,7 @@ events themselves. Everything that a user says goes as a bound parameter.
 """
 
 import difflib
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -146,6 +147,9 @@ def prepare(report: Report, question: Question) -> Asked:
         (step for step in STEPS if (question.end - question.start) / step <= _ROWS), STEPS[-1]
     )
     uses_step = "{step:" in report.sql
+    lines = math.ceil((question.end - question.start) / step)
+    if uses_step and lines > report.limit and not question.limit:  # the last ones would be left out
+        raise UsageError(f"{report.name} has {report.limit} lines at most: a longer --step, or --limit {lines + 1}")
     narrowed = {"tags" if name == "tag" else name for name in question.filters}
     source = _source({by, *narrowed, *report.needs} - {""}, question, step if uses_step else 0)
     parameters: dict[str, Any] = {

@@ -232,7 +232,7 @@ def test_the_smallest_table_that_answers_exactly_is_asked(question: dict[str, An
 
 def test_a_step_shorter_than_a_rollups_asks_a_finer_one() -> None:
     for step, source in ((HOUR, "traffic_by_hour"), (300, "traffic_by_minute"), (7, "events_counted")):
-        assert report.prepare(report.find("volume"), Question(**ALL, step=step)).source == source
+        assert report.prepare(report.find("volume"), Question(**ALL, step=step, limit=2000)).source == source
 
 
 def test_what_is_not_known_is_told_with_the_remedy() -> None:
@@ -275,3 +275,13 @@ def test_what_is_not_kept_any_more_is_told(
     asked = report.prepare(report.find(name), question)
     assert report.missing(report.find(name), question, asked, Events(), end).endswith(told)
     assert bool(told) == bool(report.missing(report.find(name), question, asked, Events(), end))
+
+
+def test_steps_that_would_be_left_out_are_told() -> None:
+    volume = report.find("volume")
+    question = Question(start=0, end=7 * 86400, step=MINUTE)
+    with pytest.raises(UsageError, match="volume has 1000 lines at most: a longer --step, or --limit 10081"):
+        report.prepare(volume, question)
+    asked = report.prepare(volume, Question(start=0, end=7 * 86400, step=MINUTE, limit=10_081))
+    assert asked.parameters["limit"] == 10_081
+    assert report.prepare(volume, Question(start=0, end=1000 * MINUTE, step=MINUTE)).parameters["limit"] == 1000
