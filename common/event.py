@@ -76,6 +76,8 @@ class Event:
     tags: tuple[str, ...] = ()
     meta: dict[str, str] = field(default_factory=dict)
     message_id: str = ""
+    envid: str = ""
+    """Of an ``accepted`` row: what its sender calls it (RFC 3461 4.4), decoded."""
     size: int = 0
     priority: int = 0
     interface: str = ""

@@ -25,6 +25,14 @@ def decode(text: str) -> bytes:
     return _HEXCHAR.sub(lambda match: bytes.fromhex(match[1].decode()), text.encode())
 
 
+def shown(text: str) -> str:
+    """What stands behind xtext, for reports and people. What is none stays as it is."""
+    try:
+        return decode(text).decode("ascii", "replace")
+    except XtextError:
+        return text
+
+
 def utf8_address(text: str) -> str:
     """An address of type ``utf-8`` in ASCII: utf-8-addr-xtext (RFC 6533 3)."""
     return _NO_QCHAR.sub(lambda match: f"\\x{{{ord(match[0]):02X}}}", text)

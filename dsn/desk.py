@@ -110,7 +110,7 @@ class Desk:
         """The delivery that it is about, and what events know of it."""
         if match:
             return match, await self._known(match.delivery, until=entry.accepted + PATIENCE)
-        if not (match := await self._quoted(feedback)) and matching.message_ids(feedback):
+        if not (match := await self._quoted(feedback)) and matching.quoted(feedback):
             await self._history.caught_up()
             match = await self._quoted(feedback)
         if match:
@@ -118,10 +118,10 @@ class Desk:
         return Match(How.NOTHING), None
 
     async def _quoted(self, feedback: Feedback) -> Match | None:
-        """By a Message-ID."""
-        for identifier in matching.message_ids(feedback):
+        """By an envelope id or a Message-ID."""
+        for how, identifier in matching.quoted(feedback):
             found = await self._history.messages(identifier)
-            if match := matching.by_message_id(feedback, found, self._recipients_key()):
+            if match := matching.by_quoted(how, feedback, found, self._recipients_key()):
                 return match
         return None
 

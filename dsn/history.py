@@ -40,8 +40,9 @@ WHERE submission IN {{submissions:Array(String)}} AND time >= toDateTime64({{sin
 ORDER BY time
 """
 _MESSAGES = """
-SELECT message_id, submission, recipients FROM events
-WHERE message_id IN {keys:Array(String)} AND type = 'accepted' AND time >= toDateTime64({since:Float64}, 3)
+SELECT message_id, envid, submission, recipients FROM events
+WHERE (message_id IN {keys:Array(String)} OR envid IN {keys:Array(String)})
+    AND type = 'accepted' AND time >= toDateTime64({since:Float64}, 3)
 ORDER BY time
 """
 _TOLD = """
@@ -81,7 +82,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A submission with a Message-ID, and its recipients in the order of its deliveries."""
+    """A submission, and its recipients in the order of its deliveries."""
 
     submission: str
     recipients: tuple[str, ...]
@@ -122,7 +123,7 @@ class History:
     """Asks the events' database."""
 
     def __init__(self, database: Database, broker: Broker, valid: float) -> None:
-        """``valid``: for how many seconds Message-IDs are remembered."""
+        """``valid``: for how many seconds Message-IDs and envelope ids are remembered."""
         self._database, self._broker, self._valid = database, broker, valid
         self._deliveries = _Asking(self._ask_deliveries)
         self._messages = _Asking(self._ask_messages)
@@ -134,9 +135,9 @@ class History:
         """A delivery by its id."""
         return await self._deliveries.of(id_)
 
-    async def messages(self, message_id: str) -> list[Accepted]:
-        """The submissions of the last weeks with a Message-ID."""
-        return await self._messages.of(message_id) or []
+    async def messages(self, name: str) -> list[Accepted]:
+        """The submissions of the last weeks with a Message-ID, or with an envelope id of their sender's."""
+        return await self._messages.of(name) or []
 
     async def has_row(self, id_: str) -> bool:
         """Whether an event with this id is recorded."""
@@ -169,7 +170,8 @@ class History:
     async def _ask_messages(self, ids: list[str]) -> dict[str, list[Accepted]]:
         found: dict[str, list[Accepted]] = {}
         for row in await self._query(_MESSAGES, ids, time.time() - self._valid):
-            found.setdefault(row["message_id"], []).append(Accepted(row["submission"], tuple(row["recipients"])))
+            for name in {row["message_id"], row["envid"]}.intersection(ids):
+                found.setdefault(name, []).append(Accepted(row["submission"], tuple(row["recipients"])))
         return found
 
     async def _ask_told(self, ids: list[str]) -> dict[str, bool]:

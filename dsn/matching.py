@@ -18,7 +18,7 @@ from dsn.parse import Feedback
 
 #: Bytes in which tokens are looked for where no field names one, and how many are tried.
 LOOKED_AT, MOST_TRIED = 100_000, 20
-#: Message-IDs that are asked about.
+#: Message-IDs that are asked about, beside the envelope id.
 MOST_IDS = 3
 _LOOKS_LIKE_A_TOKEN = re.compile(rb"(?<![0-9a-z])[0-9a-v]{52}(?![0-9a-z])", re.IGNORECASE)
 
@@ -30,6 +30,8 @@ class How(StrEnum):
     """It came to the return path of the delivery."""
     TOKEN = "token"
     """The token of the delivery is in it."""
+    ENVELOPE_ID = "envelope-id"
+    """It quotes its ENVID (RFC 3464 2.2.1), which its sender chose and every server on the way knows."""
     MESSAGE_ID = "message-id"
     """It quotes its Message-ID, which anybody may."""
     NOTHING = "unmatched"
@@ -72,13 +74,15 @@ def _named(feedback: Feedback, message: bytes) -> Iterator[str]:
         yield match[0].decode()
 
 
-def message_ids(feedback: Feedback) -> tuple[str, ...]:
-    """Those to ask about, the likeliest first."""
-    return feedback.original.message_ids[:MOST_IDS]
+def quoted(feedback: Feedback) -> list[tuple[How, str]]:
+    """Envelope id and Message-IDs to ask about, the likeliest first."""
+    original = feedback.original
+    envelope_id = [(How.ENVELOPE_ID, original.envelope_id)] if original.envelope_id else []
+    return envelope_id + [(How.MESSAGE_ID, one) for one in original.message_ids[:MOST_IDS]]
 
 
-def by_message_id(feedback: Feedback, found: Sequence[Accepted], key: bytes | None = None) -> Match | None:
-    """By who it is about, among submissions with a Message-ID that it quotes; ``key`` is of hashed recipients."""
+def by_quoted(how: How, feedback: Feedback, found: Sequence[Accepted], key: bytes | None = None) -> Match | None:
+    """By who it is about, among submissions that have what it quotes; ``key`` is of hashed recipients."""
     named = {form for address in _about(feedback) for form in forms(key, address)}
     hits = [
         (one.submission, number)
@@ -86,15 +90,15 @@ def by_message_id(feedback: Feedback, found: Sequence[Accepted], key: bytes | No
         for number, recipient in enumerate(one.recipients, 1)
         if bare(recipient) in named
     ]
-    if not hits and len(found) == 1:
+    if not hits and len(found) == 1 and how is How.MESSAGE_ID:  # envelope ids may be used again, for others
         [only] = found
         if len(only.recipients) > 1:
-            return Match(How.MESSAGE_ID, submission=only.submission)
+            return Match(how, submission=only.submission)
         hits = [(only.submission, 1)]
     if len(hits) != 1:  # nobody knows which
         return None
     [(submission, number)] = hits
-    return Match(How.MESSAGE_ID, None, f"{submission}-{number}", submission)
+    return Match(how, None, f"{submission}-{number}", submission)
 
 
 def with_address(known: Delivery, feedback: Feedback, key: bytes | None) -> Delivery:

@@ -23,7 +23,7 @@ _QUOTED = """(match(text, {pattern:String}) OR match(sender, {pattern:String}) O
     OR arrayExists(tag -> match(tag, {pattern:String}), tags)
     OR arrayExists(value -> match(value, {pattern:String}), mapValues(meta)))"""
 #: What an event of its own says of a person, as it is when it says nothing.
-_OWN = dict.fromkeys(("recipient", "message_id", "client_address", "text"), "''")
+_OWN = dict.fromkeys(("recipient", "message_id", "envid", "client_address", "text"), "''")
 _OWN |= {"recipients": "[]", "meta": "map()"}
 #: Columns that may quote an address.
 _QUOTING = {"sender": "''", "campaign": "''", "tags": "[]", "meta": "map()", "text": "''"}

@@ -24,7 +24,7 @@ KEPT = {
     "traffic_by_hour": "keep_hours", "domains_by_hour": "keep_hours",
 }  # fmt: skip
 #: Columns of ``events`` with what may tell of a person; they are emptied after ``[events] keep_personal``.
-PERSONAL = ("sender", "recipient", "recipients", "meta", "message_id", "client_address", "text")
+PERSONAL = ("sender", "recipient", "recipients", "meta", "message_id", "envid", "client_address", "text")
 _VIEW = re.compile(r"CREATE MATERIALIZED VIEW \w+ TO (\w+) AS\s+(.*\bFROM\s+(\w+))", re.DOTALL)
 
 

@@ -16,7 +16,7 @@ from common.entry import Entry
 from common.event import Event, Type
 from common.ids import report_id
 from common.queue.reports import Kind
-from common.xtext import XtextError, decode, utf8_address
+from common.xtext import shown, utf8_address
 from outbound import report_text
 from outbound.normalise import normalise
 from outbound.report_text import Said, visible, wrapped
@@ -145,7 +145,7 @@ def _status(entry: Entry, row: Event, hostname: str, said: Said, until: float) -
     action = _ACTIONS.get(row.type, "failed")
     pattern, unknown = _STATUS[action]
     message = [
-        ("Original-Envelope-Id", _octets(entry.envid)),  # RFC 3461 6.3 a
+        ("Original-Envelope-Id", shown(entry.envid)),  # RFC 3461 6.3 a
         ("Reporting-MTA", f"dns; {hostname}"),
         ("X-Postjet-Delivery", entry.id),
         ("Arrival-Date", formatdate(entry.accepted, localtime=True)),
@@ -185,15 +185,7 @@ def _original_recipient(orcpt: str) -> str:
     type_, _, address = orcpt.partition(";")
     if type_.lower() == "utf-8":  # RFC 6533 3: it is written so in reports too
         return f"{type_}; {address if address.isascii() else utf8_address(address)}"
-    return f"{type_}; {_octets(address)}" if orcpt else ""
-
-
-def _octets(text: str) -> str:
-    """What stands behind xtext. What is none was refused when it came, and stays as it is."""
-    try:
-        return decode(text).decode("ascii", "replace")
-    except XtextError:
-        return text
+    return f"{type_}; {shown(address)}" if orcpt else ""
 
 
 def _host(host: str) -> str:

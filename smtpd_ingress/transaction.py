@@ -9,6 +9,7 @@ from common.entry import DEFAULT_POOL, FEEDBACK_POOL, Entry
 from common.event import Event, Status, Type
 from common.options import DEFAULT_PRIORITY, NOTHING, Options
 from common.suppression.suppression import Suppression
+from common.xtext import shown
 from smtpd_ingress.context import Context
 from smtpd_ingress.message import Message
 from smtpd_ingress.params import NO_PARAMETERS, MailParameters, RcptParameters
@@ -98,6 +99,7 @@ class Transaction:
             sender=self.sender,
             recipients=tuple(entry.recipient for entry in entries),
             message_id=message.message_id,
+            envid=shown(entries[0].envid),
             size=message.size,
             priority=entries[0].priority,
             campaign=entries[0].campaign,

@@ -174,13 +174,17 @@ async def test_a_complaint_to_a_fixed_address(world: World, sink: Sink) -> None:
     assert len(sink.received) == 1
 
 
-async def test_a_message_id_alone_is_no_proof(world: World, sink: Sink) -> None:
-    await send_as(world, WRITER, somebody())
+@pytest.mark.parametrize("phase", ["message-id", "envelope-id"])
+async def test_what_anybody_may_quote_is_no_proof(world: World, sink: Sink, phase: str) -> None:
+    await send_with(world, "X-Postjet-Envid: QQ 314\r\n", somebody())
     await sink.wait_for(1)
     [mail] = sink.received
-    forged = re.sub(rb"X-Postjet-Id: .*\r\n", b"", bounce(mail)).replace(mail.sender.encode(), b"x@y.test")
+    forged = bounce(mail, envid="QQ 314" if phase == "envelope-id" else "")
+    forged = re.sub(rb"X-Postjet-Id: .*\r\n", b"", forged).replace(mail.sender.encode(), b"x@y.test")
+    if phase == "envelope-id":
+        forged = re.sub(rb"(?m)^Message-ID: <(?!bounce@).*\r\n", b"", forged)
     await come_back(world.smtp_port, forged, f"abuse@{DOMAIN}")
-    assert (await told(world, mail))["phase"] == "message-id"
+    assert (await told(world, mail))["phase"] == phase
     await worked_off(world)
     assert len(sink.received) == 1
 

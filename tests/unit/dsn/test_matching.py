@@ -8,7 +8,7 @@ from support import make_entry
 from common.recipients import hashed
 from common.verp import Tokens
 from dsn.history import Accepted, Delivery
-from dsn.matching import How, Match, by_message_id, by_token, message_ids, with_address
+from dsn.matching import How, Match, by_quoted, by_token, quoted, with_address
 from dsn.parse import Complaint, Feedback, Kind, Original, Recipient, parse
 
 TOKENS = Tokens([bytes(32)])
@@ -64,24 +64,31 @@ def test_anything_may_come_back(message: bytes) -> None:
 
 def test_by_message_id() -> None:
     named = feedback(recipients=(Recipient("WHO@remote.example", "failed"),))
-    match = by_message_id(named, [TWO])
+    match = by_quoted(How.MESSAGE_ID, named, [TWO])
     assert match == Match(How.MESSAGE_ID, None, f"{TWO.submission}-2", TWO.submission)
     assert not match.how.is_proof
-    assert by_message_id(named, [ONE, TWO]) is None  # nobody knows which
-    assert by_message_id(named, []) is None
+    assert by_quoted(How.MESSAGE_ID, named, [ONE, TWO]) is None  # nobody knows which
+    assert by_quoted(How.MESSAGE_ID, named, []) is None
 
 
 def test_a_message_id_and_no_recipient() -> None:
     redacted = feedback(Kind.COMPLAINT, complaint=Complaint("abuse"), about=("redacted",))
-    assert by_message_id(redacted, [ONE]) == Match(How.MESSAGE_ID, None, f"{ONE.submission}-1", ONE.submission)
-    assert by_message_id(redacted, [TWO]) == Match(How.MESSAGE_ID, None, "", TWO.submission)
+    how = How.MESSAGE_ID
+    assert by_quoted(how, redacted, [ONE]) == Match(how, None, f"{ONE.submission}-1", ONE.submission)
+    assert by_quoted(how, redacted, [TWO]) == Match(how, None, "", TWO.submission)
+
+
+def test_an_envelope_id_and_another_recipient() -> None:
+    named = feedback(recipients=(Recipient("else@remote.example", "failed"),))
+    assert by_quoted(How.ENVELOPE_ID, named, [ONE]) is None
+    assert by_quoted(How.MESSAGE_ID, named, [ONE])  # it was sent on to another address
 
 
 def test_recipients_that_are_recorded_hashed() -> None:
     key = bytes(32)
     hidden = Accepted(TWO.submission, tuple(hashed(key, one) for one in TWO.recipients))
     named = feedback(recipients=(Recipient("<WHO@remote.example>", "failed"),))
-    match = by_message_id(named, [hidden], key)
+    match = by_quoted(How.MESSAGE_ID, named, [hidden], key)
     assert match
     assert match.delivery == f"{TWO.submission}-2"
     known = Delivery(submission="s", delivery="s-2", recipient=hidden.recipients[1])
@@ -92,6 +99,8 @@ def test_recipients_that_are_recorded_hashed() -> None:
     assert with_address(plain, named, key) == with_address(plain, named, None) == plain
 
 
-def test_few_message_ids_are_asked_about() -> None:
-    many = Original(message_ids=tuple(f"<{n}@x>" for n in range(9)))
-    assert message_ids(feedback(original=many)) == ("<0@x>", "<1@x>", "<2@x>")
+def test_few_are_asked_about() -> None:
+    many = Original(message_ids=tuple(f"<{n}@x>" for n in range(9)), envelope_id="QQ 314")
+    assert quoted(feedback(original=many)) == [
+        (How.ENVELOPE_ID, "QQ 314"), *((How.MESSAGE_ID, f"<{n}@x>") for n in range(3))
+    ]  # fmt: skip
