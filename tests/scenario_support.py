@@ -7,9 +7,9 @@ import os
 import smtplib
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from support import until
 
@@ -50,13 +50,22 @@ def ids(outcomes: list[Outcome]) -> list[str]:
     return [outcome.text.rpartition(" ")[2] for outcome in outcomes]
 
 
+Answer = TypeVar("Answer")
+
+
 async def query(world: World, sql: str, **parameters: Any) -> list[dict[str, Any]]:
     """Ask the events' database; nothing where its tables are not made yet."""
-    store = Store(world.instance["clickhouse_url"])
     try:
-        return await asyncio.to_thread(store.query, sql, parameters)
+        return await ask(world, lambda store: store.query(sql, parameters))
     except NoTableError:
         return []
+
+
+async def ask(world: World, what: Callable[[Store], Answer]) -> Answer:
+    """What somebody finds in the events' database."""
+    store = Store(world.instance["clickhouse_url"])
+    try:
+        return await asyncio.to_thread(what, store)
     finally:
         store.close()
 
