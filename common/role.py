@@ -15,7 +15,7 @@ import structlog
 import uvloop
 
 from common import counting, instance, log
-from common.broker import Broker, NoBrokerError
+from common.broker import Broker, BrokerFailure, NoBrokerError
 from common.config import Config, without_password
 from common.errors import UnavailableError
 from common.ids import new_id
@@ -81,7 +81,10 @@ async def _run(name: str, main: Main, config: Config, options: dict[str, Any]) -
     async with connection(servers, config.queues, f"postjet-{name}") as broker:
         if config.nats.url and not broker.clustered and connection is connected:
             logger.warning("nats.url is a single server: without sync_interval: always it can lose mail")
-        await main(Role(name, config, servers, broker, stopping, **options))
+        try:
+            await main(Role(name, config, servers, broker, stopping, **options))
+        except BrokerFailure as error:  # it went while the role began: the parent tries again
+            raise _unavailable(servers, error) from None
 
 
 @contextlib.asynccontextmanager
@@ -94,7 +97,7 @@ async def connected(servers: instance.Instance, pools: list[str], name: str) -> 
             await streams.ensure_surely(broker, pools, servers.max_store)
     except (NoBrokerError, TimeoutError) as error:
         await broker.close()
-        raise UnavailableError(f"the broker {without_password(servers.nats_url)} does not answer: {error}") from None
+        raise _unavailable(servers, error) from None
     broker.on_connect.append(lambda: streams.ensure_surely(broker, pools, servers.max_store))
     try:
         yield broker
@@ -121,6 +124,10 @@ async def _connect_surely(broker: Broker) -> None:
             return await broker.connect()
         except NoBrokerError as error:
             logger.warning("the broker does not answer: %s; trying again", error)
+
+
+def _unavailable(servers: instance.Instance, error: Exception) -> UnavailableError:
+    return UnavailableError(f"the broker {without_password(servers.nats_url)} does not answer: {error}")
 
 
 def _broker(servers: instance.Instance, name: str) -> Broker:
