@@ -146,9 +146,11 @@ class Classifier:
 
     def _say(self, facts: Facts, name: str, type_: Type | None, rule: str, origin: str) -> Verdict:
         bounce_class = BY_NAME[name]
-        kind = facts.code // 100 or {"4": 4, "5": 5}.get(facts.enhanced[:1], 0)
+        kind, type_ = facts.code // 100 or {"4": 4, "5": 5}.get(facts.enhanced[:1], 0), type_ or bounce_class.type
+        if not facts.code and facts.enhanced == "4.0.0" and type_ == "hard":
+            kind = 0  # of a report that ended: an undefined status (RFC 3463 3.1), and words that define it
         # RFC 5321 4.2.1: who says 4xx says to come back, so something may arrive
-        type_ = "soft" if kind == 4 else type_ or bounce_class.type
+        type_ = "soft" if kind == 4 else type_
         return Verdict(name, type_, rule, origin, kind == 5 if kind else bounce_class.final)
 
     @cached_property

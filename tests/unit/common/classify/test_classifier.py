@@ -32,6 +32,9 @@ def of(*rules: Written[ClassRule]) -> Classifier:
         (0, "5.1.1", "Boo", ("invalid-recipient", "hard", True)),  # a report with nothing but its status
         (0, "4.2.2", "", ("mailbox-full", "soft", False)),
         (0, "", "User unknown", ("invalid-recipient", "hard", True)),
+        (0, "4.0.0", "MX lookup of gmal.example: NXDOMAIN, domain name not found", ("bad-domain", "hard", True)),
+        (0, "4.4.4", "MX lookup of gmal.example: NXDOMAIN, domain name not found", ("bad-domain", "soft", False)),
+        (0, "4.0.0", "Mailbox full", ("mailbox-full", "soft", False)),
         (0, "", "Mailbox full", ("mailbox-full", "soft", False)),
         (550, "", "Boo", ("unclassified", "soft", True)),
         (550, "5.0.0", "", ("unclassified", "soft", True)),
