@@ -197,6 +197,8 @@ def _type(event: Event) -> tuple[str, str]:
 def _outcome(event: Event) -> str:
     """What there is to say, from who to what next."""
     happened = [_client(event), _reply(event), _remote(event)]
+    if event.bounce_class:
+        happened.append(f"{event.bounce_type} bounce: {event.bounce_class}")
     if took := event.time_dns + event.time_connect + event.time_transfer:
         happened.append(f"in {format_duration(took)}")
     if event.next_attempt:

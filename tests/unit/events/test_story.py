@@ -32,7 +32,8 @@ EVENTS = [
           message_id="<1@sender.example>"),
     about(Type.DEFERRED, 1, 1, attempt=1, status=Status.DEFERRED, code=451, enhanced_code="4.7.1", time_connect=0.2,
           text="4.7.1 Greylisted\x1b[2J", reason="greylisted", phase="rcpt", next_attempt=NOW + 301, **MX),
-    about(Type.BOUNCED, 2, 2, attempt=1, status=Status.UNDELIVERABLE, code=550, enhanced_code="5.1.1", text="no Bob"),
+    about(Type.BOUNCED, 2, 2, attempt=1, status=Status.UNDELIVERABLE, code=550, enhanced_code="5.1.1", text="no Bob",
+          bounce_class="invalid-recipient", bounce_type="hard"),
     about(Type.DELIVERED, 301, 1, attempt=2, status=Status.DELIVERED, code=250, enhanced_code="2.0.0", text="Ok",
           time_connect=0.125, time_transfer=0.125, signatures=("sender.example:s1:rsa-sha256",), **MX),
     about(Type.DELIVERED, 60, 2, OTHER, attempt=1),
@@ -171,7 +172,7 @@ def test_timeline() -> None:
         "  2026-09-21T14:13:21.500Z  attempt 1 deferred to Ann@one.example: 451 4.7.1 Greylisted\ufffd[2J"
         " (greylisted, at rcpt), by mx1.one.example [192.0.2.7], TLSv1.3, in 0.2s,"
         " next try 2026-09-21T14:18:21.500Z",
-        "  2026-09-21T14:13:22.500Z  attempt 1 bounced to bob@two.example: 550 5.1.1 no Bob",
+        "  2026-09-21T14:13:22.500Z  attempt 1 bounced to bob@two.example: 550 5.1.1 no Bob, hard bounce: invalid-recipient",
         "  2026-09-21T14:18:21.500Z  attempt 2 delivered to Ann@one.example: 250 2.0.0 Ok,"
         " by mx1.one.example [192.0.2.7], TLSv1.3, in 0.25s, signed by sender.example (s1)",
     ]
@@ -192,4 +193,4 @@ def test_line() -> None:
         "2026-09-21T14:13:23.500Z  rejected  from 192.0.2.66 on relay 40 times, 554 5.7.1 relay access denied\n"
     )
     assert "for r0, r1, r2, r3, r4 and 2 more" in shown(story.line(about(Type.ACCEPTED, 0, recipients=MANY)))
-    assert f"bounced  {ID}-2  <{SENDER}> → {SECOND}: 550 5.1.1 no Bob" in shown(story.line(EVENTS[2]))
+    assert f"bounced  {ID}-2  <{SENDER}> → {SECOND}: 550 5.1.1 no Bob, hard bounce: invalid-recipient" in shown(story.line(EVENTS[2]))
