@@ -172,7 +172,8 @@ def test_timeline() -> None:
         "  2026-09-21T14:13:21.500Z  attempt 1 deferred to Ann@one.example: 451 4.7.1 Greylisted\ufffd[2J"
         " (greylisted, at rcpt), by mx1.one.example [192.0.2.7], TLSv1.3, in 0.2s,"
         " next try 2026-09-21T14:18:21.500Z",
-        "  2026-09-21T14:13:22.500Z  attempt 1 bounced to bob@two.example: 550 5.1.1 no Bob, hard bounce: invalid-recipient",
+        "  2026-09-21T14:13:22.500Z  attempt 1 bounced to bob@two.example: 550 5.1.1 no Bob,"
+        " hard bounce: invalid-recipient",
         "  2026-09-21T14:18:21.500Z  attempt 2 delivered to Ann@one.example: 250 2.0.0 Ok,"
         " by mx1.one.example [192.0.2.7], TLSv1.3, in 0.25s, signed by sender.example (s1)",
     ]
@@ -193,4 +194,5 @@ def test_line() -> None:
         "2026-09-21T14:13:23.500Z  rejected  from 192.0.2.66 on relay 40 times, 554 5.7.1 relay access denied\n"
     )
     assert "for r0, r1, r2, r3, r4 and 2 more" in shown(story.line(about(Type.ACCEPTED, 0, recipients=MANY)))
-    assert f"bounced  {ID}-2  <{SENDER}> → {SECOND}: 550 5.1.1 no Bob, hard bounce: invalid-recipient" in shown(story.line(EVENTS[2]))
+    said = "550 5.1.1 no Bob, hard bounce: invalid-recipient"
+    assert f"bounced  {ID}-2  <{SENDER}> → {SECOND}: {said}" in shown(story.line(EVENTS[2]))
