@@ -19,8 +19,8 @@ $(STAMP): setup.cfg pyproject.toml
 run: $(STAMP)     ## install into .venv and run the demo: 200 mails to 40 domains, all on loopback
 	@$(VENV)/bin/postjet demo $(ARGS)
 
-test: $(STAMP)    ## all tests, three files at a time: they wait more than they work
-	$(VENV)/bin/python -m pytest -n 3 --dist loadfile $(ARGS)
+test: $(STAMP)    ## all tests, two files at a time
+	$(VENV)/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 lint: $(STAMP)    ## ruff, mypy, import rules, generated pages
 	$(VENV)/bin/ruff check .
