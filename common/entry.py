@@ -12,6 +12,9 @@ import msgpack
 from common.content import BodyRef
 
 VERSION = 1
+#: What rows of events tell of an entry, under the same names (``common.event.Event``).
+TOLD = ("sender", "recipient", "domain", "campaign", "tags", "meta", "message_id", "size", "priority", "interface",
+        "client_address", "webhook")  # fmt: skip
 #: Of mail that names none.
 DEFAULT_POOL = "default"
 #: In place of a pool for mail to ``feedback.domain``, which the role ``dsn`` reads.
@@ -98,6 +101,10 @@ class Entry:
     def campaign(self) -> str:
         """The first tag, or ``""``."""
         return self.tags[0] if self.tags else ""
+
+    def told(self) -> dict[str, Any]:
+        """What rows of events tell of it, under the same names."""
+        return {name: getattr(self, name) for name in TOLD}
 
     def but(self, **changes: Any) -> Self:
         """A copy with some fields changed."""

@@ -13,6 +13,7 @@ import structlog
 
 from common.broker import Broker, BrokerFailure
 from common.clickhouse import Database, NoTableError
+from common.entry import TOLD
 from common.errors import PostjetError
 from common.ids import id_time
 from common.subjects import EVENTS_STREAM
@@ -27,11 +28,7 @@ MOST = 500
 #: Seconds by which the clocks of two machines may differ.
 SKEW = 60.0
 
-_COLUMNS = (
-    "submission", "delivery", "type", "pool", "sender", "recipient", "recipients", "domain", "site", "provider",
-    "campaign", "tags", "meta", "message_id", "size", "priority", "interface", "client_address",
-    "webhook",
-)  # fmt: skip
+_COLUMNS = ("submission", "delivery", "type", "pool", "recipients", "site", "provider", *TOLD)
 _DELIVERIES = f"""
 SELECT {", ".join(_COLUMNS)} FROM events
 WHERE submission IN {{submissions:Array(String)}} AND time >= toDateTime64({{since:Float64}}, 3)

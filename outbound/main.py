@@ -1,7 +1,6 @@
 """The role ``outbound``: one worker of one pool."""
 
 import asyncio
-from collections.abc import Callable
 
 import structlog
 
@@ -27,7 +26,6 @@ from common.role import Role, together
 from common.suppression import store
 from common.suppression.suppressions import Suppressions
 from common.unsubscribe import MAILBOX, Links
-from common.verp import Tokens
 from common.verp_keys import Keyring
 from outbound.answers import Answers
 from outbound.connection import Login
@@ -77,8 +75,7 @@ async def main(role: Role) -> None:
     ways = Ways(from_rules(policies), holds, router, pool, own.source_addresses, config.delivery.expire)
     name = f"{role.name}-{role.slot}"
     learner = Learner(policies, holds, broker, finisher, name)
-    tokens = Keyring(config.feedback, config.data_dir).tokens if config.feedback.domain else None
-    links = await _links(config, broker, tokens)
+    links, return_paths = await _marks(config, broker)
     preparer = Preparer(taker, keys, signature_required=config.dkim.required, links=links)
     room = ReportRoom(broker, role.servers.max_store, Disk.of(config))
     reporter = Reporter(taker, room, config.hostname, config.delivery.expire)
@@ -89,7 +86,6 @@ async def main(role: Role) -> None:
     delays = Delays(reporter, config.delivery.delay_report)
     suppressions = Suppressions()
     await suppressions.start(broker)
-    return_paths = ReturnPaths(config.feedback.domain, tokens) if tokens else None
     worker = Worker(
         name, ways, taker, finisher, preparer, reporter, delays, sites, strikes, learner, orders,
         Suppressor(broker, config.suppression, suppressions), return_paths,
@@ -97,12 +93,9 @@ async def main(role: Role) -> None:
     policies.on_change = holds.on_change = worker.park.look_again
     controls.on_change = worker.orders_changed
     mover = Mover(broker, list(config.pools), reporter.about_stopped)
-    await mover.start()
-    await controls.start()
-    await taker.start()
-    await strikes.start()
-    await member.start()
-    await Answers(broker, pool, worker.park, sites, member.limiter.owner).start()
+    answers = Answers(broker, pool, worker.park, sites, member.limiter.owner)
+    for part in (mover, controls, taker, strikes, member, answers):
+        await part.start()
     sweeper = Sweeper(broker, pool, config.nats.sweep_every, config.nats.orphan_age)
     sweeping = leases.while_alone(broker, f"sweeper.{pool}", role.holder, sweeper.run, role.stopping)
     moving = leases.while_alone(broker, "mover", f"{pool}-{role.holder}", mover.run, role.stopping)
@@ -123,12 +116,13 @@ async def main(role: Role) -> None:
             task.cancel()
 
 
-async def _links(config: Config, broker: Broker, tokens: Callable[[], Tokens] | None) -> Links | None:
-    """What puts links to unsubscribe on mail, where there is a URL. Raises BrokerFailure."""
-    if not config.unsubscribe.url:
-        return None
+async def _marks(config: Config, broker: Broker) -> tuple[Links | None, ReturnPaths | None]:
+    """What puts links to unsubscribe and return paths on mail, where they are configured. Raises BrokerFailure."""
+    domain, url = config.feedback.domain, config.unsubscribe.url
+    tokens = Keyring(config.feedback, config.data_dir).tokens if domain else None
     by_mail = tokens if MAILBOX in config.feedback.addresses else None
-    return Links(config.unsubscribe.url, await store.key(broker), config.feedback.domain, by_mail)
+    links = Links(url, await store.key(broker), domain, by_mail) if url else None
+    return links, ReturnPaths(domain, tokens) if tokens else None
 
 
 async def _first_of(tasks: list[asyncio.Task[None]]) -> None:

@@ -13,9 +13,8 @@ from typing import Generic, TypeVar
 from common.codes import TOO_MANY_CONNECTIONS, TOO_MANY_OF_CLIENT, TOO_OFTEN, Reply
 from common.listener import Listener
 from smtpd_ingress.guesses import network
+from smtpd_ingress.rates import Rates
 
-#: Clients and networks whose last connections are remembered; the longest ago is forgotten first.
-REMEMBERED = 20_000
 #: A network may have so many times what one client may.
 NETWORK = 4
 _MINUTE = 60.0
@@ -27,14 +26,12 @@ class Clients(Generic[Who]):
     """The books of one listener; ``Who`` is whatever stands for a connection."""
 
     def __init__(self, listener: Listener, clock: Callable[[], float] = time.monotonic) -> None:
-        self._limits, self._clock = listener, clock
+        self._limits, self._rates = listener, Rates(clock)
         self._inside: dict[Who, tuple[str, ...]] = {}
         """Every connection and what it counts for."""
         self._silent: OrderedDict[Who, None] = OrderedDict()
         """Strangers we wait for, longest first."""
         self._connected: Counter[str] = Counter()
-        self._due: OrderedDict[str, float] = OrderedDict()
-        """When a client's connections so far would all have begun, had they come evenly."""
 
     def __len__(self) -> int:
         return len(self._inside)
@@ -100,25 +97,12 @@ class Clients(Generic[Who]):
         keys = _keys(client)
         if any(self._connected[key] >= limit for key, limit in _limited(keys, self._limits.client_connections)):
             return TOO_MANY_OF_CLIENT
-        return None if self._in_time(keys) else TOO_OFTEN
+        rates = ((key, rate, _MINUTE) for key, rate in _limited(keys, self._limits.client_rate))
+        return None if self._rates.in_time(rates) else TOO_OFTEN
 
     def _is_full(self, trusted: bool) -> bool:
         most = self._limits.max_connections
         return len(self._inside) >= most or (not trusted and len(self._silent) >= most - most // 10)
-
-    def _in_time(self, keys: tuple[str, ...]) -> bool:
-        """Whether one more connection keeps to the rate; it is counted then. (The generic cell rate algorithm.)"""
-        now, due = self._clock(), {}
-        for key, rate in _limited(keys, self._limits.client_rate):
-            due[key] = max(self._due.get(key, now), now) + _MINUTE / rate
-            if due[key] > now + _MINUTE:
-                return False
-        for key, when in due.items():
-            self._due[key] = when
-            self._due.move_to_end(key)
-        while len(self._due) > REMEMBERED:
-            self._due.popitem(last=False)
-        return True
 
 
 def _keys(client: str) -> tuple[str, str]:

@@ -7,7 +7,6 @@ address is: a server whose mail is good comes again.
 """
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 
 from common.addresses import Address
@@ -16,12 +15,11 @@ from common.config import Feedback as Settings
 from common.listener import Logins
 from common.verp import Tokens
 from smtpd_ingress.guesses import Guesses, network
+from smtpd_ingress.rates import Rates
 from smtpd_ingress.rejection import RefusedError
 
 TOO_MUCH = Reply(450, "4.7.1", "Too much mail for this address, try again later")
 TOO_MANY_GUESSES = Reply(450, "4.7.1", "Too many recipients that are not here, try again later")
-#: Clients and return paths whose last mails are remembered; the longest ago is forgotten first.
-REMEMBERED = 20_000
 _MINUTE, _HOUR = 60.0, 3600.0
 
 
@@ -36,11 +34,9 @@ class Feedback:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.domain = settings.domain
-        self._settings, self._tokens, self._clock = settings, tokens, clock
+        self._settings, self._tokens, self._rates = settings, tokens, Rates(clock)
         self._addresses = frozenset([*settings.addresses, "postmaster"])  # RFC 5321 4.5.1
         self._guesses = Guesses(guesses, clock)
-        self._due: OrderedDict[tuple[str, str], float] = OrderedDict()
-        """When all mails so far of a kind and key would have come, had they come evenly."""
 
     def recipient(self, client: str, address: Address, *, trusted: bool) -> Address:
         """An address there, as mail to it is queued. Raises RefusedError."""
@@ -49,30 +45,12 @@ class Feedback:
             raise RefusedError(TOO_MANY_GUESSES)
         if name in self._addresses:
             own, settings = network(client), self._settings
-            limits = [("client", own, settings.client_rate, _MINUTE), ("all", "", settings.rate, _MINUTE)]
+            limits = [(("client", own), settings.client_rate, _MINUTE), (("all", ""), settings.rate, _MINUTE)]
         elif (token := self._tokens().read(name)) and token.age(time.time()) <= self._settings.valid:
-            limits = [("token", token.delivery, self._settings.token_rate, _HOUR)]
+            limits = [(("token", token.delivery), self._settings.token_rate, _HOUR)]
         else:
             delay = 0.0 if trusted else self._guesses.failed(client)
             raise RefusedError(NO_SUCH_MAILBOX.but(f"<{address}>: no such mailbox here"), delay)
-        if not (trusted or self._in_time(limits)):
+        if not (trusted or self._rates.in_time(limit for limit in limits if limit[1])):
             raise RefusedError(TOO_MUCH)
         return Address(name, address.domain)
-
-    def _in_time(self, limits: list[tuple[str, str, int, float]]) -> bool:
-        """Whether one more keeps to all limits (kind, key, number, seconds); then it is counted.
-
-        The generic cell rate algorithm, as in ``clients``.
-        """
-        now, due = self._clock(), {}
-        for kind, key, number, seconds in limits:
-            if number:
-                due[kind, key] = max(self._due.get((kind, key), now), now) + seconds / number
-                if due[kind, key] > now + seconds:
-                    return False
-        for one, when in due.items():
-            self._due[one] = when
-            self._due.move_to_end(one)
-        while len(self._due) > REMEMBERED:
-            self._due.popitem(last=False)
-        return True

@@ -91,28 +91,33 @@ class Transaction:
             )
             for number, (recipient, to) in enumerate(self.recipients.items(), 1)
         ]
-        row = Event(
-            time=now,
-            type=Type.ACCEPTED,
-            submission=submission,
-            pool=entries[0].pool,
-            sender=self.sender,
-            recipients=tuple(entry.recipient for entry in entries),
-            message_id=message.message_id,
-            envid=shown(entries[0].envid),
-            size=message.size,
-            priority=entries[0].priority,
-            campaign=entries[0].campaign,
-            tags=entries[0].tags,
-            meta=entries[0].meta,
-            interface=interface,
-            client_address=client,
-            next_attempt=due,
-            webhook=entries[0].webhook,
-        )
         held_back = {str(recipient): found for recipient, found in self.suppressed.items()}
         rows = [_suppressed(entry, held_back[entry.recipient]) for entry in entries if entry.recipient in held_back]
-        return [entry for entry in entries if entry.recipient not in held_back], [row, *rows]
+        return [entry for entry in entries if entry.recipient not in held_back], [_accepted(entries), *rows]
+
+
+def _accepted(entries: list[Entry]) -> Event:
+    """The row of a submission."""
+    first = entries[0]
+    return Event(
+        time=first.accepted,
+        type=Type.ACCEPTED,
+        submission=first.submission,
+        pool=first.pool,
+        sender=first.sender,
+        recipients=tuple(entry.recipient for entry in entries),
+        message_id=first.message_id,
+        envid=shown(first.envid),
+        size=first.size,
+        priority=first.priority,
+        campaign=first.campaign,
+        tags=first.tags,
+        meta=first.meta,
+        interface=first.interface,
+        client_address=first.client_address,
+        next_attempt=first.due,
+        webhook=first.webhook,
+    )
 
 
 def _suppressed(entry: Entry, found: Suppression) -> Event:
@@ -124,19 +129,8 @@ def _suppressed(entry: Entry, found: Suppression) -> Event:
         submission=entry.submission,
         delivery=entry.id,
         pool=entry.pool,
-        sender=entry.sender,
-        recipient=entry.recipient,
-        domain=entry.domain,
-        campaign=entry.campaign,
-        tags=entry.tags,
-        meta=entry.meta,
-        message_id=entry.message_id,
-        size=entry.size,
-        priority=entry.priority,
-        interface=entry.interface,
-        client_address=entry.client_address,
         reason=found.source,
         enhanced_code=SUPPRESSED.enhanced,
         text=f"suppressed: {found}",
-        webhook=entry.webhook,
+        **entry.told(),
     )

@@ -45,9 +45,6 @@ def aside_row(pool: str, subject: str, sequence: int, body: bytes, word: str, re
 def _known(body: bytes) -> dict[str, Any]:
     """What an entry's stored form tells an event; nothing where it cannot be read."""
     try:
-        entry = Entry.unpack(body)
+        return Entry.unpack(body).told()
     except UnreadableError:
         return {}
-    names = ("sender", "recipient", "domain", "campaign", "tags", "meta", "message_id", "size", "priority",
-             "interface", "client_address", "webhook")  # fmt: skip
-    return {name: getattr(entry, name) for name in names}

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from common.broker import Broker, Message, Stored
 from common.controls.control import Action, Control
-from common.entry import Entry
+from common.entry import TOLD, Entry
 from common.event import Event, Status, Type
 from common.ids import derived_id, derived_ids
 from common.queue.rows import message as rows_message
@@ -97,7 +97,7 @@ def rows(order: Control, pool: str, found: Sequence[Found], first: str = "") -> 
         same |= {"enhanced_code": "5.7.0", "bounce_class": "stopped", "bounce_type": "soft"}
     return {
         **{name: [value] * count for name, value in same.items()},
-        **{name: [getattr(entry, name) for entry in entries] for name in _KNOWN},
+        **{name: [getattr(entry, name) for entry in entries] for name in TOLD},
         "id": [first or ids[0], *ids[1:]],
         "submission": [delivery.rpartition("-")[0] for delivery in deliveries],
         "delivery": deliveries,
@@ -116,9 +116,7 @@ def _what(order: Control) -> tuple[Type, Status, str, str]:
     return Type.STOPPED, Status.UNDELIVERABLE, "stopped", str(order)
 
 
-#: What rows tell of an entry under the same name; and one of which nothing is known.
-_KNOWN = ("sender", "recipient", "domain", "campaign", "tags", "meta", "message_id", "size", "priority", "interface",
-          "client_address", "webhook")  # fmt: skip
+#: One of which nothing is known.
 _UNKNOWN = Entry(
     submission="", number=0, sender="", recipient="", domain="", accepted=math.inf, expires=0, size=0, content=None,
     priority=0,

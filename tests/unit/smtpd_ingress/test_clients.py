@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from common.codes import TOO_MANY_CONNECTIONS, TOO_MANY_OF_CLIENT, TOO_OFTEN, Reply
 from common.listener import Listener
-from smtpd_ingress.clients import NETWORK, REMEMBERED, Clients
+from smtpd_ingress.clients import NETWORK, Clients
+from smtpd_ingress.rates import REMEMBERED
 
 
 class Books(Clients[int]):
@@ -100,7 +101,7 @@ def test_memory_is_bounded() -> None:
     for number in range(2 * REMEMBERED):
         books.leave(books.come(f"{number >> 16}.{number >> 8 & 255}.{number & 255}.1"))  # type: ignore[arg-type]
     assert len(books) == len(books._connected) == 0
-    assert len(books._due) == REMEMBERED
+    assert len(books._rates) == REMEMBERED
 
 
 def test_the_longest_silent_stranger_leaves() -> None:
