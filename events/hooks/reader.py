@@ -87,6 +87,7 @@ class Reader:
         if not page:
             return position
         await self._room.look()
+        await self._states.look()  # whoever disabled an endpoint before an event came does not get it
         await queue.store(self._broker, self._messages(page))
         return await self._move(Position(position.created, page[-1].sequence + 1, position.revision))
 

@@ -113,6 +113,7 @@ class States:
         self._broker = broker
         self._revision = -1
         self._states: dict[str, State] = {}
+        self._looking = asyncio.Lock()
 
     def get(self, name: str) -> State:
         """That of an endpoint."""
@@ -120,9 +121,10 @@ class States:
 
     async def look(self) -> None:
         """Take over what changed. Raises BrokerFailure."""
-        revision = (await self._broker.api(f"STREAM.INFO.{STREAM}"))["state"]["last_seq"]
-        if revision != self._revision:
-            self._states, self._revision = await read_all(self._broker), revision
+        async with self._looking:
+            revision = (await self._broker.api(f"STREAM.INFO.{STREAM}"))["state"]["last_seq"]
+            if revision != self._revision:
+                self._states, self._revision = await read_all(self._broker), revision
 
     async def watch(self) -> None:
         """Look again and again, for ever; a broker that does not answer is asked again."""
