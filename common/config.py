@@ -197,6 +197,8 @@ class Delivery(Section):
             split_host_port(self.smarthost, 587)
         if self.username and not self.smarthost:
             raise ValueError("username: needs smarthost")
+        if self.retry_first > self.retry_max:
+            raise ValueError("retry_first: longer than retry_max, which no delay exceeds; raise retry_max too")
         return self
 
 

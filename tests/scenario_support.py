@@ -71,9 +71,8 @@ async def until_rows(world: World, sql: str, *expected: dict[str, Any]) -> None:
 
     try:
         await until(are_there)
-    except AssertionError:
-        assert rows == list(expected)
-        raise
+    except AssertionError as error:
+        raise AssertionError(f"{sql}\nexpected {expected}\nlast     {tuple(rows)}") from error
 
 
 async def ask(world: World, what: Callable[[Store], Answer]) -> Answer:

@@ -12,7 +12,7 @@ MAILS = 40
 
 
 async def test_site_down(tmp_path: Path) -> None:
-    settings = {"delivery": {"connections": 2, "site_down": "1s", "retry_first": "1h"}}
+    settings = {"delivery": {"connections": 2, "site_down": "1s", "retry_first": "1h", "retry_max": "1h"}}
     async with World(tmp_path, sinks=1, settings=settings) as world, mx(world, "127.0.1.1", "down.test") as sink:
         down = Rule(phase="banner", reply="421 4.3.2 Out of order")
         sink.rules.append(down)
