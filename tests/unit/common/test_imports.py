@@ -9,7 +9,8 @@ import pytest
 @pytest.mark.parametrize("role", ["smtpd_ingress", "outbound", "events", "dsn", "api"])
 def test_a_role_loads_nothing_it_does_not_use(role: str) -> None:
     # in the order of python -m master run ROLE
-    code = f"import sys, master.run_command, {role}.main; print([n for n in ('aiohttp', 'rich.text') if n in sys.modules])"
+    load = f"import sys, master.run_command, {role}.main"
+    code = f"{load}; print([name for name in ('aiohttp', 'rich.text') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
 
