@@ -126,13 +126,15 @@ def replay(
     config, _ = load(context.obj)
     endpoint = _find(config, name)
     start = _start(since)
-    store = Store(instance.find(config).clickhouse_url)
+    servers = instance.find(config)
+    store = Store(servers.clickhouse_url)
     found: list[replaying.Replayed] = []
 
     async def work(broker: Broker) -> None:
         if (await state.read_all(broker)).get(name, NEW).disabled:
             raise UsageError(f"webhook {name} is disabled; postjet webhook enable {name}")
-        found.append(await replaying.replay(broker, store, endpoint, start, type_ or ()))
+        room = queue.Room(broker, config.webhooks, servers.max_store)
+        found.append(await replaying.replay(broker, store, endpoint, room, start, type_ or ()))
 
     with_broker(config, work)
     done = found[0]

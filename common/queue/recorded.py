@@ -1,7 +1,7 @@
 """How far the recorder is, in KV: what of EVENTS is in ClickHouse, be it purged or not.
 
-``$KV.intents.recorder`` holds the range that is being inserted: ``{"stream": when EVENTS was created, "first": …, "last":
-…, "by_row": whether}``, with sequences. All that lies before it is recorded.
+``$KV.intents.recorder`` holds the range that is being inserted: ``{"stream": when EVENTS was created, "first": …,
+"last": …, "by_row": whether}``, with sequences. All that lies before it is recorded.
 """
 
 import json
