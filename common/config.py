@@ -22,8 +22,8 @@ from common.webhook import Webhook
 
 
 def without_password(url: str) -> str:
-    """A URL fit to be shown."""
-    return re.sub(r"//[^/@]*@", "//***@", url)
+    """A URL fit to be shown: neither user nor query."""
+    return re.sub(r"[?].*", "?***", re.sub(r"//[^/@]*@", "//***@", url))
 
 
 class Log(Section):

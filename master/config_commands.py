@@ -137,7 +137,7 @@ def _tell(config: Config, file: Path | None, nearest: Path, rules: Rules) -> Non
         names = ", ".join(dict.fromkeys([*config.feedback.addresses, "postmaster"]))
         print(f"feedback       return paths at {config.feedback.domain}; mail to {names} there, too")
     for webhook in config.webhooks:
-        print(f"webhook        {webhook.name} to {webhook.url}")
+        print(f"webhook        {webhook.name} to {webhook.shown_url}")
     for name, pool in config.pools.items():
         sources = ", ".join(pool.source_addresses) or "what the system chooses"
         print(f"pool           {name} from {sources}, as {pool.ehlo or config.hostname}")

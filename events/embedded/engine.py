@@ -87,7 +87,7 @@ class Answer:
 def has_room(path: Path) -> bool:
     """Whether the disk has room for the engine's own files.
 
-    On a full disk the engine leaves definitions empty, says that all is well, and does not start again.
+    On a full disk it leaves definitions empty, says that all is well, and does not start again (``definitions``).
     """
     return shutil.disk_usage(path).free >= ROOM
 

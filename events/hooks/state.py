@@ -9,11 +9,12 @@ from typing import Any
 
 import structlog
 
-from common.broker import Broker, BrokerError, BrokerFailure, Message, Stored
+from common.broker import Broker, BrokerError, Message, Stored
 from common.entry import DEFAULT_POOL
 from common.event import Event, Type
 from common.queue import rows
 from common.subjects import HOOKS_STREAM, hooks
+from common.waits import keep_looking
 
 log = structlog.get_logger()
 
@@ -128,9 +129,4 @@ class States:
 
     async def watch(self) -> None:
         """Look again and again, for ever; a broker that does not answer is asked again."""
-        while True:
-            await asyncio.sleep(EVERY)
-            try:
-                await self.look()
-            except BrokerFailure as failure:
-                log.debug("webhooks: %s", failure)
+        await keep_looking(self.look, EVERY, "webhooks")

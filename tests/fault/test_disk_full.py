@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 import pytest
+from clickhouse_connect.driver.exceptions import ClickHouseError
 from clickhouse_support import ClickHouse
 from disk_support import small_disk
 from fault_support import all_arrive, all_told_once, arrived, make_mails, said, saying, taken
@@ -90,3 +91,40 @@ def test_tables_are_not_made_on_a_full_disk(tmp_path: Path) -> None:
             store.close()
         finally:
             clickhouse.stop()
+
+
+@pytest.mark.parametrize("made", [False, True], ids=["a new table", "a table that is there"])
+def test_the_disk_fills_while_a_definition_is_written(
+    tmp_path: Path, made: bool, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The engine notices nothing of it, and would not start again."""
+    with small_disk(tmp_path / "disk", 32) as disk:
+        clickhouse = ClickHouse(disk.path)
+        clickhouse.start()
+        try:
+            store = clickhouse.store("postjet")
+            if made:
+                schema.migrate(store.client, Events())
+                store.client.command("INSERT INTO events (time, id) SELECT now(), 'before'")
+                what = "ALTER TABLE events MODIFY"
+            else:
+                what = "CREATE TABLE events (time DateTime) ENGINE = MergeTree ORDER BY time"
+            # there is 1 MiB when one looks, and less is left than is written
+            filler = os.open(disk.path / "filler", os.O_WRONLY | os.O_CREAT)
+            os.posix_fallocate(filler, 0, disk.free - 2**20 - 2**17)
+            sql = f"{what} COMMENT '{'long ' * 2**18}'"
+            with pytest.raises(ClickHouseError, match="NOT_ENOUGH_SPACE"):
+                store.client.command(sql, settings={"max_query_size": "10000000"})
+            assert clickhouse.process
+            assert clickhouse.process.wait() == 0  # the parent starts it again
+            os.close(filler)
+            (disk.path / "filler").unlink()
+            clickhouse.start()
+            schema.migrate(store.client, Events())
+            store.client.command("INSERT INTO events (time, id) SELECT now(), 'after'")
+            rows = store.query("SELECT id FROM events ORDER BY id", {})
+            assert [row["id"] for row in rows] == ["after", *(["before"] if made else [])]
+            store.close()
+        finally:
+            clickhouse.stop()
+    assert "a definition was cut off, the disk is full; beginning anew" in capfd.readouterr().err

@@ -7,6 +7,7 @@ from tls_support import write_certificate
 from typer.testing import CliRunner, Result
 
 from common.errors import ConfigError
+from common.webhook import new_secret
 from master.cli import app
 
 BAD = "data_dir = 'var'\n[[providers]]\nname = 'p'\nmx = '*.p.example'\nsamples = 'mx.q.example'\n"
@@ -50,3 +51,15 @@ def test_certificates_are_checked(tmp_path: Path) -> None:
     [bad] = json.loads(result.stdout)["certificates"]
     assert bad.startswith(f"listener 'relay': tls_cert: {keys['tls_cert']} has expired on ")
     assert str(result.exception) == bad
+
+
+def test_of_a_webhook_the_host_is_shown(tmp_path: Path) -> None:
+    text = f"[[webhooks]]\nname = 'chat'\nurl = 'https://chat.example/services/geheim'\nsecrets = ['{new_secret()}']"
+    result = check(tmp_path, text)
+    assert "webhook        chat to https://chat.example/***\n" in result.stdout, result.output
+    assert "geheim" not in result.output
+
+
+def test_the_query_of_a_url_is_not_shown(tmp_path: Path) -> None:
+    result = check(tmp_path, "[nats]\nurl = 'nats://user:geheim@nats.example:4222?token=geheim'")
+    assert "broker         nats://***@nats.example:4222?***\n" in result.stdout, result.output
