@@ -24,9 +24,10 @@ from outbound.delays import Delays
 from outbound.ending import Endings
 from outbound.failure import DeliveryFailure, NotNowError, temporary
 from outbound.learn import Learner, described
+from outbound.line import token_of
 from outbound.lobby import Lobby
 from outbound.orders import OrderedError, Orders
-from outbound.park import MAX_PARKED, Park, Turn, token_of
+from outbound.park import MAX_PARKED, Park, Turn
 from outbound.prepare import Prepared, Preparer, UnsignedError
 from outbound.record import Attempt
 from outbound.reporter import Reporter

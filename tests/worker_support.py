@@ -27,8 +27,8 @@ from common.suppression.suppressions import Suppressions
 from outbound.delays import Delays
 from outbound.failure import DeliveryFailure, NotNowError, permanent, temporary
 from outbound.learn import Learner
+from outbound.line import Parked
 from outbound.orders import Orders
-from outbound.park import Parked
 from outbound.prepare import Preparer
 from outbound.reporter import Reporter
 from outbound.routing import Route
