@@ -6,6 +6,7 @@ core. The three processes share the machine's cores, so rows a second on the clo
 """
 
 import asyncio
+import gc
 import os
 import random
 import subprocess
@@ -21,6 +22,7 @@ from common.config import Events
 from common.event import Event, Status, Type, pack
 from common.ids import new_id
 from common.queue import streams
+from common.role import GC
 from events import schema
 from events.recorder import Recorder
 from events.store import Store
@@ -86,7 +88,9 @@ def cpu(process: "subprocess.Popen[bytes] | None") -> float:
 
 
 async def record(port: int, url: str) -> None:
-    """Record until nothing is left; print seconds and CPU seconds of that."""
+    """Record until nothing is left, as a role does; print seconds and CPU seconds of that."""
+    gc.freeze()
+    gc.set_threshold(*GC)
     broker, stopping = Nats(Path(), port).broker(), asyncio.Event()
     stopping.set()
     await broker.connect()

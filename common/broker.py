@@ -5,7 +5,7 @@ import contextlib
 import json
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import nats.errors
 from nats.aio.msg import Msg
@@ -59,8 +59,7 @@ class Message:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(NamedTuple):
     """A message of a stream."""
 
     subject: str
@@ -209,11 +208,7 @@ def _stored(message: Msg) -> Stored | None:
         if status == "503":
             raise NoBrokerError("direct get: no responders")
         raise BrokerError(int(status or 0), headers.get("Description", "direct get refused"))
-    own = {
-        name: value
-        for name, value in headers.items()
-        if name not in ("Nats-Stream", "Nats-Subject", "Nats-Sequence", "Nats-Time-Stamp", "Nats-Num-Pending")
-    }
-    following = int(headers.get("Nats-Num-Pending", 0))
-    sequence, time_ = int(headers["Nats-Sequence"]), headers["Nats-Time-Stamp"]
-    return Stored(headers["Nats-Subject"], sequence, message.data, own, time_, following)
+    headers.pop("Nats-Stream", None)
+    subject, sequence = headers.pop("Nats-Subject"), int(headers.pop("Nats-Sequence"))
+    time_, following = headers.pop("Nats-Time-Stamp"), int(headers.pop("Nats-Num-Pending", 0))
+    return Stored(subject, sequence, message.data, headers, time_, following)  # what is left are its own

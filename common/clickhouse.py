@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import clickhouse_connect
+from clickhouse_connect.driver import options
 from clickhouse_connect.driver.binding import quote_identifier
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
@@ -16,6 +17,8 @@ from common.errors import ConfigError, PostjetError, UnavailableError
 
 # It logs with a traceback what it also raises.
 logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
+# It would import pandas at the first insert, half a second and 80 MB, to see whether the rows are a frame of its.
+options.pd = options.pd_time_test = options.np = None
 
 
 class NotReachableError(UnavailableError, ConnectionError):

@@ -4,9 +4,8 @@ What a message gives depends on the message alone, so a range that is repeated a
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from common import event
 from common.broker import Stored
@@ -14,8 +13,7 @@ from events.conceal import Concealer
 from events.store import COLUMNS, REQUIRED
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """A message of EVENTS, or one row of it as a message of its own."""
 
     sequence: int
@@ -42,7 +40,7 @@ def single_rows(of: Piece) -> Iterator[Piece]:
         return
     for i in range(rows):
         body = event.pack_columns(1, {name: [values[i]] for name, values in columns.items()})
-        yield replace(of, body=body, row_number=i)
+        yield of._replace(body=body, row_number=i)
 
 
 class Batch:
@@ -59,6 +57,8 @@ class Batch:
                 self._add(one)
             except ValueError as error:
                 self.aside.append((one, str(error)))
+        for name, column in self.columns.items():
+            self._fill(name, column)
 
     def _add(self, one: Piece) -> None:
         rows, columns = event.unpack_columns(one.body)
@@ -69,9 +69,16 @@ class Batch:
             self._conceal.columns(columns)
         columns["stream_sequence"] = [one.sequence] * rows
         columns["row_number"] = [*range(one.row_number, one.row_number + rows)]
-        for name, default in COLUMNS.items():
-            self.columns[name] += columns[name] if name in columns else [default] * rows
+        for name, values in columns.items():
+            if (column := self.columns.get(name)) is not None:
+                self._fill(name, column)
+                column += values
         self.rows += rows
+
+    def _fill(self, name: str, column: list[Any]) -> None:
+        """Rows until now that had no such column have the default."""
+        if missing := self.rows - len(column):
+            column += [COLUMNS[name]] * missing
 
 
 def aside_columns(

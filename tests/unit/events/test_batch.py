@@ -25,11 +25,13 @@ def piece(body: bytes, sequence: int = 7) -> Piece:
 
 
 def test_columns_of_several_messages() -> None:
-    one, two = [Event(time=1, type=Type.HELD, code=code) for code in (0, 250)], [Event(time=2, type=Type.DELIVERED)]
+    one = [Event(time=1, type=Type.HELD, code=code) for code in (0, 250)]
+    two = [Event(time=2, type=Type.DELIVERED, mx_host="mx")]
     batch = Batch([piece(pack(one), 7), piece(pack(two), 9), piece(pack([]), 10)])
     assert (batch.rows, batch.aside) == (3, [])
     assert list(batch.columns) == list(COLUMNS)
     assert batch.columns["code"] == [0, 250, 0]
+    assert (batch.columns["mx_host"], batch.columns["count"]) == (["", "", "mx"], [1, 1, 1])
     assert batch.columns["stream_sequence"] == [7, 7, 9]
     assert batch.columns["row_number"] == [0, 1, 0]
 

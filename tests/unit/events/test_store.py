@@ -1,5 +1,7 @@
 """Rows go in once, and errors say whether to try again."""
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -65,6 +67,21 @@ def test_a_repeated_token_after_a_crash(tmp_path: Path) -> None:
     assert count(store) == 3
     store.close()
     assert server.stop() == 0
+
+
+def test_an_insert_needs_no_pandas(clickhouse: ClickHouse) -> None:
+    """clickhouse-connect would import it, which costs each process 80 MB: chdb brings it along."""
+    program = """
+import sys
+from events.store import Store
+store = Store(sys.argv[1])
+store.client.command("CREATE TABLE t (id String, time_total Float32) ENGINE = Memory")
+store.insert("t", {"id": ["i"], "time_total": [1.5]}, "token")
+print(store.query("SELECT * FROM t", {}), *{"pandas", "numpy", "pyarrow"} & set(sys.modules))
+"""
+    url = clickhouse.database_url("without_pandas")
+    said = subprocess.check_output([sys.executable, "-c", program, url], text=True)
+    assert said == "[{'id': 'i', 'time_total': 1.5}]\n"
 
 
 @pytest.mark.parametrize(
