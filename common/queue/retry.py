@@ -5,7 +5,6 @@ So does what was put off until an end that was foreseen, when that comes before 
 
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from dataclasses import replace
 from functools import partial
 
 from common.broker import Broker, BrokerError, Stored
@@ -74,7 +73,7 @@ async def _make_ready(
 def _due_now(stored: Stored) -> Stored:
     """Without the time of a try that lies ahead: a report on the delay would put it off until then again."""
     entry = readable(stored.body)
-    return replace(stored, body=entry.but(next_try=0).pack()) if entry and entry.next_try else stored
+    return stored._replace(body=entry.but(next_try=0).pack()) if entry and entry.next_try else stored
 
 
 def _is_meant(match: Match, stored: Stored, *, held: bool, later: bool) -> bool:
