@@ -144,9 +144,9 @@ class Park:
         """Who waits."""
         return [parked.taken for line in self._lines.values() for parked in line.waiting]
 
-    def look_again(self) -> None:
-        """Something changed: whatever holds a line back may be over."""
-        for line in list(self._lines.values()):
+    def look_again(self, site: Site | None = None) -> None:
+        """Something changed, at one site or anywhere: whatever holds a line back may be over."""
+        for line in [line for line in self._lines.values() if site in (None, line.site)]:
             line.until = 0.0
             self.again(line)
 

@@ -55,7 +55,8 @@ class Means:
 class Site:
     """Deliver with a ``seat``, and not while ``down_failure`` says why not.
 
-    ``on_free`` is called when there may be a seat for who waits: what it does not take is closed or kept.
+    ``on_free`` is called when there may be a seat for who waits: what it does not take is closed or kept; ``on_up``
+    when it was down and lets us in.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Site:
         self._means = means
         self.key, self.limits, self.source = key, limits, source
         self._on_free = on_free
+        self.on_up: Callable[[Site], None] = lambda _: None
         self._idle: dict[Seat, asyncio.TimerHandle] = {}
         self._spare: list[Seat] = []
         self._closing: set[asyncio.Task[None]] = set()
@@ -296,7 +298,9 @@ class Site:
                     self._silent[target.address] = time.monotonic() + way.policy.site_down
             else:
                 count(metrics.OUTBOUND_CONNECTIONS, "opened", connection.tls_version or "none")
-                self._down = None
+                if self._down:
+                    self._down = None
+                    self.on_up(self)
                 return connection
         raise self._refused(failures, way.policy.site_down)
 

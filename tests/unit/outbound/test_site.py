@@ -294,10 +294,13 @@ class TestDown:
         await world.deliver()
 
     async def test_up_again_once_it_answers(self, world: World) -> None:
+        told: list[Site] = []
+        world.sites.on_up = told.append
         world.sinks[0].rules = world.sinks[1].rules = [Rule(phase="banner", do="drop", times=2)]
         await world.fail()
         await world.deliver()
         assert (await world.site()).down_failure is None
+        assert told == [await world.site()]
 
     async def test_not_while_it_talks_to_us(self, world: World) -> None:
         """A server may have enough of our connections without being down."""
