@@ -58,7 +58,3 @@ SELECT
             $$(?:-\w+|[._]\w*\d\w*\b)*=*$$), '<id>'),
         $$<id>(?:[-_.+/ ]*<id>)+$$, '<id>')) AS said
 FROM events;
-
--- The same with a row for each tag of a mail.
-CREATE OR REPLACE VIEW events_by_tag AS
-SELECT *, arrayJoin(emptyArrayToSingle(tags)) AS tag FROM events_counted;
