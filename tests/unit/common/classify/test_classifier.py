@@ -35,7 +35,7 @@ def of(*rules: Written[ClassRule]) -> Classifier:
         (0, "4.0.0", "MX lookup of gmal.example: NXDOMAIN, domain name not found", ("bad-domain", "hard", True)),
         (0, "4.4.4", "MX lookup of gmal.example: NXDOMAIN, domain name not found", ("bad-domain", "soft", False)),
         (0, "4.0.0", "Mailbox full", ("mailbox-full", "soft", False)),
-        (0, "", "Mailbox full", ("mailbox-full", "soft", False)),
+        (0, "", "Mailbox full", ("mailbox-full", "soft", True)),
         (550, "", "Boo", ("unclassified", "soft", True)),
         (550, "5.0.0", "", ("unclassified", "soft", True)),
     ],
@@ -158,7 +158,8 @@ def test_the_shipped_rules_are_loaded_once() -> None:
         ("4.4.1 I'm not going to try again; the message was too long in the queue", True),
         ("Delivery failed permanently: quota exceeded", True),
         ("Message will be retried for 2 days: 550 5.1.1 User unknown", False),
-        ("Mailbox full", False),
+        ("Mailbox full", True),  # no server says so without a code: somebody reports it, and that it was the end
+        ("connect to mx.example.org[192.0.2.1]:25: Connection timed out", False),
         ("User unknown", True),
     ],
 )
