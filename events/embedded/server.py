@@ -17,7 +17,7 @@ from uuid import uuid4
 from events.embedded import http, native, sql
 from events.embedded import reader as read_only
 from events.embedded.definitions import Definitions
-from events.embedded.engine import TIMEZONE, Answer, Engine, EngineError, Statement
+from events.embedded.engine import ROWS_ROOM, TIMEZONE, Answer, Engine, EngineError, Statement, has_room
 
 
 class Server(ThreadingTCPServer):
@@ -143,6 +143,8 @@ class Handler(BaseHTTPRequestHandler):
     def _insert(
         self, insert: sql.Insert, text: bytes, more: Iterable[bytes], params: Mapping[str, str]
     ) -> tuple[bytes, dict[str, str]]:
+        if not has_room(self._server.engine.path, ROWS_ROOM):
+            raise EngineError.make(243, "NOT_ENOUGH_SPACE", "An insert needs 8 MiB on the disk, not enough space")
         with self._server.engine.file() as file:
             file.write(text[insert.data :])
             file.writelines(more)

@@ -4,13 +4,16 @@
 """
 
 import asyncio
+import contextlib
 import os
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from clickhouse_connect.driver.exceptions import ClickHouseError
-from clickhouse_support import ClickHouse
-from disk_support import small_disk
+from clickhouse_support import ClickHouse, columns
+from disk_support import Disk, small_disk
 from fault_support import all_arrive, all_told_once, arrived, make_mails, said, saying, taken
 from scenario_support import broker, postjet, said_once, until_rows
 from support import until
@@ -69,6 +72,18 @@ async def test_disk_full(tmp_path: Path) -> None:
             assert said(world, line) == 1
 
 
+@contextlib.contextmanager
+def filled(disk: Disk, left: int) -> Iterator[None]:
+    """But for so many bytes."""
+    filler = disk.path / "filler"
+    with filler.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, disk.free - left)
+    try:
+        yield
+    finally:
+        filler.unlink()
+
+
 async def test_disk_full_at_start(tmp_path: Path) -> None:
     with small_disk(tmp_path / "var", 8) as disk, disk.full():
         config = tmp_path / "postjet.toml"
@@ -77,7 +92,7 @@ async def test_disk_full_at_start(tmp_path: Path) -> None:
         assert f"data_dir {tmp_path}/var: cannot be written: No space left on device" in line
 
 
-def test_tables_are_not_made_on_a_full_disk(tmp_path: Path) -> None:
+def test_tables_are_not_made_nor_rows_taken_on_a_full_disk(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", 32) as disk:
         clickhouse = ClickHouse(disk.path)
         clickhouse.start()
@@ -87,7 +102,12 @@ def test_tables_are_not_made_on_a_full_disk(tmp_path: Path) -> None:
             with disk.full(), pytest.raises(NotReachableError, match="NOT_ENOUGH_SPACE"):
                 schema.migrate(client, Events())
             schema.migrate(client, Events())
-            assert store.query("SELECT count() AS n FROM events", {}) == [{"n": 0}]
+            row = {"id": "one", "type": "delivered", "time": time.time(), "stream_sequence": 1, "row_number": 0}
+            # the engine would not tell if somebody filled the rest meanwhile
+            with filled(disk, 2**22), pytest.raises(NotReachableError, match="NOT_ENOUGH_SPACE"):
+                store.insert("events", columns([row]), "token")
+            store.insert("events", columns([row]), "token")
+            assert store.query("SELECT id FROM events", {}) == [{"id": "one"}]
             store.close()
         finally:
             clickhouse.stop()
@@ -109,16 +129,13 @@ def test_the_disk_fills_while_a_definition_is_written(
                 what = "ALTER TABLE events MODIFY"
             else:
                 what = "CREATE TABLE events (time DateTime) ENGINE = MergeTree ORDER BY time"
-            # there is 1 MiB when one looks, and less is left than is written
-            filler = os.open(disk.path / "filler", os.O_WRONLY | os.O_CREAT)
-            os.posix_fallocate(filler, 0, disk.free - 2**20 - 2**17)
             sql = f"{what} COMMENT '{'long ' * 2**18}'"
-            with pytest.raises(ClickHouseError, match="NOT_ENOUGH_SPACE"):
-                store.client.command(sql, settings={"max_query_size": "10000000"})
-            assert clickhouse.process
-            assert clickhouse.process.wait() == 0  # the parent starts it again
-            os.close(filler)
-            (disk.path / "filler").unlink()
+            # there is 1 MiB when one looks, and less is left than is written
+            with filled(disk, 2**20 + 2**17):
+                with pytest.raises(ClickHouseError, match="NOT_ENOUGH_SPACE"):
+                    store.client.command(sql, settings={"max_query_size": "10000000"})
+                assert clickhouse.process
+                assert clickhouse.process.wait() == 0  # the parent starts it again
             clickhouse.start()
             schema.migrate(store.client, Events())
             store.client.command("INSERT INTO events (time, id) SELECT now(), 'after'")
