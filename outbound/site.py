@@ -120,7 +120,7 @@ class Site:
                 self.busy += 1
                 return seat
             self._close(seat)
-        if self._spare:
+        if self._spare and self._spare[-1].lease.valid:
             self.busy += 1
             return self._spare.pop()
         if self._asking:
@@ -158,7 +158,7 @@ class Site:
         elif self._yields and seat.connection:
             self._yields -= 1
             self._close(seat)
-        elif seat.connection and seat.connection.usable and not seat.connection.used_up:
+        elif seat.connection and seat.usable and not seat.connection.used_up:
             self._idle[seat] = asyncio.get_running_loop().call_later(IDLE_TIMEOUT, self._expire, seat)
             self._on_free(self)
         else:
@@ -210,16 +210,20 @@ class Site:
         ``begin`` is asked right before the transaction. Raises DeliveryFailure; NotNowError when there is no token,
         or ``begin`` said no.
         """
+
+        def may_begin() -> bool:
+            return seat.lease.valid and begin()
+
         if seat.connection:
             try:
-                return await self._send(seat.connection, way, envelope, message, begin, 0)
+                return await self._send(seat.connection, way, envelope, message, may_begin, 0)
             except DeliveryFailure as failure:
                 if not _is_stale(failure):
                     raise
             await seat.close()
         start = time.monotonic()
         seat.connection = connection = await self._open(seat, way)
-        return await self._send(connection, way, envelope, message, begin, time.monotonic() - start)
+        return await self._send(connection, way, envelope, message, may_begin, time.monotonic() - start)
 
     async def _send(
         self,
@@ -275,6 +279,8 @@ class Site:
         async def gate() -> None:
             if way.pace.connects:
                 await self._take_tokens(way.pace.connects)
+            if not seat.lease.valid:
+                raise NotNowError(0.0, None)
 
         for target in targets:
             means, policy = self._means, way.policy
