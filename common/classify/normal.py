@@ -5,7 +5,7 @@ import re
 import unicodedata
 
 #: Characters of a text that are looked at; what matters is said in the first lines.
-MAX_TEXT = 1000
+MAX_TEXT = 1500
 
 # each begins only where a token begins, so that the time is linear in the text
 _ADDRESS = re.compile(r"(?<![^\s<>()\[\]\"',;:=])[^\s<>()\[\]\"',;:=@]++@[^\s<>()\[\]\"',;:]*+")

@@ -30,8 +30,10 @@ _WRAPPERS = re.compile(
 
 #: What says of itself that it is for good, or that it is not, whatever code the last try got.
 _FINAL = re.compile(
-    r"permanent(?:ly)? (?:error|fail|fatal)|failed permanently|not going to try again|g[ai]v(?:e|ing) up\b"
-    r"|retry time-?out exceeded|will not (?:be )?retr",
+    r"permanent(?:ly)? (?:error|fail|fatal)|failed permanently|not going to try again|g[ai]v(?:e|en|ing) up\b"
+    r"|retry time-?out exceeded|will not (?:be )?retr|no (?:further|more) (?:delivery )?attempts"
+    r"|(?:will be|has been|was) (?:deleted|removed|discarded) from (?:the )?queue|(?:in|on) (?:the )?queue too long"
+    r"|(?:message|delivery|retry|delivery time) (?:has |was )?expired",
     re.IGNORECASE,
 )
 _GOES_ON = re.compile(
