@@ -23,7 +23,8 @@ _PHASES = {
 #: What the host that reports says of the other and of the command, which are not the words of the one that refused.
 _WRAPPERS = re.compile(
     r"\(in reply to [a-z ]{1,40}\)|after (?:mail from|rcpt to):<[^>]*>(?: size=\d+)?|did not like our [a-z ]{1,20}"
-    r"|does not like (?:recipient|sender)|(?<!\w)host \S+ ?\[[^\]]*\]:?(?: said:)?|remote (?:host|server) said:",
+    r"|does not like (?:recipient|sender)|smtp error from remote (?:mail server|mailer)"
+    r"|(?<!\w)host \S+ ?\[[^\]]*\]:?(?: said:)?|remote (?:host|server) said:",
     re.IGNORECASE,
 )
 
