@@ -90,9 +90,7 @@ class Classifier:
     def normal(self, text: str) -> str:
         """The words as rules see them: ``RecipientNotFound`` too is three."""
         words = normal(_GLUED.sub(" ", text[:MAX_TEXT]))
-        if self._ignored and "spam" in words:
-            words = self._ignored.sub(" ", words)
-        return words
+        return self._ignored.sub(" ", words).strip() if self._ignored else words
 
     def forget(self) -> None:
         """Verdicts that are remembered."""
