@@ -22,8 +22,8 @@ from common.webhook import Webhook
 
 
 def without_password(url: str) -> str:
-    """A URL fit to be shown."""
-    return re.sub(r"//[^/@]*@", "//***@", url)
+    """A URL fit to be shown: neither user nor query."""
+    return re.sub(r"[?].*", "?***", re.sub(r"//[^/@]*@", "//***@", url))
 
 
 class Log(Section):
@@ -197,6 +197,8 @@ class Delivery(Section):
             split_host_port(self.smarthost, 587)
         if self.username and not self.smarthost:
             raise ValueError("username: needs smarthost")
+        if self.retry_first > self.retry_max:
+            raise ValueError("retry_first: longer than retry_max, which no delay exceeds; raise retry_max too")
         return self
 
 

@@ -105,6 +105,8 @@ def _table(values: dict[str, Any], prefix: str) -> list[str]:
 
 def _written(rule: Section) -> list[str]:
     """The keys of a rule that were set."""
+    if isinstance(rule, Webhook):
+        rule = rule.model_copy(update={"url": rule.shown_url})
     fields = [(name, field.alias or name) for name, field in type(rule).model_fields.items()]
     values = [(key, _shown(name, getattr(rule, name))) for name, key in fields if name in rule.model_fields_set]
     return [f"{key} = {_value(value)}" for key, value in values]

@@ -84,6 +84,9 @@ class Entry:
     """The host that said so; ``""`` where it was our own finding."""
     next_try: float = 0
     """Scheduled earlier than this only so that its sender is told of the delay; 0: at its time it is tried."""
+    put_off: str = ""
+    """The end of what it waits for in the queue, which may come early: ``Hold.key`` of a suspension, ``down:<site>``
+    of an outage. It says something only of what is scheduled; ``""``: its time is its own."""
     reported: str = ""
     """The delays that its sender was told of (``common.queue.reports.Kind``), with commas between."""
 

@@ -90,6 +90,11 @@ class Webhook(Section):
     disable_after: Duration = written("5d", description="an endpoint that fails for so long is disabled")
     max_waiting: int = Field(100_000, ge=1, description="that wait to be sent; more are left out, and that is told")
 
+    @property
+    def shown_url(self) -> str:
+        """Fit to be shown: what follows the host may be a secret, many chat services put a token there."""
+        return re.sub(r"(://[^/?]+)[/?].+", r"\1/***", self.url)
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.bearer and (self.username or self.password):

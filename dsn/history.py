@@ -16,6 +16,7 @@ from common.clickhouse import Database, NoTableError
 from common.entry import TOLD
 from common.errors import PostjetError
 from common.ids import id_time
+from common.queue import recorded
 from common.subjects import EVENTS_STREAM
 from common.thread import in_thread
 
@@ -145,13 +146,16 @@ class History:
         return bool(await self._accepted.of(id_))
 
     async def caught_up(self) -> None:
-        """Wait until all that has happened by now is recorded."""
+        """Wait until all that has happened by now is recorded; others may have to read it still."""
         last: int | None = None
         while True:
             try:
-                state = (await self._broker.api(f"STREAM.INFO.{EVENTS_STREAM}"))["state"]
+                info = await self._broker.api(f"STREAM.INFO.{EVENTS_STREAM}")
+                state = info["state"]
                 last = state["last_seq"] if last is None else last
                 if not state["messages"] or state["first_seq"] > last:
+                    return
+                if await recorded.before(self._broker, info["created"]) > last:
                     return
             except BrokerFailure as error:
                 log.debug("feedback: %s", error)

@@ -5,7 +5,7 @@ change rows name them by their ids and never the address: ClickHouse keeps the t
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,8 +15,8 @@ from common.recipients import bare, forms
 from events import aside, story
 from events.store import Store
 
-#: Rows of one change: their ids stand in a URL.
-_AT_ONCE = 500
+#: Rows that are looked at together, and changed in one step.
+_AT_ONCE = 2000
 #: Looks, until nothing is found any more: rows may come while others are erased.
 _LOOKS = 10
 _QUOTED = """(match(text, {pattern:String}) OR match(sender, {pattern:String}) OR match(campaign, {pattern:String})
@@ -27,11 +27,13 @@ _OWN = dict.fromkeys(("recipient", "message_id", "envid", "client_address", "tex
 _OWN |= {"recipients": "[]", "meta": "map()"}
 #: Columns that may quote an address.
 _QUOTING = {"sender": "''", "campaign": "''", "tags": "[]", "meta": "map()", "text": "''"}
-#: One recipient of several, by its place.
-_OTHERS = "arrayFilter((one, i) -> i != transform(id, {o_ids:Array(String)}, {o_places:Array(UInt32)}, toUInt32(0)), "
-_OTHERS += "recipients, arrayEnumerate(recipients))"
+#: Some recipients of several, by their places.
+_OTHERS = "arrayFilter((one, i) -> (id, i) NOT IN %(places)s, recipients, arrayEnumerate(recipients))"
 #: Parts of other days are not looked at.
-_WHEN = "time BETWEEN fromUnixTimestamp64Milli({first:Int64}) AND fromUnixTimestamp64Milli({last:Int64})"
+_WHEN = "time BETWEEN fromUnixTimestamp64Milli(%(first)s) AND fromUnixTimestamp64Milli(%(last)s)"
+_ABOUT = f"({story.ADDRESS} OR {_QUOTED})"
+_NEXT = """time >= fromUnixTimestamp64Milli({at:Int64})
+    AND (time, id) > (fromUnixTimestamp64Milli({at:Int64}), {after:String}) ORDER BY time, id LIMIT {limit:UInt32}"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +70,17 @@ class Person:
         return any(self._pattern.search(text) for text in values if isinstance(text, str))
 
 
-def find(store: Store, person: Person) -> list[Event]:
-    """The events about an address, oldest first. Raises NotReachableError, RefusedError."""
-    parameters = {"addresses": person.forms, "pattern": person.pattern}
-    return story.matching(store, f"({story.ADDRESS} OR {_QUOTED}) ORDER BY time", parameters)
+def find(store: Store, person: Person) -> Iterator[list[Event]]:
+    """The events about an address, oldest first, some at a time. Raises NotReachableError, RefusedError."""
+    parameters = {"addresses": person.forms, "pattern": person.pattern, "at": 0, "after": "", "limit": _AT_ONCE}
+    while found := story.matching(store, f"{_ABOUT} AND {_NEXT}", parameters):
+        yield found
+        parameters |= {"at": round(found[-1].time * 1000), "after": found[-1].id}
+
+
+def count(store: Store, person: Person) -> int:
+    """How many they are. Raises NotReachableError, RefusedError."""
+    return story.count(store, _ABOUT, {"addresses": person.forms, "pattern": person.pattern})
 
 
 def without_others(event: Event, person: Person) -> Event:
@@ -100,17 +109,18 @@ def erase(store: Store, person: Person) -> Erased:
 
     Raises NotReachableError, RefusedError.
     """
-    ids, set_aside = set[str](), 0
+    erased = Erased()
     for _ in range(_LOOKS):
-        found, found_aside = find(store, person), find_aside(store, person)
-        if not found and not found_aside:
-            break
-        for start in range(0, len(found), _AT_ONCE):
-            _empty(store, found[start : start + _AT_ONCE], person)
+        emptied = 0
+        for found in find(store, person):
+            _empty(store, found, person)
+            emptied += len(found)
+        found_aside = find_aside(store, person)
         aside.remove(store, found_aside)
-        ids |= {event.id for event in found}
-        set_aside += len(found_aside)
-    return Erased(len(ids), set_aside)
+        if not emptied and not found_aside:
+            break
+        erased = Erased(erased.events + emptied, erased.set_aside + len(found_aside))
+    return erased
 
 
 def _empty(store: Store, events: Sequence[Event], person: Person) -> None:
@@ -118,19 +128,17 @@ def _empty(store: Store, events: Sequence[Event], person: Person) -> None:
     own, rest = [one for one in events if person.owns(one)], [one for one in events if not person.owns(one)]
     changes, parameters = [], dict[str, Any]()
 
-    def change(what: str, which: Iterable[Event], name: str) -> None:
-        if ids := [one.id for one in which]:
-            changes.append(f"UPDATE {what} WHERE id IN {{{name}:Array(String)}} AND {_WHEN}")
-            parameters[name] = ids
+    def change(what: str, which: Sequence[Event], name: str) -> None:
+        if which:
+            changes.append(f"UPDATE {what} WHERE id IN %({name})s AND {_WHEN}")
+            parameters[name] = tuple(one.id for one in which)
 
     change(", ".join(f"{column} = {empty}" for column, empty in _OWN.items()), own, "own")
-    places = {one.id: next(i for i, to in enumerate(one.recipients, 1) if person.is_(to))
-              for one in rest if any(map(person.is_, one.recipients))}  # fmt: skip
-    change(f"recipients = {_OTHERS}", [one for one in rest if one.id in places], "o_ids")
-    parameters["o_places"] = list(places.values())
+    places = tuple((one.id, i) for one in rest for i, to in enumerate(one.recipients, 1) if person.is_(to))
+    change(f"recipients = {_OTHERS}", [one for one in rest if any(map(person.is_, one.recipients))], "others")
     for column, empty in _QUOTING.items():
         left = rest if column in _OWN else events
-        change(f"{column} = {empty}", [one for one in left if person.is_quoted(getattr(one, column))], f"q_{column}")
+        change(f"{column} = {empty}", [one for one in left if person.is_quoted(getattr(one, column))], column)
     times = [one.time for one in events]
-    parameters |= {"first": int(min(times) * 1000) - 1, "last": int(max(times) * 1000) + 1}
+    parameters |= {"places": places, "first": int(min(times) * 1000) - 1, "last": int(max(times) * 1000) + 1}
     store.change(f"ALTER TABLE events {', '.join(changes)}", parameters)

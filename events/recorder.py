@@ -1,8 +1,9 @@
 """The recorder: what lies in EVENTS goes into ClickHouse, every row exactly once whatever is killed.
 
-The range of stream sequences to insert is written to KV before it is inserted; after a crash exactly this
-range is inserted again, with the same deduplication token. What is recorded is purged from the stream, once other
-readers have it too (``positions``); what was recorded before is left out.
+The range of stream sequences to insert is written to KV (``common.queue.recorded``) before it is inserted; after a
+crash exactly this range is inserted again, with the same deduplication token. What is recorded is purged from the
+stream, once other readers have it too (``positions``); until then an empty range behind it says that it is. What was
+recorded before is left out.
 
 A range in which ClickHouse refuses a value goes in narrower ones, down to a message, then its rows go one by
 one: what is still refused is set aside with its reason, as is a message that cannot be read. What would befall
@@ -19,7 +20,7 @@ import structlog
 
 from common.broker import Broker, BrokerFailure, Message, NoBrokerError
 from common.errors import PostjetError
-from common.queue import streams
+from common.queue import recorded, streams
 from common.subjects import EVENTS_STREAM
 from common.thread import in_thread
 from common.units import format_duration, format_size
@@ -40,10 +41,8 @@ INTERVAL, BUSY_INTERVAL, RETRY = 0.5, 2.0, 1.0
 MANY = 50
 #: Seconds that an insert under way has when the process is to end.
 GRACE = 20.0
-_INTENT = "$KV.intents.recorder"
 
-
-#: ``{"stream": when it was created, "first": sequence, "last": sequence, "by_row": whether}``
+#: As ``common.queue.recorded`` has it.
 Intent = dict[str, Any]
 
 
@@ -69,7 +68,7 @@ class Recorder:
         """
         self.broker, self.store, self.stopping = broker, store, stopping
         self._prepare, self._conceal = prepare, conceal
-        self._revision = 0
+        self._intent, self._revision = Intent(), 0
         self._most = MESSAGES
         """Messages of a range: fewer after a refusal, more again after that."""
         self._recorded = self._purged = 0
@@ -115,11 +114,11 @@ class Recorder:
 
     async def _resume(self) -> int:
         """Repeat what was under way; the sequence to go on with."""
-        stored = await self.broker.last("KV_intents", _INTENT)
+        stored = await self.broker.last(recorded.STREAM, recorded.SUBJECT)
         self._revision = stored.sequence if stored else 0
         if stored is None:
             return 1
-        intent = json.loads(stored.body)
+        intent = self._intent = json.loads(stored.body)
         if intent["stream"] != await streams.created(self.broker, EVENTS_STREAM):  # its numbers start again
             return 1
         pieces, _ = await self._read(intent["first"], intent["last"])
@@ -145,7 +144,8 @@ class Recorder:
     async def _intend(self, intent: Intent) -> None:
         """Fenced: a recorder that lost its lease unnoticed is refused, and looks again."""
         headers = {"Nats-Expected-Last-Subject-Sequence": str(self._revision)}
-        self._revision = await self.broker.put(Message(_INTENT, json.dumps(intent).encode(), headers))
+        self._revision = await self.broker.put(Message(recorded.SUBJECT, json.dumps(intent).encode(), headers))
+        self._intent = intent
 
     async def _record(self, intent: Intent, pieces: list[Piece]) -> int:
         """Write what was intended, or the beginning of it where it is refused; the last sequence recorded."""
@@ -169,11 +169,14 @@ class Recorder:
         return last
 
     async def _purge(self) -> None:
-        """Remove what is recorded, but for what another reader has not read yet."""
+        """Remove what is recorded, but for what another reader has not read yet; of that say that it is recorded."""
         before = await positions.may_go(self.broker, self._recorded)
         if before > self._purged:
             await self.broker.api(f"STREAM.PURGE.{EVENTS_STREAM}", {"seq": before})
             self._purged = before
+        if before < self._recorded != self._intent["first"]:
+            stream = self._intent["stream"]
+            await self._intend({"stream": stream, "first": self._recorded, "last": self._recorded - 1})
 
     async def _write(self, intent: Intent, pieces: list[Piece]) -> None:
         """Into ClickHouse, however long that takes. Raises RowsError, _StoppingError."""

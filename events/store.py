@@ -77,6 +77,8 @@ _INSERT = {
     "max_partitions_per_insert_block": "0",
 }
 _ONE_BLOCK = 2**30
+#: It is done when it returns; the ids of some thousand rows are longer than a query may be otherwise.
+_CHANGE = {"mutations_sync": "2", "max_query_size": "10000000"}
 
 
 class Store(Database):
@@ -107,10 +109,13 @@ class Store(Database):
         return context
 
     def change(self, sql: str, parameters: Mapping[str, Any]) -> None:
-        """Run an ALTER that changes rows, to its end. Raises NotReachableError or RefusedError."""
+        """Run an ALTER that changes rows, to its end. Raises NotReachableError or RefusedError.
+
+        ``%(name)s`` in it becomes a part of its text, ``{name:Type}`` of its URL, which may not be long.
+        """
         client = self.client
         with translated():
-            client.command(sql, parameters=dict(parameters), settings={"mutations_sync": "2"})
+            client.command(sql, parameters=dict(parameters), settings=_CHANGE)
 
 
 def _written(name: str, values: Sequence[Any]) -> Sequence[Any]:

@@ -129,6 +129,14 @@ def matching(store: Store, conditions: str, parameters: dict[str, Any]) -> list[
     return [_event(row) for row in _ask(store, conditions, parameters)]
 
 
+def count(store: Store, conditions: str, parameters: dict[str, Any]) -> int:
+    """How many events there are for which conditions hold. Raises NotReachableError, RefusedError."""
+    try:
+        return int(store.query(f"SELECT count() AS n FROM events WHERE {conditions}", parameters)[0]["n"])
+    except NoTableError:
+        return 0
+
+
 def _ask(store: Store, conditions: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
     try:
         return store.query(_SELECT + conditions, parameters)

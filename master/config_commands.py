@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from dataclasses import asdict
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
 
@@ -16,9 +17,11 @@ from common.config_file import load
 from common.errors import ConfigError
 from common.key_store import KeyStore
 from common.keys import BadKeyError, KeyFile
+from common.listener import Listener
 from common.policies import check as check_rules
 from common.policies import reading
 from common.policies.reading import Rules
+from common.section import split_host_port
 from common.sockets import check_sources
 from common.units import format_size
 from master import data_dir, nats_server
@@ -66,13 +69,16 @@ def check(
     rules = reading.shipped() + reading.of_config(config, file)
     problems = check_rules.problems(rules, config) + check_rules.of_classes(rules)
     bad, bad_certificates = _bad_keys(config), _bad_certificates(config)
-    bad_webhooks = _bad_webhooks(config)
+    bad_webhooks, warnings = _bad_webhooks(config), _warnings(config)
     if as_json:
         rows = [asdict(problem) for problem in problems]
         count = rules.count + len(shipped_classes())
         found = {"rules": count, "problems": rows, "keys": bad, "certificates": bad_certificates,
-                 "webhooks": bad_webhooks}  # fmt: skip
+                 "webhooks": bad_webhooks, "warnings": warnings}  # fmt: skip
         print(json.dumps({"file": str(file or ""), **found}, indent=2))
+    else:
+        for warning in warnings:
+            typer.echo(f"warning: {warning}", err=True)
     if problems or bad or bad_certificates or bad_webhooks:
         raise ConfigError("\n".join([*map(str, problems), *bad, *bad_certificates, *bad_webhooks]))
     if not (quiet or as_json):
@@ -114,6 +120,30 @@ def _bad_webhooks(config: Config) -> list[str]:
     return bad
 
 
+def _warnings(config: Config) -> list[str]:
+    """What may be meant so, for other machines may do it, and else keeps something from working."""
+    closed = {listener.name: _why_no_strangers(listener) for listener in config.listeners}
+    if not config.feedback.domain or not all(closed.values()):
+        return []
+    why = ", ".join(f"{name} ({reason})" for name, reason in closed.items())
+    return [
+        f"feedback.domain: bounces and complaints to {config.feedback.domain} come from strangers, and no listener here"
+        f' takes mail from them: {why}; add one such as [[listeners]] name = "mx", bind = "0.0.0.0:25", auth = "none"'
+    ]
+
+
+def _why_no_strangers(listener: Listener) -> str:
+    """Why MX clients of others bring it nothing; "" where they do."""
+    if listener.auth == "required":
+        return 'auth = "required"'
+    if listener.tls == "implicit":  # they begin in clear
+        return 'tls = "implicit"'
+    host, _ = split_host_port(listener.bind)
+    if ip_address(host).is_loopback and not listener.proxy:
+        return f"bind = {listener.bind}, this machine alone"
+    return ""
+
+
 def _key_files(config: Config) -> list[KeyFile]:
     return KeyStore(config.dkim.keys, config.data_dir, config.dkim.cache).files()
 
@@ -137,7 +167,7 @@ def _tell(config: Config, file: Path | None, nearest: Path, rules: Rules) -> Non
         names = ", ".join(dict.fromkeys([*config.feedback.addresses, "postmaster"]))
         print(f"feedback       return paths at {config.feedback.domain}; mail to {names} there, too")
     for webhook in config.webhooks:
-        print(f"webhook        {webhook.name} to {webhook.url}")
+        print(f"webhook        {webhook.name} to {webhook.shown_url}")
     for name, pool in config.pools.items():
         sources = ", ".join(pool.source_addresses) or "what the system chooses"
         print(f"pool           {name} from {sources}, as {pool.ehlo or config.hostname}")

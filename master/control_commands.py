@@ -108,7 +108,7 @@ def retry(
             count += moved
             show(f"{count} deliveries so far")
         await broker.store([progress.told(order, "retry", order.by, count)])
-        show.end(f"{_deliveries(count)} tried now", {"retried": count})
+        show.end(f"{deliveries(count)} tried now", {"retried": count})
 
     with_broker(config, work)
 
@@ -164,7 +164,7 @@ async def _give(broker: Broker, config: Config, order: Control, wait: bool, as_j
         far = await progress.read(broker, order)
         show(f"{_verb(order)} so far: {far.moved}")
     workers = {"workers": len(confirmed.workers), "missing": sorted(confirmed.missing)}
-    end = f"{_verb(order)}: {_deliveries(far.moved)}" if far.done else "the mail that is queued is moved meanwhile"
+    end = f"{_verb(order)}: {deliveries(far.moved)}" if far.done else "the mail that is queued is moved meanwhile"
     show.end(end, {**_as_json(order, far), **workers})
 
 
@@ -205,7 +205,7 @@ async def _resume(broker: Broker, match: Match, id_: str, wait: bool, as_json: b
             break
         show(f"resumed so far: {count}")
         await asyncio.sleep(LOOK)
-    text = f"resumed: {_deliveries(count)}" if wait else "what is held goes on meanwhile"
+    text = f"resumed: {deliveries(count)}" if wait else "what is held goes on meanwhile"
     show.end(text, {"orders": [order.id for order in orders], "resumed": count})
 
 
@@ -233,7 +233,8 @@ def _verb(order: Control) -> str:
     return "paused" if order.action is Action.PAUSE else "stopped"
 
 
-def _deliveries(count: int) -> str:
+def deliveries(count: int) -> str:
+    """``1 delivery``, ``2 deliveries``."""
     return f"{count} {'delivery' if count == 1 else 'deliveries'}"
 
 

@@ -13,10 +13,12 @@ from common.entry import DEFAULT_POOL
 from common.errors import NotFoundError
 from common.event import Event, Type
 from common.policies.holds import Hold, lift, stored
-from common.queue import rows
+from common.queue import pools, rows
+from common.queue.retry import go_on
+from common.subjects import SCHEDULED
 from common.units import Rate
 from events.story import rfc3339
-from master.control_commands import me
+from master.control_commands import deliveries, me
 from master.queue_commands import with_broker
 from master.tables import aligned, times
 
@@ -56,11 +58,14 @@ def lift_(
     config, _ = load(context.obj)
 
     async def work(broker: Broker) -> None:
-        if not await lift(broker, key):
+        lifted = await lift(broker, key)
+        filters = {pool: [f"{SCHEDULED}.{pool}.>"] for pool in await pools.known(broker, config.pools)}
+        moved = sum([count async for count in go_on(broker, filters, key)])  # also what a lift that broke off left
+        if not lifted and not moved:
             raise NotFoundError(f"nothing is held under {key!r}; 'postjet holds' lists what is")
         event = Event(time=time.time(), type=Type.ADMIN, reason="lift", text=f"{key}: holds lifted by {me()}")
         await broker.store([rows.message(DEFAULT_POOL, [event])])
-        print(f"{key}: nothing is held any more")
+        print(f"{key}: nothing is held any more" + (f"; {deliveries(moved)} no longer put off" if moved else ""))
 
     with_broker(config, work)
 

@@ -34,13 +34,15 @@ def export(context: typer.Context, address: Address) -> None:
     """Write what is recorded about an address, as JSON lines: events, then what was set aside."""
     store, key = open_store(context.obj)
     person = Person(_parsed(address), key)
-    found, found_aside = personal.find(store, person), personal.find_aside(store, person)
+    found = 0
+    for events in personal.find(store, person):
+        for event in events:
+            print(story.to_json(personal.without_others(event, person)))
+        found += len(events)
+    for row in (found_aside := personal.find_aside(store, person)):
+        print(aside.to_json(row))
     if not found and not found_aside:
         raise NotFoundError(f"nothing is recorded about {address}")
-    for event in found:
-        print(story.to_json(personal.without_others(event, person)))
-    for row in found_aside:
-        print(aside.to_json(row))
 
 
 @app.command()
@@ -54,7 +56,7 @@ def erase(
     config, _ = load(context.obj)
     store, key = open_store(context.obj)
     person = Person(_parsed(address), key)
-    found, found_aside = len(personal.find(store, person)), len(personal.find_aside(store, person))
+    found, found_aside = personal.count(store, person), len(personal.find_aside(store, person))
     if (found or found_aside) and not yes:
         asked = f"{found} events and {found_aside} rows set aside tell of {address}. Erase that for good?"
         typer.confirm(asked, abort=True, err=True)

@@ -108,7 +108,8 @@ def send_sample(context: typer.Context, name: Name, as_json: AsJson = False) -> 
             "seconds": round(answer.seconds, 3), "text": text,
         })  # fmt: skip
     elif answer.status:
-        print(f"{identifier} sent to {endpoint.url}: HTTP {answer.status} after {format_duration(answer.seconds)}")
+        took = format_duration(answer.seconds)
+        print(f"{identifier} sent to {endpoint.shown_url}: HTTP {answer.status} after {took}")
         print(text, end="\n" if text else "")
     if not answer.good:
         raise UnavailableError(f"webhook {name}: {answer}; only 2xx counts as taken")
@@ -126,13 +127,15 @@ def replay(
     config, _ = load(context.obj)
     endpoint = _find(config, name)
     start = _start(since)
-    store = Store(instance.find(config).clickhouse_url)
+    servers = instance.find(config)
+    store = Store(servers.clickhouse_url)
     found: list[replaying.Replayed] = []
 
     async def work(broker: Broker) -> None:
         if (await state.read_all(broker)).get(name, NEW).disabled:
             raise UsageError(f"webhook {name} is disabled; postjet webhook enable {name}")
-        found.append(await replaying.replay(broker, store, endpoint, start, type_ or ()))
+        room = queue.Room(broker, config.webhooks, servers.max_store)
+        found.append(await replaying.replay(broker, store, endpoint, room, start, type_ or ()))
 
     with_broker(config, work)
     done = found[0]
@@ -185,7 +188,7 @@ def _row(endpoint: Webhook, known: State, waiting: int) -> dict[str, Any]:
     word = "disabled" if known.disabled else "failing" if known.failing else "ok"
     since = known.disabled or known.failing
     return {
-        "name": endpoint.name, "url": endpoint.url, "state": word, "since": rfc3339(since) if since else None,
+        "name": endpoint.name, "url": endpoint.shown_url, "state": word, "since": rfc3339(since) if since else None,
         "waiting": waiting, "error": known.reason if known.disabled else known.error,
         "types": [str(type_) for type_ in endpoint.types],
     }  # fmt: skip

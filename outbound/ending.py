@@ -79,7 +79,9 @@ class Endings:
         elif (order := self._orders.over(taken)) and order.action is Action.STOP:
             await self._stopped(taken, attempt, order)
         else:
-            later = taken.entry.but(attempts=attempt.number, last_reply=str(failure), last_host=failure.said_by)
+            later = taken.entry.but(
+                attempts=attempt.number, last_reply=str(failure), last_host=failure.said_by, put_off=""
+            )
             await self._defer(taken, attempt.deferred(failure, at), later, at, expires)
 
     async def expired(self, taken: Taken, attempt: Attempt) -> None:
@@ -96,13 +98,18 @@ class Endings:
             expires = self._ways.expires(taken.entry, self._ways.policy(taken.entry.domain))
             await self._defer(taken, attempt.deferred(told, at), taken.entry, at, expires)
 
-    async def postponed(self, taken: Taken, attempt: Attempt, failure: DeliveryFailure, wait: float, way: Way) -> None:
-        """It is not tried for so many seconds, which is no attempt and makes no later delay longer."""
+    async def put_off(
+        self, taken: Taken, attempt: Attempt, failure: DeliveryFailure, wait: float, way: Way, reason: str
+    ) -> None:
+        """It is not tried for so many seconds, which is no attempt and makes no later delay longer.
+
+        ``reason``: whose end it waits for, as ``Entry.put_off`` names it.
+        """
         if self._may_end(taken):
             attempt.number -= 1
             expires = self._ways.expires(taken.entry, way.policy)
             at = min(time.time() + wait, expires)
-            later = taken.entry.but(last_reply=str(failure), last_host=failure.said_by)
+            later = taken.entry.but(last_reply=str(failure), last_host=failure.said_by, put_off=reason)
             await self._defer(taken, attempt.deferred(failure, at), later, at, expires)
 
     async def _defer(self, taken: Taken, row: Event, later: Entry, at: float, expires: float) -> None:
@@ -132,7 +139,7 @@ class Endings:
         """A store filled up with reports would take no outcome any more, and so never become empty again."""
         why = f"no room for the report that it {f'failed: {failure}' if failure else 'expired'}"
         full = temporary("4.3.1", why, phase="report", reason="full", code=452)
-        later = taken.entry.but(last_reply=taken.entry.last_reply or str(full))
+        later = taken.entry.but(last_reply=taken.entry.last_reply or str(full), put_off="")
         if failure:
             later = later.but(last_reply=str(failure), last_host=failure.said_by)
         at = time.time() + self._ways.policy(taken.entry.domain).retry_first

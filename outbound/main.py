@@ -55,13 +55,7 @@ async def main(role: Role) -> None:
     """Deliver until told to stop; finish what has begun."""
     config, broker, pool = role.config, role.broker, role.pool
     own = config.pools[pool]
-    taker = Taker(broker, pool)
-    finisher = Finisher(broker, pool, taker)
-    taker.on_unreadable = finisher.hold_soon
-    lanes = Lanes(broker, pool, role.holder, role.incarnation, taker.read, taker.leave, taker.holding)
-    taker.on_deleted = lanes.look_again
-    taker.on_outgrown = lanes.outgrown
-    broker.on_connect.append(lanes.reconnected)
+    taker, finisher, lanes = _queue(role)
     keys = KeyStore(config.dkim.keys, config.data_dir, config.dkim.cache)
     router = Router(config, Resolver(config.dns.nameservers))
     owners = Owners(name_of(pool, role.holder), role.servers.workers, role.servers.started)
@@ -114,6 +108,18 @@ async def main(role: Role) -> None:
         await sites.close()
         for task in signs_of_life:
             task.cancel()
+
+
+def _queue(role: Role) -> tuple[Taker, Finisher, Lanes]:
+    """What takes entries, what ends them, and where they come from, which know of one another."""
+    taker = Taker(role.broker, role.pool)
+    finisher = Finisher(role.broker, role.pool, taker)
+    taker.on_unreadable = finisher.hold_soon
+    lanes = Lanes(role.broker, role.pool, role.holder, role.incarnation, taker.read, taker.leave, taker.holding)
+    taker.on_deleted = lanes.look_again
+    taker.on_outgrown = lanes.outgrown
+    role.broker.on_connect.append(lanes.reconnected)
+    return taker, finisher, lanes
 
 
 async def _marks(config: Config, broker: Broker) -> tuple[Links | None, ReturnPaths | None]:

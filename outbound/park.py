@@ -4,16 +4,13 @@ import asyncio
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from common.entry import Entry
-from common.limits.limit import Limit
 from common.policies.policy import Policy
 from common.queue.bands import Bands
 from common.queue.taken import Taken
 from common.workers import Waiting
-from outbound.pace import Pace
+from outbound.line import Line, Parked
 from outbound.seat import Seat
 from outbound.site import Site
 from outbound.sites import Sites
@@ -28,54 +25,6 @@ MAX_SEATED = 1000
 LOOKS = 4
 #: Who waited longer (seconds) is read again, and so found out when it was purged meanwhile.
 FRESH = 5.0
-
-
-class Parked(NamedTuple):
-    """An entry that waits, and since when."""
-
-    taken: Taken
-    way: Way
-    since: float
-    expires: float
-
-
-@dataclass(eq=False, slots=True)
-class Line:
-    """What goes one way: over one site, under the same limits. Those of a site take turns."""
-
-    key: tuple[str, object, str]
-    site: Site
-    pace: Pace
-    waiting: Bands[Parked] = field(default_factory=Bands)
-    tokens: int = 0
-    """How many wait for tokens."""
-    until: float = 0.0
-    """Nothing goes before (monotonic clock)."""
-    why: str = ""
-    since: float = 0.0
-    timer: asyncio.TimerHandle | None = None
-
-    @property
-    def may_go(self) -> bool:
-        """Whether another attempt is of use now."""
-        return not self.enough_wait and time.monotonic() >= self.until
-
-    @property
-    def enough_wait(self) -> bool:
-        """As many as there is use for wait for tokens, each on a connection."""
-        return 0 < self.pace.ahead <= self.tokens
-
-    @property
-    def waits_for(self) -> str:
-        """What holds it back."""
-        if time.monotonic() < self.until:
-            return self.why
-        if self.enough_wait:
-            slowest = min(self.pace.messages + self.pace.connects, key=lambda limit: limit.amount / limit.per)
-            return token_of(slowest)
-        if limit := self.site.waits_for:
-            return f"one of {limit}"
-        return "its turn"
 
 
 class Turn:
@@ -108,7 +57,7 @@ class Turn:
         if self._line and self._waits:
             self._waits = False
             self._line.tokens -= 1
-            self._park.wake(self._line.site)
+            self._park.again(self._line)
 
 
 class Park:
@@ -123,7 +72,8 @@ class Park:
     ) -> None:
         self._sites, self._shed, self._go, self._expires = sites, shed, go, expires
         self._lines: dict[tuple[str, object, str], Line] = {}
-        self._of_site: dict[Site, OrderedDict[Line, None]] = {}
+        self._in_turn: dict[Site, OrderedDict[Line, None]] = {}
+        """Whose turn is next. One that may not go is taken out when its turn comes, and is back when it may."""
         self._is_over = False
         self._cramped: OrderedDict[Site, None] = OrderedDict()
         self.parked = self.parked_bytes = 0
@@ -152,6 +102,7 @@ class Park:
         expires = self._expires(taken.entry, way.policy)
         line.waiting.push(taken.entry.priority, Parked(taken, way, time.monotonic(), expires))
         self._count(taken, 1)
+        self._take_turns(line)
 
     def hold(self, way: Way, site: Site, wait: float, why: str) -> None:
         """Nothing goes this way for so many seconds, and no connection is held for it."""
@@ -165,30 +116,39 @@ class Park:
 
     def wake(self, site: Site) -> None:
         """Let go who waits for a site, as far as there are seats; the ways over it take turns."""
-        lines = self._of_site.get(site)
         seat: Seat | None = None
-        while lines:
-            line = next((line for line in lines if line.waiting and line.may_go), None)
-            if line is None or not (seat := seat or self._seat(site)):
+        while turns := self._in_turn.get(site):
+            line = next(iter(turns))
+            if not (line.waiting and line.may_go):
+                self._pass(line)
+                self._forget(line)
+            elif seat := seat or self._seat(site):
+                turns.move_to_end(line)
+                if self._let_go(line, seat):
+                    seat = None
+                self._forget(line)
+            else:
                 break
-            lines.move_to_end(line)
-            if self._let_go(line, seat):
-                seat = None
         if seat:
             seat.leave()  # nobody of those that waited is still ours
-        for line in list(lines or ()):
+
+    def again(self, line: Line) -> None:
+        """What held it back may be over."""
+        if line.waiting:
+            self._take_turns(line)
+            self.wake(line.site)
+        else:
             self._forget(line)
 
     def waiting(self) -> list[Taken]:
         """Who waits."""
         return [parked.taken for line in self._lines.values() for parked in line.waiting]
 
-    def look_again(self) -> None:
-        """Something changed: whatever holds a line back may be over."""
-        for line in self._lines.values():
+    def look_again(self, site: Site | None = None) -> None:
+        """Something changed, at one site or anywhere: whatever holds a line back may be over."""
+        for line in [line for line in self._lines.values() if site in (None, line.site)]:
             line.until = 0.0
-        for site in list(self._of_site):
-            self.wake(site)
+            self.again(line)
 
     def expired(self, now: float) -> list[Taken]:
         """Who waits beyond its expiry (now: seconds since 1970); they do not wait any more."""
@@ -202,6 +162,7 @@ class Park:
                     self._count(taken, -1)
                 self._forget(line)
         return found
+
     def wake_cramped(self) -> None:
         """An attempt has ended: let go who waits for its site's share."""
         for _ in range(min(LOOKS, len(self._cramped))):
@@ -265,21 +226,30 @@ class Park:
         key = _key(way)
         if (line := self._lines.get(key)) is None:
             line = self._lines[key] = Line(key, site, way.pace)
-            self._of_site.setdefault(site, OrderedDict())[line] = None
             site.lines += 1
         return line
+
+    def _take_turns(self, line: Line) -> None:
+        """Among those of its site, however many they are, nobody is looked at whose turn it is not."""
+        self._in_turn.setdefault(line.site, OrderedDict())[line] = None
+
+    def _pass(self, line: Line) -> None:
+        if turns := self._in_turn.get(line.site):
+            turns.pop(line, None)
+            if not turns:
+                del self._in_turn[line.site]
 
     def _forget(self, line: Line) -> None:
         if line.waiting:
             return
         line.since = 0.0
-        if line.tokens or time.monotonic() < line.until or self._lines.pop(line.key, None) is None:
+        self._pass(line)
+        if line.tokens or time.monotonic() < line.until or self._lines.get(line.key) is not line:
             return
+        del self._lines[line.key]
+        if line.timer:
+            line.timer.cancel()
         line.site.lines -= 1
-        lines = self._of_site[line.site]
-        del lines[line]
-        if not lines:
-            del self._of_site[line.site]
 
     def _over(self, line: Line) -> None:
         """Its time has come, if the clock says so too."""
@@ -287,16 +257,11 @@ class Park:
         if (left := line.until - time.monotonic()) > 0:
             line.timer = asyncio.get_running_loop().call_later(left + 0.001, self._over, line)
         else:
-            self.wake(line.site)
+            self.again(line)
 
     def _count(self, taken: Taken, change: int) -> None:
         self.parked += change
         self.parked_bytes += change * taken.inline_size
-
-
-def token_of(limit: Limit) -> str:
-    """What is waited for where a rate has none."""
-    return f"a token of {limit}"
 
 
 def _key(way: Way) -> tuple[str, object, str]:

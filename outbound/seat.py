@@ -30,8 +30,8 @@ class Seat:
 
     @property
     def usable(self) -> bool:
-        """Its connection is open and ready for another message."""
-        return self.connection is not None and self.connection.usable
+        """Its connection is open, ready for another message, and ours to use."""
+        return self.connection is not None and self.connection.usable and self.lease.valid
 
     def leave(self) -> None:
         """Let others have it."""

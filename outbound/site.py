@@ -55,7 +55,8 @@ class Means:
 class Site:
     """Deliver with a ``seat``, and not while ``down_failure`` says why not.
 
-    ``on_free`` is called when there may be a seat for who waits: what it does not take is closed or kept.
+    ``on_free`` is called when there may be a seat for who waits: what it does not take is closed or kept; ``on_up``
+    when it was down and lets us in.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Site:
         self._means = means
         self.key, self.limits, self.source = key, limits, source
         self._on_free = on_free
+        self.on_up: Callable[[Site], None] = lambda _: None
         self._idle: dict[Seat, asyncio.TimerHandle] = {}
         self._spare: list[Seat] = []
         self._closing: set[asyncio.Task[None]] = set()
@@ -118,7 +120,7 @@ class Site:
                 self.busy += 1
                 return seat
             self._close(seat)
-        if self._spare:
+        if self._spare and self._spare[-1].lease.valid:
             self.busy += 1
             return self._spare.pop()
         if self._asking:
@@ -156,7 +158,7 @@ class Site:
         elif self._yields and seat.connection:
             self._yields -= 1
             self._close(seat)
-        elif seat.connection and seat.connection.usable and not seat.connection.used_up:
+        elif seat.connection and seat.usable and not seat.connection.used_up:
             self._idle[seat] = asyncio.get_running_loop().call_later(IDLE_TIMEOUT, self._expire, seat)
             self._on_free(self)
         else:
@@ -208,16 +210,20 @@ class Site:
         ``begin`` is asked right before the transaction. Raises DeliveryFailure; NotNowError when there is no token,
         or ``begin`` said no.
         """
+
+        def may_begin() -> bool:
+            return seat.lease.valid and begin()
+
         if seat.connection:
             try:
-                return await self._send(seat.connection, way, envelope, message, begin, 0)
+                return await self._send(seat.connection, way, envelope, message, may_begin, 0)
             except DeliveryFailure as failure:
                 if not _is_stale(failure):
                     raise
             await seat.close()
         start = time.monotonic()
         seat.connection = connection = await self._open(seat, way)
-        return await self._send(connection, way, envelope, message, begin, time.monotonic() - start)
+        return await self._send(connection, way, envelope, message, may_begin, time.monotonic() - start)
 
     async def _send(
         self,
@@ -273,6 +279,8 @@ class Site:
         async def gate() -> None:
             if way.pace.connects:
                 await self._take_tokens(way.pace.connects)
+            if not seat.lease.valid:
+                raise NotNowError(0.0, None)
 
         for target in targets:
             means, policy = self._means, way.policy
@@ -296,7 +304,9 @@ class Site:
                     self._silent[target.address] = time.monotonic() + way.policy.site_down
             else:
                 count(metrics.OUTBOUND_CONNECTIONS, "opened", connection.tls_version or "none")
-                self._down = None
+                if self._down:
+                    self._down = None
+                    self.on_up(self)
                 return connection
         raise self._refused(failures, way.policy.site_down)
 

@@ -20,6 +20,8 @@ class Sites:
         self._sites: OrderedDict[tuple[str, tuple[Limit, ...], str], Site] = OrderedDict()
         self.on_free: Callable[[Site], None] = lambda _: None
         """Told a site that may have a seat for who waits."""
+        self.on_up: Callable[[Site], None] = lambda _: None
+        """Told a site that was down and is up again."""
         means.limiter.on_wanted = self._wanted
 
     def get(self, key: str, limits: tuple[Limit, ...] = (), source: str = "") -> Site:
@@ -29,7 +31,8 @@ class Sites:
         """
         which = key, limits, source
         if which not in self._sites:
-            self._sites[which] = Site(self._means, key, limits, source, self._free)
+            self._sites[which] = site = Site(self._means, key, limits, source, self._free)
+            site.on_up = self._up
         self._sites.move_to_end(which)
         for _ in range(min(LOOKS, len(self._sites) - MAX_SITES)):
             oldest, site = next(iter(self._sites.items()))
@@ -59,6 +62,9 @@ class Sites:
 
     def _free(self, site: Site) -> None:
         self.on_free(site)
+
+    def _up(self, site: Site) -> None:
+        self.on_up(site)
 
     def _wanted(self, key: str, group: str, only_spare: bool) -> None:
         """Others wait for a slot of a key that a site holds."""

@@ -23,15 +23,17 @@ from outbound.budget import Budget
 from outbound.delays import Delays
 from outbound.ending import Endings
 from outbound.failure import DeliveryFailure, NotNowError, temporary
-from outbound.learn import Learner, described
+from outbound.learn import Learner
+from outbound.line import token_of
 from outbound.lobby import Lobby
 from outbound.orders import OrderedError, Orders
-from outbound.park import MAX_PARKED, Park, Turn, token_of
+from outbound.park import Park, Turn
 from outbound.prepare import Prepared, Preparer, UnsignedError
+from outbound.put_off import PutOff
 from outbound.record import Attempt
 from outbound.reporter import Reporter
 from outbound.return_paths import ReturnPaths
-from outbound.site import Delivered, Site
+from outbound.site import Delivered
 from outbound.sites import Sites
 from outbound.smtp import Envelope
 from outbound.suppress import Suppressor
@@ -41,8 +43,6 @@ log = structlog.get_logger()
 
 #: Entries being worked on at the same time: looked up in the queue, transferred (``park.MAX_SEATED``), finished.
 MAX_HANDLED = 2000
-#: Who has to wait longer (seconds) waits in the queue, as a schedule, where the park is half full.
-PATIENCE = 10.0
 #: Seconds between looks for who has expired in the park.
 LOOK = 5.0
 #: Bytes of large messages in memory, and from which size a message counts as large.
@@ -77,6 +77,8 @@ class Worker:
         self.suppressor = suppressor
         self.endings = Endings(finisher, reporter, delays, ways, learner, orders, self._memory, suppressor)
         self.park = Park(sites, taker.shed, self._spawn, self._waits_until)
+        self.put_off = PutOff(taker, self.park, ways, self.endings)
+        sites.on_up = self.put_off.up
         self._room = asyncio.Event()
         self.lobby = Lobby(taker.shed, self._room.set)
         self.aside = Aside(taker.shed, self._spawn)
@@ -236,7 +238,7 @@ class Worker:
         if (wait := way.wait or site.down) > 0:
             if turn:
                 turn.end()
-            await self._wait(taken, way, site, wait, attempt)
+            await self.put_off.wait(taken, way, site, wait, attempt)
             return None
         turn = turn or self.park.turn(taken, way, site)
         if turn is None:
@@ -266,21 +268,6 @@ class Worker:
             return None
         finally:
             turn.end()  # the connection is free before the outcome is stored
-
-    async def _wait(self, taken: Taken, way: Way, site: Site, wait: float, attempt: Attempt) -> None:
-        """Wait for a suspension's or outage's end: no attempt, and nothing that makes the next delay longer."""
-        failure = site.down_failure
-        why = f"its site to be up again: {failure}"
-        if way.wait and (hold := way.suspended):
-            text = f"{described(hold)} by reply rule {hold.rule}: {hold.why}"
-            failure = temporary("4.7.0", text, phase="route", reason="suspended")
-            why = f"the end of a suspension: {text}"
-        assert failure
-        if wait <= PATIENCE or self.park.parked < MAX_PARKED // 2:
-            self.park.hold(way, site, wait, why)
-            self.park.push(taken, way, site)
-        else:
-            await self.endings.postponed(taken, attempt, failure, wait, way)
 
     async def _prepare(self, taken: Taken) -> Prepared:
         try:

@@ -61,6 +61,20 @@ async def query(world: World, sql: str, **parameters: Any) -> list[dict[str, Any
         return []
 
 
+async def until_rows(world: World, sql: str, *expected: dict[str, Any]) -> None:
+    """Wait until the events' database answers with these. Raises AssertionError, with what it said last."""
+    rows: list[dict[str, Any]] = []
+
+    async def are_there() -> bool:
+        rows[:] = await query(world, sql)
+        return rows == list(expected)
+
+    try:
+        await until(are_there)
+    except AssertionError as error:
+        raise AssertionError(f"{sql}\nexpected {expected}\nlast     {tuple(rows)}") from error
+
+
 async def ask(world: World, what: Callable[[Store], Answer]) -> Answer:
     """What somebody finds in the events' database."""
     store = Store(world.instance["clickhouse_url"])

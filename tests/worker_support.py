@@ -27,8 +27,8 @@ from common.suppression.suppressions import Suppressions
 from outbound.delays import Delays
 from outbound.failure import DeliveryFailure, NotNowError, permanent, temporary
 from outbound.learn import Learner
+from outbound.line import Parked
 from outbound.orders import Orders
-from outbound.park import Parked
 from outbound.prepare import Preparer
 from outbound.reporter import Reporter
 from outbound.routing import Route
@@ -54,6 +54,7 @@ class Site:
     limit: int = 1
     busy: int = 0
     lines: int = 0
+    source: str = ""
     waits_for: None = None
     down: float = 0
     down_failure: DeliveryFailure | None = None
@@ -108,6 +109,7 @@ class World:
         self.asked = 0
         self.sites = SiteByKey(self)
         self.on_free: Callable[[Site], None] = lambda _: None
+        self.on_up: Callable[[Site], None] = lambda _: None
 
     async def route(self, domain: str) -> Route:
         self.asked += 1

@@ -30,7 +30,7 @@ CLASSES = (
     ),
     BounceClass("moved", "hard", True, "The person has another address now, or is gone.",
                 "Remove the address; the reply may name the new one."),
-    BounceClass("mailbox-full", "soft", False, "The mailbox has no room.",
+    BounceClass("mailbox-full", "soft", True, "The mailbox has no room.",
                 "Send less to it; where that stays so nobody reads it."),
     BounceClass("dns-failure", "soft", False, "DNS gave no answer about the domain.",
                 "Wait. If it is many domains, look at your own nameservers ([dns] nameservers)."),

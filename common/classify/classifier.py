@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 #: Replies remembered.
 MAX_CACHE = 10_000
+#: Where two words of an identifier meet. Some names begin with "Spam", and are no judgement of a mail.
+_GLUED = re.compile(r"(?<=[a-z]{2})(?<![Ss]pam)(?=[A-Z][a-z]{2})")
 
 
 class Verdict(NamedTuple):
@@ -86,11 +88,9 @@ class Classifier:
         return self.classify(row.code, row.enhanced_code, row.text, row.phase or row.type, row.provider)
 
     def normal(self, text: str) -> str:
-        """The words as rules see them."""
-        words = normal(text)
-        if self._ignored and "spam" in words:
-            words = self._ignored.sub(" ", words)
-        return words
+        """The words as rules see them: ``RecipientNotFound`` too is three."""
+        words = normal(_GLUED.sub(" ", text[:MAX_TEXT]))
+        return self._ignored.sub(" ", words).strip() if self._ignored else words
 
     def forget(self) -> None:
         """Verdicts that are remembered."""

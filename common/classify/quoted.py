@@ -23,15 +23,18 @@ _PHASES = {
 #: What the host that reports says of the other and of the command, which are not the words of the one that refused.
 _WRAPPERS = re.compile(
     r"\(in reply to [a-z ]{1,40}\)|after (?:mail from|rcpt to):<[^>]*>(?: size=\d+)?|did not like our [a-z ]{1,20}"
-    r"|does not like (?:recipient|sender)|(?<!\w)host \S+ ?\[[^\]]*\]:?(?: said:)?|remote (?:host|server) said:",
+    r"|does not like (?:recipient|sender)|smtp error from remote (?:mail server|mailer)"
+    r"|(?<!\w)host \S+ ?\[[^\]]*\]:?(?: said:)?|remote (?:host|server) said:",
     re.IGNORECASE,
 )
 
 
 #: What says of itself that it is for good, or that it is not, whatever code the last try got.
 _FINAL = re.compile(
-    r"permanent(?:ly)? (?:error|fail|fatal)|failed permanently|not going to try again|g[ai]v(?:e|ing) up\b"
-    r"|retry time-?out exceeded|will not (?:be )?retr",
+    r"permanent(?:ly)? (?:error|fail|fatal)|failed permanently|not going to try again|g[ai]v(?:e|en|ing) up\b"
+    r"|retry time-?out exceeded|will not (?:be )?retr|no (?:further|more) (?:delivery )?attempts"
+    r"|(?:will be|has been|was) (?:deleted|removed|discarded) from (?:the )?queue|(?:in|on) (?:the )?queue too long"
+    r"|(?:message|delivery|retry|delivery time) (?:has |was )?expired",
     re.IGNORECASE,
 )
 _GOES_ON = re.compile(

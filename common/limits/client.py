@@ -50,6 +50,8 @@ class _Held:
     limit: Limit
     group: str
     has: bool = False
+    lapses: int = 0
+    """How often we had lapsed when it was granted."""
     turn: asyncio.Future[None] | None = None
     """Done when it is our turn."""
 
@@ -57,10 +59,15 @@ class _Held:
 class Lease:
     """The right to one connection: a slot under each of its limits, until it is released."""
 
-    __slots__ = ("_limiter", "_numbers")
+    __slots__ = ("_lapses", "_limiter", "_numbers")
 
-    def __init__(self, limiter: "Limiter", numbers: list[int]) -> None:
-        self._limiter, self._numbers = limiter, numbers
+    def __init__(self, limiter: "Limiter", numbers: list[int], lapses: int = 0) -> None:
+        self._limiter, self._numbers, self._lapses = limiter, numbers, lapses
+
+    @property
+    def valid(self) -> bool:
+        """Whether more may be begun with it: not after others may have taken us for dead and what we hold for free."""
+        return not self._numbers or self._limiter.is_good(self._lapses)
 
     def release(self) -> None:
         """Give it back; once is enough."""
@@ -87,7 +94,7 @@ class Limiter:
         self.on_wanted: Callable[[str, str, bool], None] = lambda _key, _group, _spare: None
         """Told key and group (a site) of which others want a connection, and whether only what is idle."""
         self._slots: dict[int, _Held] = {}
-        self._last = 0
+        self._last = self._lapses = 0
 
     @classmethod
     def alone(cls) -> "Limiter":
@@ -105,9 +112,9 @@ class Limiter:
             numbers.append(number := self._number(limit, group))
             if not self.owner.slot(limit, Slot(self.owners.me, number, group)):
                 break
-            self._slots[number].has = True
+            self._has(self._slots[number])
         else:
-            return Lease(self, numbers)
+            return Lease(self, numbers, self._lapses)
         Lease(self, numbers).release()
         return None
 
@@ -130,7 +137,7 @@ class Limiter:
         except BaseException:
             Lease(self, numbers).release()
             raise
-        return Lease(self, numbers)
+        return Lease(self, numbers, min((self._slots[number].lapses for number in numbers), default=0))
 
     async def _ask_all(self, limits: Iterable[Limit], group: str, numbers: list[int]) -> Limit | None:
         """The first limit that has no slot for us; ``numbers`` gets what was asked for."""
@@ -152,12 +159,21 @@ class Limiter:
     def granted(self, worker: str, key: str, number: int) -> None:
         """A worker that takes itself for the owner says that it is our turn."""
         held = self._slots.get(number)
-        if held is None or self.owners.owner(key) != worker:  # not wanted any more, or the new owner does not know
+        # not wanted any more, or the new owner does not know, or it is old news
+        if held is None or self.owners.owner(key) != worker or not self.owners.is_fresh(self._now()):
             self._post.tell(worker, "free", key, number, held.group if held else "")
         elif not held.has:
-            held.has = True
+            self._has(held)
             if held.turn and not held.turn.done():
                 held.turn.set_result(None)
+
+    def is_good(self, lapses: int) -> bool:
+        """Whether what was granted when we had lapsed so often is ours still, as far as anybody may know."""
+        return lapses == self._lapses and self.owners.is_fresh(self._now())
+
+    def lapse(self) -> None:
+        """Others may have taken us for dead: what we hold counts until it is released, but is not good for more."""
+        self._lapses += 1
 
     def report(self, owner: str) -> tuple[int, dict[str, dict[int, str]], list[int]]:
         """What we hold and wait for of an owner's keys, as ``Owner.report`` takes it."""
@@ -192,11 +208,16 @@ class Limiter:
             granted = False
         else:
             granted = bool(await self._post.ask(owner, "slot", *_wired(held.limit), number, held.group))
-            if granted and self.owners.owner(key) != owner:  # the new owner does not know of it
+            # the new owner does not know of it, or the answer is old
+            if granted and (self.owners.owner(key) != owner or not self.owners.is_fresh(self._now())):
                 self._post.tell(owner, "free", key, number, held.group)
                 granted = False
-        held.has |= granted
+        if granted and not held.has:
+            self._has(held)
         return held.has
+
+    def _has(self, held: _Held) -> None:
+        held.has, held.lapses = True, self._lapses
 
     async def _granted(self, number: int) -> None:
         held = self._slots[number]

@@ -13,7 +13,7 @@ from nats.aio.msg import Msg
 from common.broker import Broker, BrokerFailure, NoBrokerError
 from common.limits.client import Limiter
 from common.limits.limit import Limit, What
-from common.limits.owners import Owners
+from common.limits.owners import FRESH, Owners
 from common.limits.slots import Slot
 from common.queue import leases
 from common.queue.streams import LEASE
@@ -41,6 +41,8 @@ class Member:
         self._incarnations: dict[str, str] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
+        self._lapsed = self.owners.seen
+        """What was the last that we saw when we had lapsed."""
         self._connection = (broker.client, broker.client.stats["reconnects"])
 
     async def start(self) -> None:
@@ -57,16 +59,23 @@ class Member:
             await wait(self._wake, leases.RENEW)
             self._wake.clear()
             try:
-                if time.monotonic() - self.owners.seen > LEASE:
-                    log.warning("limits: nothing was heard of the others for a lease; idle connections are closed")
-                    self.on_lapsed()
+                self._lapse_if_old()
                 await self._look()
             except BrokerFailure as error:
                 log.debug("limits: %s", error)
                 await asyncio.sleep(0.2)
                 self._wake.set()
 
+    def _lapse_if_old(self) -> None:
+        """Before we see anew, which makes what we hold look good again."""
+        if not self.owners.is_fresh(time.monotonic()) and self._lapsed != self.owners.seen:
+            self._lapsed = self.owners.seen
+            log.warning("limits: nothing was heard of the others for %g s; connections end with what is sent", FRESH)
+            self.limiter.lapse()
+            self.on_lapsed()
+
     async def _look(self) -> None:
+        asked = time.monotonic()
         found = await leases.live(self.broker, "worker", "leaving")
         live = {key.partition(".")[2]: holder for key, holder in found.items() if key.startswith("worker.")}
         leaving = {key.partition(".")[2] for key in found if key.startswith("leaving.")}
@@ -74,7 +83,8 @@ class Member:
         if connection != self._connection:  # the broker may have been restarted: leases come back one by one
             self._connection = connection
             self.owners.incomplete(time.monotonic() + LEASE)
-        if self.owners.see(time.monotonic(), live, leaving - live.keys()):
+        self._lapse_if_old()
+        if self.owners.see(time.monotonic(), live, leaving - live.keys(), asked):
             self.limiter.owner.owners_changed()
         self._incarnations = live
         self.limiter.owner.tidy()

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from common.limits.rates import GRACE_MOST, HORIZON
 from common.queue.streams import LEASE
 
-#: Who has not seen the set of workers for so long does not grant: it may own less than it knows.
+#: Who has not seen the set of workers for so long does not grant, for it may own less than it knows, nor use what it
+#: was granted: others take it for dead LEASE after its last sign of life, which is at most ``leases.RENEW`` older.
 FRESH = 6.0
 #: Seconds for which tokens that a former owner has granted may still be used.
 SETTLE = HORIZON + GRACE_MOST
@@ -54,7 +55,7 @@ class Owners:
         """``founders`` is who starts together at ``founded`` where no worker lived before; ``me`` among them."""
         self.me = me
         self.seen = float("-inf")
-        """When the set of workers was looked at."""
+        """When it was asked who lives."""
         self._founders, self._founded = frozenset(founders), founded
         self._complete = float("-inf")
         self._eras: list[Era] = []
@@ -89,8 +90,17 @@ class Owners:
         """Who has no lease does not live."""
         return now >= self._complete
 
-    def see(self, now: float, live: Mapping[str, str], leaving: Iterable[str]) -> bool:
-        """Take in who lives (name to incarnation) and who finishes what it has begun; whether owners changed."""
+    def is_fresh(self, now: float) -> bool:
+        """Whether we know who lives, and nobody can have taken us for dead."""
+        return now - self.seen <= FRESH
+
+    def see(
+        self, now: float, live: Mapping[str, str], leaving: Iterable[str], asked: float | None = None
+    ) -> bool:
+        """Take in who lives (name to incarnation) and who finishes what it has begun; whether owners changed.
+
+        ``asked``: when the question was sent, where that is not now. Whoever stood still meanwhile has an old answer.
+        """
         gone = frozenset(leaving)
         workers = frozenset(live)
         if not self.is_complete(now):
@@ -100,7 +110,7 @@ class Owners:
             workers |= self._founders - gone
         elif not self._eras:
             self._founders = frozenset()  # we have lived before
-        self.seen = now
+        self.seen = now if asked is None else asked
         self._others = (frozenset(live) | gone) - {self.me}
         changed = not self._eras or workers != self.workers
         if changed:
@@ -145,7 +155,7 @@ class Owners:
 
     def wait(self, key: str, now: float) -> float:
         """Seconds before a key of ours may be granted."""
-        if now - self.seen > FRESH:
+        if not self.is_fresh(now):
             return 1.0
         return max(0.0, self.since(key).ready - now)
 

@@ -13,9 +13,10 @@ from dataclasses import asdict, dataclass
 import structlog
 from nats.aio.msg import Msg
 
-from common.broker import Broker, BrokerFailure, Message
+from common.broker import Broker, BrokerFailure, Message, UnknownOutcomeError
 from common.ids import token
 from common.limits.limit import Limit, What
+from common.queue import leases
 from common.queue.listing import walk
 from common.waits import wait
 
@@ -23,8 +24,12 @@ log = structlog.get_logger()
 
 STREAM = "KV_holds"
 _PREFIX = "$KV.holds."
-#: Seconds between two looks; what is placed is seen at once, what is lifted at the next look.
+#: Asked of all workers: to look, and to say so.
+LIFTED = "holds.lifted"
+#: Seconds between two looks; what is placed or lifted is seen at once.
 EVERY = 2.0
+#: Seconds that workers have to look: who lives and is silent for so long sees it at its next look.
+PATIENCE = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,7 @@ class Holds:
         """Our own, and since when a look has to find them in KV (monotonic clock)."""
         self._by_key: dict[str, list[Hold]] = {}
         self._wake = asyncio.Event()
+        self._looking = asyncio.Lock()
         self.revision = 0
         """Counts the changes."""
         self.on_change: Callable[[], None] = lambda: None
@@ -105,7 +111,13 @@ class Holds:
 
     async def keep(self, broker: Broker) -> None:
         """Follow what is placed, lifted and lapses, for ever."""
+        async def look_and_say(message: Msg) -> None:
+            with contextlib.suppress(BrokerFailure):
+                await self.look(broker)
+                await broker.publish(message.reply, b"seen")
+
         await broker.subscribe(f"{_PREFIX}>", self._on_message)
+        await broker.subscribe(LIFTED, look_and_say)
         while True:
             self._wake.clear()
             with contextlib.suppress(BrokerFailure):
@@ -115,14 +127,15 @@ class Holds:
 
     async def look(self, broker: Broker) -> None:
         """Take over what is in KV. Raises BrokerFailure."""
-        began = time.monotonic()
-        there = {hold.subject: hold for hold in await stored(broker)}
-        now = self._clock()
-        self._placed = {key: one for key, one in self._placed.items() if one[1] >= began and one[0].until > now}
-        there |= {key: hold for key, (hold, _) in self._placed.items()}
-        found = {key: hold for key, hold in there.items() if hold.until > now}
-        if found != self._holds:
-            self._use(found)
+        async with self._looking:
+            began = time.monotonic()
+            there = {hold.subject: hold for hold in await stored(broker)}
+            now = self._clock()
+            self._placed = {key: one for key, one in self._placed.items() if one[1] >= began and one[0].until > now}
+            there |= {key: hold for key, (hold, _) in self._placed.items()}
+            found = {key: hold for key, hold in there.items() if hold.until > now}
+            if found != self._holds:
+                self._use(found)
 
     async def _on_message(self, _message: Msg) -> None:
         self._wake.set()
@@ -147,5 +160,17 @@ async def stored(broker: Broker) -> list[Hold]:
 
 
 async def lift(broker: Broker, key: str) -> int:
-    """End every hold on a key before its time; how many. Raises BrokerFailure."""
-    return await broker.purge(STREAM, f"{_PREFIX}{token(key)}.*")
+    """End every hold on a key before its time; how many. Back when the live workers know of it.
+
+    Raises BrokerFailure.
+    """
+    lifted = await broker.purge(STREAM, f"{_PREFIX}{token(key)}.*")
+    if workers := len(await leases.live(broker, "worker")):
+        answers = broker.replies(LIFTED, key.encode(), PATIENCE)
+        with contextlib.suppress(UnknownOutcomeError):
+            async with contextlib.aclosing(answers):
+                async for message in answers:
+                    workers -= 1
+                    if not (message.data and workers):  # no data: nobody is there to answer
+                        break
+    return lifted

@@ -1,13 +1,12 @@
 """The rules in force: asked for every mail, read again when their file or KV changes."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import structlog
 
 from common import config_file
-from common.broker import Broker, BrokerFailure
+from common.broker import Broker
 from common.classify.classifier import Classifier
 from common.classify.reading import classifier
 from common.config import Config
@@ -17,6 +16,7 @@ from common.policies.outcome import Outcome
 from common.policies.policy import Policy
 from common.policies.reading import Rules
 from common.policies.replies import ReplyRules
+from common.waits import keep_looking
 
 log = structlog.get_logger()
 
@@ -63,12 +63,7 @@ class Policies:
 
     async def watch(self, broker: Broker, every: float = EVERY) -> None:
         """Look again and again, for ever; a broker that does not answer is asked again."""
-        while True:
-            try:
-                await self.look(broker)
-            except BrokerFailure as failure:
-                log.debug("policies: KV: %s", failure)
-            await asyncio.sleep(every)
+        await keep_looking(lambda: self.look(broker), every, "policies: KV")
 
     async def look(self, broker: Broker) -> bool:
         """Take over what changed in the file or KV; whether something did. What is wrong changes nothing.

@@ -97,6 +97,8 @@ class PolicyRule(Section):
         for key in ("connect_timeout", "command_timeout", "expire", "retry_first", "retry_max"):
             if self.sets(key) and getattr(self, key) < 1:
                 raise ValueError(f"{key}: 1s is the least")
+        if self.retry_first and self.retry_max and self.retry_first > self.retry_max:
+            raise ValueError("retry_first: longer than retry_max, which no delay exceeds; raise retry_max too")
         if any(delay < 1 for delay in self.retry):
             raise ValueError("retry: 1s is the least")
         return self

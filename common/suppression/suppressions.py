@@ -5,10 +5,11 @@ import time
 
 import structlog
 
-from common.broker import Broker, BrokerFailure
+from common.broker import Broker
 from common.suppression import store
 from common.suppression.suppression import Suppression, unpack_records
 from common.suppression.table import Table
+from common.waits import keep_looking
 
 log = structlog.get_logger()
 
@@ -36,12 +37,7 @@ class Suppressions:
 
     async def watch(self, broker: Broker, every: float = EVERY) -> None:
         """Look again and again, for ever; a broker that does not answer is asked again."""
-        while True:
-            await asyncio.sleep(every)
-            try:
-                await self.look(broker)
-            except BrokerFailure as failure:
-                log.debug("suppressions: %s", failure)
+        await keep_looking(lambda: self.look(broker), every, "suppressions")
 
     async def look(self, broker: Broker) -> bool:
         """Take over what changed; whether something did. Raises BrokerFailure."""

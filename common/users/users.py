@@ -1,16 +1,12 @@
 """The users as one process knows them: all of them in memory, a change known within a second."""
 
-import asyncio
 from collections.abc import Callable, Iterable
 
-import structlog
-
-from common.broker import Broker, BrokerFailure
+from common.broker import Broker
 from common.users import store
 from common.users.credentials import Verifier, no_verifier
 from common.users.user import User
-
-log = structlog.get_logger()
+from common.waits import keep_looking
 
 #: Seconds between two looks.
 EVERY = 0.5
@@ -47,12 +43,7 @@ class Users:
 
     async def watch(self, broker: Broker, every: float = EVERY) -> None:
         """Look again and again, for ever; a broker that does not answer is asked again."""
-        while True:
-            await asyncio.sleep(every)
-            try:
-                await self.look(broker)
-            except BrokerFailure as failure:
-                log.debug("users: %s", failure)
+        await keep_looking(lambda: self.look(broker), every, "users")
 
     async def look(self, broker: Broker) -> bool:
         """Take over what changed; whether something did. Raises BrokerFailure."""

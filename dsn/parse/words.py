@@ -205,7 +205,7 @@ class _Why:
         if mention.line < 0:
             return self._all
         line = self._lines[mention.line]
-        if mention.place <= Place.RCPT:
+        if mention.place <= Place.RCPT or mention.place == Place.LABEL:
             line = line[line.lower().find(mention.address.lower()) + len(mention.address) :].lstrip(">\"')]:; \t")
         told = reply.one_line("\n".join([line, *self._lines[mention.line + 1 : min(end, mention.line + _BEHIND)]]))
         return told if any(letter.isalpha() for letter in told) else self._all

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from common.errors import CannotCreateError, PostjetError, UnavailableError
 from common.section import split_host_port
+from events.embedded.definitions import Definitions
 from events.embedded.engine import Engine, has_room
 from events.embedded.http import Logins
 from events.embedded.server import Server
@@ -36,9 +37,12 @@ def serve(address: tuple[str, int], path: Path, logins: Logins) -> None:
     lock = take(path)
     # Blocked before the engine starts its threads, which inherit it: the signal waits for sigwait.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+    definitions = Definitions(path, _begin_anew)
+    for line in definitions.mend():
+        print(f"events.embedded: {line}", file=sys.stderr)
     engine = Engine(path)
     try:
-        server = Server(address, engine, logins)
+        server = Server(address, engine, definitions, logins)
     except OSError as error:
         engine.close()
         raise UnavailableError(f"cannot listen on {address[0]}:{address[1]}: {error.strerror}") from error
@@ -47,6 +51,12 @@ def serve(address: tuple[str, int], path: Path, logins: Logins) -> None:
     server.finish()
     engine.close()
     os.close(lock)
+
+
+def _begin_anew() -> None:
+    """End; whoever started this process starts it again."""
+    print("events.embedded: a definition was cut off, the disk is full; beginning anew", file=sys.stderr)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def take(path: Path) -> int:

@@ -29,8 +29,8 @@ _SERVER_CONFIG = """<clickhouse>
 <max_server_memory_usage>2000000000</max_server_memory_usage>
 <mark_cache_size>268435456</mark_cache_size>
 </clickhouse>"""
-#: Bytes that must be free: the engine asks for them itself before an insert.
-ROOM = 2**20
+#: Bytes that must be free for definitions, and for rows, while which others may fill the disk.
+ROOM, ROWS_ROOM = 2**20, 8 * 2**20
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _CODE = re.compile(r"Code: (\d+)\. ")
 _REPEATED_CODE = re.compile(r"^(Code: \d+\. DB::Exception: )\1+")
@@ -84,12 +84,13 @@ class Answer:
     seconds: float
 
 
-def has_room(path: Path) -> bool:
+def has_room(path: Path, room: int = ROOM) -> bool:
     """Whether the disk has room for the engine's own files.
 
-    On a full disk the engine leaves definitions empty, says that all is well, and does not start again.
+    It takes no notice of writes that fail. On a full disk it leaves definitions empty, says that all is well, and does
+    not start again (``definitions``); and inserts are answered of which nothing is there when it does.
     """
-    return shutil.disk_usage(path).free >= ROOM
+    return shutil.disk_usage(path).free >= room
 
 
 class Engine:

@@ -5,7 +5,7 @@ import re
 import socket
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from http.server import BaseHTTPRequestHandler
 from itertools import chain
 from socketserver import ThreadingTCPServer
@@ -16,7 +16,8 @@ from uuid import uuid4
 
 from events.embedded import http, native, sql
 from events.embedded import reader as read_only
-from events.embedded.engine import TIMEZONE, Answer, Engine, EngineError, Statement, has_room
+from events.embedded.definitions import Definitions
+from events.embedded.engine import ROWS_ROOM, TIMEZONE, Answer, Engine, EngineError, Statement, has_room
 
 
 class Server(ThreadingTCPServer):
@@ -27,10 +28,12 @@ class Server(ThreadingTCPServer):
     block_on_close = False  # connections that idle need not end
     request_queue_size = 128
 
-    def __init__(self, address: tuple[str, int], engine: Engine, logins: http.Logins) -> None:
+    def __init__(
+        self, address: tuple[str, int], engine: Engine, definitions: Definitions, logins: http.Logins
+    ) -> None:
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         super().__init__(address, Handler)
-        self.engine, self.logins = engine, logins
+        self.engine, self.definitions, self.logins = engine, definitions, logins
         self._working, self._finishing, self._changed = 0, False, Condition()
 
     @contextmanager
@@ -125,9 +128,8 @@ class Handler(BaseHTTPRequestHandler):
             return self._insert(parsed.insert, query or head, chain([head] if query else [], _pieces(reader)), params)
         if parsed.names_file:
             raise EngineError.make(1, "UNSUPPORTED_METHOD", "INFILE and OUTFILE are not allowed over HTTP")
-        if parsed.defining and not has_room(self._server.engine.path):
-            raise EngineError.make(243, "NOT_ENOUGH_SPACE", "A definition needs 1 MiB on the disk, not enough space")
-        return self._query(parsed, b"\n".join(filter(None, [query, head + reader.read()])), params)
+        with self._server.definitions.written() if parsed.defining else nullcontext():
+            return self._query(parsed, b"\n".join(filter(None, [query, head + reader.read()])), params)
 
     def _read_only(
         self, parsed: sql.Parsed, text: bytes, params: dict[str, str]
@@ -141,6 +143,8 @@ class Handler(BaseHTTPRequestHandler):
     def _insert(
         self, insert: sql.Insert, text: bytes, more: Iterable[bytes], params: Mapping[str, str]
     ) -> tuple[bytes, dict[str, str]]:
+        if not has_room(self._server.engine.path, ROWS_ROOM):
+            raise EngineError.make(243, "NOT_ENOUGH_SPACE", "An insert needs 8 MiB on the disk, not enough space")
         with self._server.engine.file() as file:
             file.write(text[insert.data :])
             file.writelines(more)

@@ -164,6 +164,9 @@ def _cause(error: BaseException) -> BaseException:
 def _why(error: Exception, timeout: float) -> str:
     if isinstance(error, TimeoutError):
         return f"no answer within {timeout:g} s"
+    if isinstance(error, aiohttp.ClientResponseError | aiohttp.InvalidURL):
+        # their texts have the URL, which may have a secret
+        return " ".join(getattr(error, "message", "it has no URL that can be asked").split())[:300]
     cause = _cause(error)
     if isinstance(cause, ConnectionError) and cause.errno:
         return os.strerror(cause.errno)

@@ -80,14 +80,15 @@ async def waiting(broker: Broker, endpoint: str) -> int:
 
 
 class Room:
-    """How many more may wait for each endpoint. ``max_store``: what the broker may store, in bytes."""
+    """How much more may wait for each endpoint. ``max_store``: what the broker may store, in bytes."""
 
     def __init__(self, broker: Broker, endpoints: Sequence[Webhook], max_store: int) -> None:
-        self._broker, self._endpoints = broker, endpoints
+        self._broker = broker
         self._share = PART * max_store / max(1, len(endpoints))
         """Bytes of each: what waits for one must not take the room of another."""
-        self._left: dict[str, int] = {}
-        self._most: dict[str, int] = {}
+        self._most = {endpoint.name: endpoint.max_waiting for endpoint in endpoints}
+        self._left, self._free = dict[str, int](), dict[str, float]()
+        """Messages and bytes."""
         self._looked = float("-inf")
 
     async def look(self) -> None:
@@ -98,18 +99,22 @@ class Room:
         state = (await self._broker.api(f"STREAM.INFO.{HOOKS_STREAM}"))["state"]
         together = state["messages"]
         size = max(SIZE, state["bytes"] / max(1, together))
-        for endpoint in self._endpoints:
-            most = max(1, min(endpoint.max_waiting, int(self._share / size)))
+        for name, most in self._most.items():
             # to count those of one endpoint costs the broker a look at each; as a rule all together are few
-            count = together if together < most // 2 else await waiting(self._broker, endpoint.name)
-            self._most[endpoint.name], self._left[endpoint.name] = most, most - count
+            few = together < min(most, self._share / size) // 2
+            count = together if few else await waiting(self._broker, name)
+            self._left[name], self._free[name] = most - count, self._share - size * count
         self._looked = now
 
-    def take(self, endpoint: str) -> bool:
-        """Whether one more may wait for it, which is counted."""
+    def take(self, endpoint: str, size: int) -> bool:
+        """Whether one more of so many bytes may wait for it, which is counted. The last may be larger than its room."""
+        if self._left[endpoint] <= 0 or self._free[endpoint] <= 0:
+            return False
         self._left[endpoint] -= 1
-        return self._left[endpoint] >= 0
+        self._free[endpoint] -= max(SIZE, size)
+        return True
 
     def is_there_again(self, endpoint: str) -> bool:
         """Whether a part of what may wait is free: not with every message that leaves."""
-        return self._left[endpoint] >= AGAIN * self._most[endpoint]
+        enough = self._left[endpoint] >= AGAIN * self._most[endpoint]
+        return enough and self._free[endpoint] >= AGAIN * self._share

@@ -87,6 +87,7 @@ class Reader:
         if not page:
             return position
         await self._room.look()
+        await self._states.look()  # whoever disabled an endpoint before an event came does not get it
         await queue.store(self._broker, self._messages(page))
         return await self._move(Position(position.created, page[-1].sequence + 1, position.revision))
 
@@ -99,19 +100,21 @@ class Reader:
         queued: Counter[str] = Counter()
         now = time.time()
         for row in rows_of(page, self._types):
-            wanting = [endpoint for endpoint in self._endpoints if wants(endpoint, row) and self._takes(endpoint, row)]
+            wanting = [endpoint for endpoint in self._endpoints if wants(endpoint, row)]
             body = payload(row) if wanting else b""
             for endpoint in wanting:
+                if not self._takes(endpoint, row, len(body)):
+                    continue
                 queued[endpoint.name] += 1
                 yield Hook(endpoint=endpoint.name, id=identifier(row), body=body, since=now).ready()
         for name, number in queued.items():
             count(metrics.WEBHOOKS_QUEUED, name, by=number)
 
-    def _takes(self, endpoint: Webhook, row: Row) -> bool:
+    def _takes(self, endpoint: Webhook, row: Row, size: int) -> bool:
         if self._states.get(endpoint.name).disabled:
             count(metrics.WEBHOOKS_LEFT_OUT, endpoint.name, "disabled")
             return False
-        if endpoint.name in self._full or not self._room.take(endpoint.name):
+        if endpoint.name in self._full or not self._room.take(endpoint.name, size):
             self._leave_out(endpoint, row)
             return False
         return True

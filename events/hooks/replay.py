@@ -1,18 +1,19 @@
 """Recorded events once more, from ClickHouse through the same queue, under the same ids."""
 
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
-from common.broker import Broker
+from common.broker import Broker, Message
 from common.event import Type
 from common.ids import new_id
 from common.thread import in_thread
 from common.webhook import Webhook
 from events.hooks import queue
 from events.hooks.payload import COLUMNS, identifier, payload
-from events.hooks.queue import Hook
+from events.hooks.queue import Hook, Room
 from events.hooks.wanted import OF_MAIL, Row, wants
 from events.store import TIMES, NoTableError, Store
 
@@ -35,31 +36,30 @@ class Replayed:
 
 
 async def replay(
-    broker: Broker, store: Store, endpoint: Webhook, since: float, only: Collection[Type] = ()
+    broker: Broker, store: Store, endpoint: Webhook, room: Room, since: float, only: Collection[Type] = ()
 ) -> Replayed:
-    """Queue what an endpoint wants of what happened since a time (seconds since 1970), oldest first.
+    """Queue what an endpoint wants of what happened since a time (seconds since 1970), oldest first, if there is room.
 
     ``only``: of these types. Raises BrokerFailure, NotReachableError, RefusedError.
     """
     types = [str(type_) for type_ in endpoint.types or OF_MAIL if not only or type_ in only]
-    left = endpoint.max_waiting - await queue.waiting(broker, endpoint.name)
+    await room.look()
     run, queued = f"{new_id()}.", 0
     at, after = int(since * 1000), ""
     while page := await in_thread(lambda at=at, after=after: _read(store, types, at, after)):  # type: ignore[misc]
         wanted = [row for row in page if wants(endpoint, row)]
-        chosen = wanted[:left]
-        await queue.store(broker, (hook.ready(run) for hook in _hooks(endpoint, chosen)))
-        queued, left = queued + len(chosen), left - len(chosen)
+        bodies = takewhile(lambda body: room.take(endpoint.name, len(body)), map(payload, wanted))
+        chosen = [_again(endpoint, row, body, run) for row, body in zip(wanted, bodies, strict=False)]
+        await queue.store(broker, chosen)
+        queued += len(chosen)
         if len(chosen) < len(wanted):
             return Replayed(queued, wanted[len(chosen)]["time"])
         at, after = round(page[-1]["time"] * 1000), page[-1]["id"]
     return Replayed(queued)
 
 
-def _hooks(endpoint: Webhook, rows: Sequence[Row]) -> Iterator[Hook]:
-    now = time.time()
-    for row in rows:
-        yield Hook(endpoint=endpoint.name, id=identifier(row), body=payload(row), since=now)
+def _again(endpoint: Webhook, row: Row, body: bytes, run: str) -> Message:
+    return Hook(endpoint=endpoint.name, id=identifier(row), body=body, since=time.time()).ready(run)
 
 
 def _read(store: Store, types: list[str], since: int, after: str) -> list[dict[str, Any]]:

@@ -9,11 +9,12 @@ from typing import Any
 
 import structlog
 
-from common.broker import Broker, BrokerError, BrokerFailure, Message, Stored
+from common.broker import Broker, BrokerError, Message, Stored
 from common.entry import DEFAULT_POOL
 from common.event import Event, Type
 from common.queue import rows
 from common.subjects import HOOKS_STREAM, hooks
+from common.waits import keep_looking
 
 log = structlog.get_logger()
 
@@ -113,6 +114,7 @@ class States:
         self._broker = broker
         self._revision = -1
         self._states: dict[str, State] = {}
+        self._looking = asyncio.Lock()
 
     def get(self, name: str) -> State:
         """That of an endpoint."""
@@ -120,15 +122,11 @@ class States:
 
     async def look(self) -> None:
         """Take over what changed. Raises BrokerFailure."""
-        revision = (await self._broker.api(f"STREAM.INFO.{STREAM}"))["state"]["last_seq"]
-        if revision != self._revision:
-            self._states, self._revision = await read_all(self._broker), revision
+        async with self._looking:
+            revision = (await self._broker.api(f"STREAM.INFO.{STREAM}"))["state"]["last_seq"]
+            if revision != self._revision:
+                self._states, self._revision = await read_all(self._broker), revision
 
     async def watch(self) -> None:
         """Look again and again, for ever; a broker that does not answer is asked again."""
-        while True:
-            await asyncio.sleep(EVERY)
-            try:
-                await self.look()
-            except BrokerFailure as failure:
-                log.debug("webhooks: %s", failure)
+        await keep_looking(self.look, EVERY, "webhooks")

@@ -25,6 +25,10 @@ WANTED = {
     "hard or soft, by meaning": 0.95, "class, by meaning": 0.85,
 }  # fmt: skip
 
+#: What was reached on the files whose labels begin with this digest; of others nobody knows more than what is wanted.
+DIGEST = "8c404de62b4f"
+REACHED = {**WANTED, "recipient": 0.99, "hard or soft, by meaning": 0.99, "class, by meaning": 0.94}
+
 #: What their reasons mean in our classes (docs/bounce-classes.md); any of these is right.
 CLASSES = {
     "userunknown": {"invalid-recipient"},

@@ -1,12 +1,12 @@
 """How well replies that were collected elsewhere are classified: ``corpora/replies/replies.jsonl``.
 
-``make corpora`` prints ``table()``, and ``python -m tests.corpora.replies --misses`` what is wrong in the parts that
-may be looked at. A hash of the text says in which part a reply is:
+``make corpora`` prints ``table()``, and ``python -m tests.corpora.replies --misses`` what is wrong. A hash of the text
+says in which part a reply is:
 
 - ``first half``: seen before the first rule was written;
 - ``third quarter``: not seen until the rules were there (70 % right then), then used to make them more general;
-- ``last quarter``: its texts were never looked at, of its misses only which class was taken for which. Its figure is
-  what to expect of other replies. The half of these two quarters had 69 % with the first rules.
+- ``last quarter``: not looked at until the rules had been made general with replies found elsewhere (81.9 % of its
+  classes right before that, 86.7 % after it, which is what to expect of other replies); read then, for real faults.
 """
 
 import hashlib
@@ -47,6 +47,11 @@ CLASSES = {
 #: Those that are hard, as far as the words are no 4xx: no mail will ever arrive.
 HARD = ("invalid_recipient", "bad_domain")
 PARTS = ("first half", "third quarter", "last quarter")
+#: What has to be right of any file, as a share, and what was reached on the one whose digest begins so. More of
+#: temporary or permanent is not in the words: where the labels say otherwise than their own codes, nobody can know it.
+WANTED = {"class": 0.85}
+DIGEST = "da266bde27d0"
+REACHED = {"class": 0.90, "hard or soft": 0.96, "temporary or permanent": 0.935, "where action and code agree": 0.99}
 #: What a source says that is done with the delivery.
 _PERMANENT = {"failed": True, "reject": True, "delayed": False, "defer": False}
 #: Codes that the labeller made up.
@@ -117,18 +122,26 @@ def _verdict(row: dict[str, Any]) -> Verdict:
     return classify(int(row.get("replycode") or 0), "" if _PSEUDO.fullmatch(enhanced) else enhanced, row["text"])
 
 
+def shares(rows: Sequence[Scored]) -> dict[str, tuple[int, int]]:
+    """Of each question the answers that are right, and all that can be told to be right or wrong."""
+    answers = {
+        "class": [row.class_is_right for row in rows],
+        "hard or soft": [row.type_is_right for row in rows],
+        "temporary or permanent": [row.permanence_is_right for row in rows],
+        "where action and code agree": [row.permanence_is_right for row in rows if not row.contradicts_itself],
+    }
+    return {what: (some.count(True), len(some) - some.count(None)) for what, some in answers.items()}
+
+
 def table(rows: Sequence[Scored] | None = None) -> list[str]:
     """Lines for people."""
     rows = scored() if rows is None else rows
     lines = []
     for part in (*PARTS, "all"):
-        some = [row for row in rows if part in (row.part, "all")]
-        plain = [row for row in some if not row.contradicts_itself]
+        found = shares([row for row in rows if part in (row.part, "all")])
         lines += [
-            _line(part, "class", [row.class_is_right for row in some]),
-            _line(part, "hard or soft", [row.type_is_right for row in some]),
-            _line(part, "temporary or permanent", [row.permanence_is_right for row in some]),
-            _line(part, " where action and code agree", [row.permanence_is_right for row in plain]),
+            f"replies  {part:<14}{what:<30}{right:>4} of {of:<4}{100 * right / max(1, of):6.1f} %"
+            for what, (right, of) in found.items()
         ]
     decided = Counter(row.verdict.rule for row in rows)
     once = sorted(rule for rule, count in decided.items() if rule and count == 1)
@@ -136,18 +149,12 @@ def table(rows: Sequence[Scored] | None = None) -> list[str]:
     return [*lines, f"  {', '.join(once)}"]
 
 
-def _line(part: str, what: str, right: Sequence[bool | None]) -> str:
-    counted = [one for one in right if one is not None]
-    share = 100 * sum(counted) / max(1, len(counted))
-    return f"replies  {part:<14}{what:<30}{sum(counted):>4} of {len(counted):<4}{share:6.1f} %"
-
-
 def main() -> None:
     """Print the figures, and with ``--misses`` what is wrong."""
     rows = scored()
     print("\n".join(table(rows)))
     for row in rows if "--misses" in sys.argv else ():
-        if row.part != PARTS[-1] and row.class_is_right is False:
+        if row.class_is_right is False:
             said = row.verdict
             print(f"{row.row['coarse']:<22}{said.bounce_class:<18}{said.rule:<22}{row.row['text'][:200]}")
 

@@ -4,16 +4,18 @@
 """
 
 import asyncio
+import contextlib
 import os
-from collections.abc import Awaitable
+import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from clickhouse_support import ClickHouse
-from disk_support import small_disk
+from clickhouse_connect.driver.exceptions import ClickHouseError
+from clickhouse_support import ClickHouse, columns
+from disk_support import Disk, small_disk
 from fault_support import all_arrive, all_told_once, arrived, make_mails, said, saying, taken
-from scenario_support import broker, postjet, query, said_once
+from scenario_support import broker, postjet, said_once, until_rows
 from support import until
 
 from common.config import Events
@@ -48,11 +50,12 @@ async def test_disk_full(tmp_path: Path) -> None:
             good = set[str]()
             await send(0, 20)
             await sink.wait_for(20)  # their rows are more than what is left of a page that is taken already
-            sql = "SELECT count() AS n FROM events WHERE type = 'accepted'"
-            await until(lambda: _is(query(world, sql), [{"n": 20}]))  # that tables are made is another test's
+            # that tables are made is another test's
+            await until_rows(world, "SELECT count() AS n FROM events WHERE type = 'accepted'", {"n": 20})
             with disk.full():
                 surprised = asyncio.create_task(send(20, 30))
-                await until(saying(world, "0 B free; make room on it; new mail is answered 452 until there is room"))
+                # how much was free when somebody looked is left open: the disk may have been about to be filled
+                await until(saying(world, " free; make room on it; new mail is answered 452 until there is room"))
                 assert {outcome.code for outcome in await send(30, 60)} == {452}
                 answer.set()  # the sinks' 250 come when there is no place to write them down
                 await until(saying(world, "nats-server can store nothing any more: "))
@@ -69,8 +72,16 @@ async def test_disk_full(tmp_path: Path) -> None:
             assert said(world, line) == 1
 
 
-async def _is(answer: Awaitable[list[dict[str, Any]]], expected: list[dict[str, Any]]) -> bool:
-    return await answer == expected
+@contextlib.contextmanager
+def filled(disk: Disk, left: int) -> Iterator[None]:
+    """But for so many bytes."""
+    filler = disk.path / "filler"
+    with filler.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, disk.free - left)
+    try:
+        yield
+    finally:
+        filler.unlink()
 
 
 async def test_disk_full_at_start(tmp_path: Path) -> None:
@@ -81,7 +92,7 @@ async def test_disk_full_at_start(tmp_path: Path) -> None:
         assert f"data_dir {tmp_path}/var: cannot be written: No space left on device" in line
 
 
-def test_tables_are_not_made_on_a_full_disk(tmp_path: Path) -> None:
+def test_tables_are_not_made_nor_rows_taken_on_a_full_disk(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", 32) as disk:
         clickhouse = ClickHouse(disk.path)
         clickhouse.start()
@@ -91,7 +102,46 @@ def test_tables_are_not_made_on_a_full_disk(tmp_path: Path) -> None:
             with disk.full(), pytest.raises(NotReachableError, match="NOT_ENOUGH_SPACE"):
                 schema.migrate(client, Events())
             schema.migrate(client, Events())
-            assert store.query("SELECT count() AS n FROM events", {}) == [{"n": 0}]
+            row = {"id": "one", "type": "delivered", "time": time.time(), "stream_sequence": 1, "row_number": 0}
+            # the engine would not tell if somebody filled the rest meanwhile
+            with filled(disk, 2**22), pytest.raises(NotReachableError, match="NOT_ENOUGH_SPACE"):
+                store.insert("events", columns([row]), "token")
+            store.insert("events", columns([row]), "token")
+            assert store.query("SELECT id FROM events", {}) == [{"id": "one"}]
             store.close()
         finally:
             clickhouse.stop()
+
+
+@pytest.mark.parametrize("made", [False, True], ids=["a new table", "a table that is there"])
+def test_the_disk_fills_while_a_definition_is_written(
+    tmp_path: Path, made: bool, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The engine notices nothing of it, and would not start again."""
+    with small_disk(tmp_path / "disk", 32) as disk:
+        clickhouse = ClickHouse(disk.path)
+        clickhouse.start()
+        try:
+            store = clickhouse.store("postjet")
+            if made:
+                schema.migrate(store.client, Events())
+                store.client.command("INSERT INTO events (time, id) SELECT now(), 'before'")
+                what = "ALTER TABLE events MODIFY"
+            else:
+                what = "CREATE TABLE events (time DateTime) ENGINE = MergeTree ORDER BY time"
+            sql = f"{what} COMMENT '{'long ' * 2**18}'"
+            # there is 1 MiB when one looks, and less is left than is written
+            with filled(disk, 2**20 + 2**17):
+                with pytest.raises(ClickHouseError, match="NOT_ENOUGH_SPACE"):
+                    store.client.command(sql, settings={"max_query_size": "10000000"})
+                assert clickhouse.process
+                assert clickhouse.process.wait() == 0  # the parent starts it again
+            clickhouse.start()
+            schema.migrate(store.client, Events())
+            store.client.command("INSERT INTO events (time, id) SELECT now(), 'after'")
+            rows = store.query("SELECT id FROM events ORDER BY id", {})
+            assert [row["id"] for row in rows] == ["after", *(["before"] if made else [])]
+            store.close()
+        finally:
+            clickhouse.stop()
+    assert "a definition was cut off, the disk is full; beginning anew" in capfd.readouterr().err

@@ -13,6 +13,7 @@ MISTAKES = {
     "[[policies]]\ndomain = 'example.org'\nconections = 5": "did you mean policies[0].connections?",
     "[[policies]]\nprovider = 'gogle'\nconnections = 5": ":1: policies.provider: 'gogle' is no provider",
     "[delivery]\nexpire = 'soon'": "delivery.expire: ",
+    "[delivery]\nretry_first = '6h'": "delivery.retry_first: longer than retry_max",
     "[delivery\n": "no valid TOML",
 }
 

@@ -3,12 +3,15 @@
 import asyncio
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
-from scenario_support import mx, postjet, query, queue, said_once, send, story
-from support import until
+from scenario_support import broker, mx, postjet, query, queue, said_once, send, story
+from support import make_entry, until
 
+from common import subjects
+from common.queue.schedule import scheduled
 from master.demo.sink_script import Rule
 from master.demo.world import World
 
@@ -68,8 +71,13 @@ async def test_explain(tmp_path: Path) -> None:
         )
 
         angry.rules.clear()
-        assert "nothing is held" in await run(world, "holds", "lift", "provider:angry")
-        await angry.wait_for(1, 10)
+        put_off = make_entry("b@angry.test", put_off="provider:angry")
+        async with broker(world) as connection:
+            at = time.time() + 3600
+            await connection.put(scheduled(subjects.entry("q", put_off), put_off.pack(), put_off.id, at))
+        lifted = await run(world, "holds", "lift", "provider:angry")
+        assert lifted == "provider:angry: nothing is held any more; 1 delivery no longer put off\n"
+        await angry.wait_for(2, 10)
         await story(world, sent["angry.test"], "delivered")
         again, listed = await asyncio.gather(
             postjet("holds", "lift", "provider:angry", config=world.config_file), run(world, "holds")

@@ -6,11 +6,15 @@ import json
 import os
 import pty
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
+import pytest
 from scenario_support import broker, environment, postjet, query
 from support import until
 from typer.testing import CliRunner
 
+from common.broker import Broker
 from common.errors import PostjetError
 from common.users.credentials import is_right
 from common.users.usage import bounds
@@ -53,38 +57,76 @@ def type_password(world: World, *arguments: str, typed: tuple[str, str]) -> tupl
         os.close(terminal)
 
 
-async def test_user_commands(world: World) -> None:
+@pytest.fixture
+async def generated(world: World) -> AsyncIterator[str]:
+    """There are tim, who has TYPED as his password, and app@a.test; its password."""
+    limits = ("--sender", "@a.test", "--rate", "5/m", "--rate", "9/h")
+    await run(world, "add", "tim", "--password-stdin", *limits, stdin=TYPED + "\n")
+    added = await run(world, "add", "app@a.test", "--generate", "--json", "--quota", "100", "--option", "priority=7")
+    made = json.loads(added)
+    yield made.pop("password")
+    assert made == {
+        "name": "app@a.test", "senders": ["*"], "pools": ["*"], "options": {"priority": ["7"]},
+        "rate": [], "quota": 100,
+    }  # fmt: skip
+    for name in ("tim", "app@a.test"):
+        assert await run(world, "remove", name) == f"user {name} removed\n"
+
+
+@asynccontextmanager
+async def known(world: World) -> AsyncIterator[tuple[Broker, Users]]:
+    """The users as a process knows them that starts now."""
+    async with broker(world) as connection:
+        users = Users()
+        await users.start(connection)
+        yield connection, users
+
+
+async def test_a_password_is_typed_twice(world: World) -> None:
     assert "No users; add one with: postjet user add NAME" in await run(world, "list")
     said = await run(world, "add", "tim", code=os.EX_USAGE)
     assert "no terminal to ask for the password; use --password-stdin or --generate" in said
     said = await run(world, "add", "tim", "--password-stdin", stdin="short\n", code=os.EX_USAGE)
     assert "the password has fewer than 8 characters" in said
-
-    arguments = ("add", "tim", "--sender", "@a.test", "--rate", "5/m", "--rate", "9/h")
-    code, shown = await asyncio.to_thread(type_password, world, *arguments, typed=(TYPED, TYPED))
+    code, shown = await asyncio.to_thread(type_password, world, "add", "tim", typed=(TYPED, TYPED))
     assert (code, TYPED in shown) == (0, False)
     assert "user tim added" in shown
-    added = json.loads(
-        await run(world, "add", "app@a.test", "--generate", "--json", "--quota", "100", "--option", "priority=7")
-    )
-    generated = added.pop("password")
-    assert added == {
-        "name": "app@a.test", "senders": ["*"], "pools": ["*"], "options": {"priority": ["7"]},
-        "rate": [], "quota": 100,
-    }  # fmt: skip
     assert "there is a user 'tim' already" in await run(world, "add", "tim", "--generate", code=os.EX_USAGE)
+    async with known(world) as (_, users):
+        assert (tim := users.get("tim"))
+        assert is_right(tim.password_hash, TYPED)
+    await run(world, "remove", "tim")
 
-    async with broker(world) as connection:
-        users = Users()
-        await users.start(connection)
-        tim, other = users.get("tim"), users.get("app@a.test")
-        assert tim
-        assert other
+
+async def test_who_was_added_is_known_and_listed_without_passwords(world: World, generated: str) -> None:
+    async with known(world) as (_, users):
+        assert (tim := users.get("tim"))
+        assert (other := users.get("app@a.test"))
         assert is_right(tim.password_hash, TYPED)
         assert is_right(other.password_hash, generated)
-        assert tim.may_send_as("x@a.test")
-        assert not tim.may_send_as("x@b.test")
+        assert (tim.may_send_as("x@a.test"), tim.may_send_as("x@b.test")) == (True, False)
+    as_json, table = await run(world, "list", "--json"), await run(world, "list")
+    assert [row["name"] for row in json.loads(as_json)] == ["app@a.test", "tim"]
+    assert ["app@a.test", "*", "*", "priority=7", "100/d"] in [line.split() for line in table.splitlines()]
+    for secret in (TYPED, generated, "argon2", "SCRAM"):
+        assert secret not in as_json + table
 
+
+async def test_who_is_changed_is_known_anew(world: World, generated: str) -> None:
+    async with known(world) as (connection, users):
+        assert (before := users.get("tim"))
+        assert "given another password" in await run(world, "passwd", "tim", "--password-stdin", stdin=PIPED + "\n")
+        set_ = await run(world, "set", "tim", "--rate", "", "--sender", "x@b.test", "--json")
+        assert json.loads(set_) == {**before.shown(), "rate": [], "senders": ["x@b.test"]}
+        assert await users.look(connection)
+        assert (tim := users.get("tim"))
+        assert is_right(tim.password_hash, PIPED)
+        assert (bounds(tim), tim.may_send_as("x@b.test")) == ([], True)
+
+
+async def test_what_was_sent_is_shown_and_forgotten_with_the_user(world: World, generated: str) -> None:
+    async with known(world) as (connection, users):
+        assert (other := users.get("app@a.test"))
         quotas = Quotas(connection)
         assert isinstance(await quotas.reserve(other, 42), Reservation)
         await quotas.close()
@@ -93,36 +135,26 @@ async def test_user_commands(world: World) -> None:
             "used     42 of 100/d recipients\n"
         )
         assert json.loads(await run(world, "show", "app@a.test", "--json"))["used"] == {"100/d recipients": 42}
-
-        assert "given another password" in await run(world, "passwd", "tim", "--password-stdin", stdin=PIPED + "\n")
-        set_ = await run(world, "set", "tim", "--rate", "", "--sender", "x@b.test", "--json")
-        assert json.loads(set_) == {**tim.shown(), "rate": [], "senders": ["x@b.test"]}
-        assert await users.look(connection)
-        tim = users.get("tim")
-        assert tim
-        assert is_right(tim.password_hash, PIPED)
-        assert (bounds(tim), tim.may_send_as("x@b.test")) == ([], True)
-
-        as_json, table = await run(world, "list", "--json"), await run(world, "list")
-        assert [row["name"] for row in json.loads(as_json)] == ["app@a.test", "tim"]
-        assert "app@a.test  *         *      priority=7  100/d" in table
-        for secret in (TYPED, PIPED, generated, "argon2", "SCRAM"):
-            assert secret not in as_json + table
-
-        assert await run(world, "remove", "app@a.test") == "user app@a.test removed\n"
+        await run(world, "remove", "app@a.test")
         assert await connection.subjects("KV_usage", ">") == {}
-        await run(world, "remove", "tim")
+    await run(world, "add", "app@a.test", "--generate")  # for the fixture
+
+
+async def test_who_is_removed_is_known_no_more_and_all_is_told(world: World) -> None:
+    await run(world, "add", "eve", "--generate")
+    async with known(world) as (connection, users):
+        await run(world, "passwd", "eve", "--generate")
+        await run(world, "set", "eve", "--rate", "5/m")
+        await run(world, "remove", "eve")
         assert await users.look(connection)
         assert len(users) == 0
-    said = await run(world, "remove", "tim", code=os.EX_NOINPUT)
-    assert "there is no user 'tim'; 'postjet user list' names all" in said
+    said = await run(world, "remove", "eve", code=os.EX_NOINPUT)
+    assert "there is no user 'eve'; 'postjet user list' names all" in said
     assert (await postjet("user", "show", "nobody", config=world.config_file)).returncode == os.EX_NOINPUT
 
     async def told() -> bool:
-        rows = await query(world, "SELECT text FROM events WHERE type = 'admin' AND reason = 'user' ORDER BY time")
-        return [row["text"].partition(" by ")[0] for row in rows] == [
-            "user tim added", "user app@a.test added", "user tim given another password", "user tim changed",
-            "user app@a.test removed", "user tim removed",
-        ]  # fmt: skip
+        rows = await query(world, "SELECT text FROM events WHERE text LIKE 'user eve %' ORDER BY time")
+        done = ("added", "given another password", "changed", "removed")
+        return [row["text"].partition(" by ")[0] for row in rows] == [f"user eve {what}" for what in done]
 
     await until(told)

@@ -103,6 +103,22 @@ def test_secrets_are_not_shown(tmp_path: Path) -> None:
     assert 'headers = {"X-Key" = "***"}' in shown
 
 
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://chat.example/services/T0/geheim", "https://chat.example/***"),
+        ("https://chat.example:8443/?token=geheim", "https://chat.example:8443/***"),
+        ("https://chat.example?token=geheim", "https://chat.example/***"),
+        ("https://crm.example/", "https://crm.example/"),
+        ("https://crm.example", "https://crm.example"),
+    ],
+)
+def test_of_a_url_the_host_is_shown(tmp_path: Path, url: str, shown: str) -> None:
+    config = read(tmp_path, LEAST.replace("https://crm.example.com/hooks", url))
+    assert f'url = "{shown}"\n' in config_text.in_force(config)
+    assert config.webhooks[0].url == url
+
+
 def test_a_new_secret_signs() -> None:
     assert new_secret() != new_secret()
     Verifier(new_secret())

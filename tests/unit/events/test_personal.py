@@ -54,6 +54,10 @@ def record(store: Store, *events: Event, conceal: Concealer | None = None, first
     store.insert("events", values, f"t{first}")
 
 
+def find(store: Store, person: Person) -> list[Event]:
+    return [event for events in personal.find(store, person) for event in events]
+
+
 @pytest.fixture
 def told(store: Store) -> Store:
     record(store, *OWN, *(event for event, *_ in QUOTING), *OTHERS)
@@ -61,7 +65,7 @@ def told(store: Store) -> Store:
 
 
 def test_found(told: Store) -> None:
-    found = {event.id for event in personal.find(told, Person("<ANN@one.example>", None))}
+    found = {event.id for event in find(told, Person("<ANN@one.example>", None))}
     assert found == {event.id for event in OWN} | {event.id for event, *_ in QUOTING}
 
 
@@ -75,7 +79,7 @@ def test_erased(told: Store) -> None:
     person = Person(ANN, None)
     before = rolled_up(told)
     assert personal.erase(told, person) == Erased(events=len(OWN) + len(QUOTING))
-    assert personal.find(told, person) == []
+    assert find(told, person) == []
     everything = personal.story.matching(told, "1", {})
     left = {event.id: event for event in everything}
     for own in OWN:
@@ -103,6 +107,8 @@ def test_twice_in_one_mail_and_more_rows_than_one_change_has(store: Store, monke
     monkeypatch.setattr(personal, "_AT_ONCE", 2)
     many = [event(Type.ACCEPTED, recipients=(BOB, ANN, ANN.lower(), JOANN)) for _ in range(5)]
     record(store, *many)
+    assert [len(page) for page in personal.find(store, Person(ANN, None))] == [2, 2, 1]  # no more in memory at a time
+    assert personal.count(store, Person(ANN, None)) == 5
     assert personal.erase(store, Person(ANN, None)) == Erased(events=5)
     assert [event.recipients for event in personal.story.matching(store, "1", {})] == [(BOB, JOANN)] * 5
 
@@ -117,13 +123,13 @@ def test_hashed(store: Store) -> None:
     about = [*OWN, verp, *(event for event, column, _ in QUOTING if column not in ("sender", "recipients"))]
     record(store, *about, *OTHERS, conceal=Concealer(KEY))
     person = Person(ANN, KEY)
-    assert {event.id for event in personal.find(store, person)} == {event.id for event in about}
-    assert personal.find(store, Person(ANN, b"1" * 32)) == personal.find(store, Person(ANN, None))
+    assert {event.id for event in find(store, person)} == {event.id for event in about}
+    assert find(store, Person(ANN, b"1" * 32)) == find(store, Person(ANN, None))
     left = [event for event in personal.story.matching(store, "1", {}) if "ann@" in str(event).lower()]
     assert [event.type for event in left] == [Type.ADMIN]  # what a person gave as an order stays
     personal.erase(store, person)
-    assert personal.find(store, person) == []
-    assert personal.find(store, Person(JOANN, KEY))
+    assert find(store, person) == []
+    assert find(store, Person(JOANN, KEY))
     assert len(rolled_up(store)) > 0
 
 

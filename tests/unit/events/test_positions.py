@@ -9,6 +9,7 @@ from support import until
 from common.broker import Broker, BrokerError, Message
 from common.event import Event, Type, pack
 from common.queue import streams
+from dsn.history import History
 from events import positions
 from events.positions import Position
 from events.recorder import Recorder
@@ -77,6 +78,21 @@ async def test_recorded_and_not_read_yet_stays(broker: Broker, store: Store) -> 
     stopping.set()
     await recording
     assert recorded(store) == ids
+
+
+async def test_who_waits_for_what_happened_to_be_recorded_waits_for_no_reader(broker: Broker, store: Store) -> None:
+    await positions.write(broker, "hooks", Position(await created(broker), 2))
+    ids, stopping = await happen(broker, 6), asyncio.Event()
+    recording = asyncio.create_task(Recorder(broker, store, stopping).run())
+    async with asyncio.timeout(20):
+        await History(store, broker, valid=0).caught_up()
+    assert (recorded(store), await left(broker)) == (ids, 2)
+    stopping.set()
+    await recording
+    # an empty range that is under way is nothing to whoever records next
+    ids += await happen(broker, 2)
+    await recorder(broker, store).run()
+    assert (recorded(store), await left(broker)) == (ids, 3)
 
 
 async def _is_empty(broker: Broker) -> bool:

@@ -18,9 +18,10 @@ from master.demo.sink_script import Phase, Rule
 from outbound import site as site_module
 from outbound import sites as sites_module
 from outbound.connection import Login
-from outbound.failure import DeliveryFailure
+from outbound.failure import DeliveryFailure, NotNowError
 from outbound.resolver import Resolver
 from outbound.routing import Router
+from outbound.seat import Seat
 from outbound.site import Delivered, Means, Site
 from outbound.sites import Sites
 from outbound.smtp import Envelope
@@ -131,6 +132,30 @@ class TestReuse:
         await asyncio.gather(*deliveries)
         assert site.busy == 0
         assert all([(await world.deliver()).reused for _ in range(3)])
+        assert world.sinks[0].connections == 3
+
+    async def test_none_that_others_may_take_for_closed(self, world: World) -> None:
+        """A message that is under way is sent; no other begins on what is open, nor on the right to open one."""
+        go_on = asyncio.Event()
+        rule = Rule(phase="dot", wait=go_on, times=1)
+        world.sinks[0].rules = [rule]
+        limiter, site, way = world.sites._means.limiter, await world.site(), await world.way("a.test")
+        busy = asyncio.create_task(world.deliver())
+        await world.sinks[0].wait_until(lambda: rule.used)
+        assert not (await world.deliver()).reused
+        open_, lease = site.seat(), limiter.lease_now(site.limits, site.key)
+        assert open_
+        assert lease
+        limiter.lapse()
+        go_on.set()
+        await busy
+        for seat in (open_, Seat(site, lease)):
+            with pytest.raises(NotNowError):
+                await site.deliver(seat, way, Envelope("s@s.test", "b@a.test"), MESSAGE, lambda: True)
+        open_.leave()
+        assert world.sinks[0].connections == world.sinks[0].mails == 2
+        assert not (await world.deliver()).reused
+        assert (await world.deliver()).reused
         assert world.sinks[0].connections == 3
 
     async def test_no_more_messages_than_the_server_says(self, world: World) -> None:
@@ -294,10 +319,13 @@ class TestDown:
         await world.deliver()
 
     async def test_up_again_once_it_answers(self, world: World) -> None:
+        told: list[Site] = []
+        world.sites.on_up = told.append
         world.sinks[0].rules = world.sinks[1].rules = [Rule(phase="banner", do="drop", times=2)]
         await world.fail()
         await world.deliver()
         assert (await world.site()).down_failure is None
+        assert told == [await world.site()]
 
     async def test_not_while_it_talks_to_us(self, world: World) -> None:
         """A server may have enough of our connections without being down."""

@@ -11,9 +11,12 @@ from queue_support import rows, submit
 from support import make_entry, until
 from worker_support import NO_ANSWER, Working, finished, lies_as, start, told_rows
 
+from common import subjects
 from common.broker import Broker
+from common.controls.control import Match
 from common.ids import report_id
-from common.queue import listing
+from common.queue import listing, retry
+from common.queue.schedule import scheduled
 from outbound import worker as worker_module
 from outbound.failure import DeliveryFailure, permanent, temporary
 from outbound.smtp import Extensions
@@ -101,6 +104,27 @@ async def test_who_waits_in_the_park_is_told_too(
     await until(lambda: _reports(broker))
     await until(lambda: working.worker.park.parked == 1)
     assert site.asked == []
+    looking.cancel()
+
+
+async def test_what_was_tried_by_order_stays_so_though_a_report_falls_due_while_it_is_parked(
+    broker: Broker, working: Working, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "LOOK", 0.05)
+    site = working.world.sites["a.example"]
+    looking = asyncio.create_task(working.worker.expire_parked())
+    await submit(broker, make_entry("first@a.example"))
+    await until(lambda: site.asked)
+    now = time.time()
+    entry = make_entry("x@a.example", attempts=1, last_reply="450 later", deliver_by=now + 2.5, next_try=now + 3600)
+    await broker.put(scheduled(subjects.entry("q", entry), entry.pack(), "a try", entry.deliver_by))
+    assert [count async for count in retry.retry(broker, ["default"], Match(id=entry.id))] == [1]
+    await until(lambda: working.worker.park.parked == 1)
+    await until(lambda: _reports(broker))
+    working.world.sites["sender.example"].gate.set()
+    site.gate.set()
+    await until(lambda: finished(broker))
+    assert site.asked == ["first@a.example", "x@a.example"]
     looking.cancel()
 
 

@@ -1,14 +1,14 @@
 """What a worker asks: many limits at once, and owners that change while it asks."""
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from support import until
 
 from common.limits.client import Limiter, Nobody
 from common.limits.limit import Limit, What
-from common.limits.owners import Owners, owner_of
+from common.limits.owners import FRESH, Owners, owner_of
 
 
 def connections(key: str, amount: int) -> Limit:
@@ -78,6 +78,66 @@ class TestSlots:
         assert limiter.report("a")[1:] == ({}, [1])
         waiting.cancel()
         await asyncio.wait([waiting])
+
+
+class TestLapsed:
+    """Who stood still for long may not use what others may have given away meanwhile."""
+
+    SITE = connections(next(f"site:{i}" for i in range(99) if owner_of(f"site:{i}", "ab") == "b"), 5)
+
+    @pytest.fixture
+    def other(self) -> "Other":
+        return Other()
+
+    async def test_what_is_held_is_not_good_for_more(self, other: "Other") -> None:
+        other.answer = True
+        lease = await other.limiter.lease((self.SITE,), "x", lambda _: None)
+        assert lease.valid
+        other.now += FRESH + 0.1
+        assert not lease.valid
+        other.limiter.lapse()
+        other.see()
+        assert not lease.valid  # whatever is seen later
+        assert other.limiter.report("b")[1] == {self.SITE.key: {1: "x"}}  # it counts until it is closed
+        lease.release()
+        assert (await other.limiter.lease((self.SITE,), "x", lambda _: None)).valid
+        assert (other.limiter.lease_now((), "x") or lease).valid
+
+    async def test_an_old_answer_and_an_old_grant_are_given_back(self, other: "Other") -> None:
+        waits: list[Limit] = []
+
+        async def stand_still() -> bool:
+            other.now += FRESH + 0.1
+            return True
+
+        other.answer = stand_still
+        waiting = asyncio.create_task(other.limiter.lease((self.SITE,), "x", waits.append))
+        await until(lambda: waits)
+        assert other.told == [("b", "free", self.SITE.key, 1, "x")]
+        other.limiter.granted("b", self.SITE.key, 1)
+        assert other.told == [("b", "free", self.SITE.key, 1, "x")] * 2
+        other.see()
+        other.limiter.granted("b", self.SITE.key, 1)
+        assert (await waiting).valid
+
+
+class Other(Nobody):
+    """The owner of the other worker's keys, and the clock."""
+
+    def __init__(self) -> None:
+        self.now, self.answer, self.told = 20.0, cast(Any, None), list[Any]()
+        self.limiter = Limiter(Owners("a", "ab", 0.0), self, lambda: self.now)
+        self.limiter.owners.see(1.0, {}, ())
+        self.see()
+
+    def see(self) -> None:
+        self.limiter.owners.see(self.now, {"a": "1", "b": "1"}, ())
+
+    async def ask(self, worker: str, verb: str, *arguments: object) -> Any:
+        return await self.answer() if callable(self.answer) else self.answer
+
+    def tell(self, worker: str, verb: str, *arguments: object) -> None:
+        self.told.append((worker, verb, *arguments))
 
 
 class TestTokens:

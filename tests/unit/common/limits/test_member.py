@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from limits_support import most_within
@@ -174,6 +175,37 @@ async def test_what_an_heir_holds_itself_counts(cluster: Cluster) -> None:
     held[0].release()
     await until(lambda: third.served)
     assert cluster.max_open == 1
+
+
+async def test_who_stands_still_while_it_looks_has_lapsed_before_it_sees_anew(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await cluster.start(*NAMES, founders=NAMES)
+    member = cluster.owner.member
+    lease = await member.limiter.lease([SLOTS], "x", lambda _: None)
+    assert lease.valid
+    monkeypatch.setattr(member_module, "FRESH", 1.0)
+    monkeypatch.setattr(owners_module, "FRESH", 1.0)
+    live, see, valid, slow = leases.live, member.owners.see, list[bool](), list[float]()
+
+    async def until_old(broker: Broker, *prefixes: str) -> dict[str, str]:
+        age = time.monotonic() - member.owners.seen
+        if broker is member.broker and not slow and age > 0.2:  # so that the question is not too old itself
+            slow.append(age)
+            await until(lambda: not member.owners.is_fresh(time.monotonic()))
+        return await live(broker, *prefixes)
+
+    def see_and_look(*arguments: Any) -> bool:
+        changed = see(*arguments)
+        if slow:
+            valid.append(lease.valid)
+        return changed
+
+    monkeypatch.setattr(leases, "live", until_old)
+    monkeypatch.setattr(member.owners, "see", see_and_look)
+    await until(lambda: len(valid) > 2 and member.owners.is_fresh(time.monotonic()))
+    assert not any(valid)
+    lease.release()
 
 
 async def test_the_owner_dies_and_comes_back(cluster: Cluster) -> None:

@@ -141,6 +141,15 @@ class TestNotAtOnce:
         assert owners.wait("x", 10.0 + FRESH) == 0
         assert owners.wait("x", 10.1 + FRESH) > 0
 
+    def test_who_stood_still_while_it_looked(self) -> None:
+        """The answer is as old as the question."""
+        owners = Owners("a")
+        see(owners, 10.0, "a")
+        owners.see(30.0, {"a": "1"}, (), asked=11.0)
+        assert owners.wait("x", 30.0) > 0
+        owners.see(30.1, {"a": "1"}, (), asked=30.0)
+        assert owners.wait("x", 30.1) == 0
+
 
 class TestMissingLeases:
     def test_those_known_before_stay(self) -> None:

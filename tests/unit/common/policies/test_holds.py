@@ -4,10 +4,12 @@ import asyncio
 import time
 
 import pytest
+from support import until
 
 from common.broker import Broker, BrokerFailure
 from common.policies import holds as module
 from common.policies.holds import Hold, Holds, lift
+from common.queue import leases
 
 
 def hold() -> Hold:
@@ -49,3 +51,28 @@ async def test_one_that_could_not_be_stored(broker: Broker, monkeypatch: pytest.
             await holds.place(broker, hold())
     await holds.look(broker)
     assert holds.of(["site:mx"])
+
+
+@pytest.mark.parametrize("dead", [False, True])
+async def test_who_lifts_is_back_when_the_workers_that_live_know(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch, dead: bool
+) -> None:
+    monkeypatch.setattr(module, "EVERY", 600.0)
+    monkeypatch.setattr(module, "PATIENCE", 0.3 if dead else 60.0)
+    workers = [Holds(), Holds()]
+    tasks = [asyncio.create_task(holds.keep(broker)) for holds in workers]
+    for number in range(2 + dead):
+        await leases.renew(broker, f"worker.default.w{number}", "1")
+    await workers[0].place(broker, hold())
+    await until(lambda: all(holds.of(["site:mx"]) for holds in workers))
+    assert await lift(broker, "site:mx") == 1
+    assert not any(holds.of(["site:mx"]) for holds in workers)
+    for task in tasks:
+        task.cancel()
+
+
+async def test_what_is_lifted_while_nobody_works(broker: Broker) -> None:
+    await leases.renew(broker, "worker.default.w0", "1")  # it has just died
+    await Holds().place(broker, hold())
+    assert await lift(broker, "site:mx") == 1
+    assert await lift(broker, "site:mx") == 0

@@ -34,6 +34,7 @@ def refused(tmp_path: Path, text: str) -> str:
         ("connect_timeout = '0s'", "connect_timeout: 1s is the least"),
         ("retry_first = 0", "retry_first: 1s is the least"),
         ("retry = ['5m', 0]", "retry: 1s is the least"),
+        ("retry_first = '2h'\nretry_max = '1h'", "retry_first: longer than retry_max"),
         ("retry = ['5m']\nretry_max = '1h'", "retry: a list of delays or the curve"),
         ("retry_factor = 0.5", "retry_factor: "),
         ("tls = 'dane'", "tls: Input should be 'none', 'opportunistic' or 'required'"),

@@ -108,6 +108,15 @@ async def test_nobody_listens() -> None:
     assert "refused" in str(answer).lower()
 
 
+@pytest.mark.parametrize("answer", ["x", "200\nContent-Length: 1\nContent-Length: 2"])
+async def test_what_is_said_of_an_odd_answer_has_no_secret_of_the_url(answer: str) -> None:
+    async with receiving(lambda _n, _got: answer) as receiver:
+        said = str(await post(endpoint(f"http://127.0.0.1:{receiver.port}/services/T0KEN?key=T0KEN")))
+    assert said
+    assert "T0KEN" not in said
+    assert "127.0.0.1" not in said
+
+
 async def test_tls_is_verified(tmp_path: Path) -> None:
     files = write_certificate(tmp_path, "localhost")
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)

@@ -45,13 +45,13 @@ async def notices(broker: Broker) -> list[str]:
 
 
 @asynccontextmanager
-async def reading(broker: Broker, *endpoints: Webhook, max_store: int = 10**9) -> AsyncIterator[States]:
+async def reading(broker: Broker, *endpoints: Webhook, max_store: int = 10**9) -> AsyncIterator[None]:
     stopping, states = asyncio.Event(), States(broker)
     await states.look()
     one = Reader(broker, endpoints, states, Room(broker, endpoints, max_store), stopping)
     task = asyncio.create_task(one.run())
     try:
-        yield states
+        yield
     finally:
         stopping.set()
         await task
@@ -166,12 +166,11 @@ async def test_a_new_store_begins_again_at_one(broker: Broker) -> None:
 
 
 async def test_disabled_gets_nothing_until_it_is_enabled(broker: Broker) -> None:
-    assert await state.disable(broker, "crm", "by a test")
-    async with reading(broker, endpoint(), endpoint(name="other")) as states:
+    async with reading(broker, endpoint(), endpoint(name="other")):
+        assert await state.disable(broker, "crm", "by a test")
         left_out = await happen(broker, event())
         await until(lambda: has_read(broker))
         await state.enable(broker, "crm", "a test")
-        await states.look()
         ids = await happen(broker, event())
         await until(lambda: has_read(broker))
     assert await queued(broker) == ids
