@@ -174,6 +174,7 @@ class Limiter:
     def lapse(self) -> None:
         """Others may have taken us for dead: what we hold counts until it is released, but is not good for more."""
         self._lapses += 1
+        self.owner.heard_nobody()
 
     def report(self, owner: str) -> tuple[int, dict[str, dict[int, str]], list[int]]:
         """What we hold and wait for of an owner's keys, as ``Owner.report`` takes it."""

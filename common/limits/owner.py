@@ -53,6 +53,11 @@ class Owner:
             self._forget(worker)
         self._heard[worker] = (incarnation, self._now())
 
+    def heard_nobody(self) -> None:
+        """We stood still: who is silent as far as we know may have spoken, and has a lease from now on."""
+        now = self._now()
+        self._heard = {worker: (incarnation, now) for worker, (incarnation, _) in self._heard.items()}
+
     def slot(self, limit: Limit, slot: Slot) -> bool:
         """Whether a slot is granted; if not, it stands in line and ``granted`` is told when it is its turn."""
         now = self._now()

@@ -9,6 +9,7 @@ from support import until
 from common.limits.client import Limiter, Nobody
 from common.limits.limit import Limit, What
 from common.limits.owners import FRESH, Owners, owner_of
+from common.queue.streams import LEASE
 
 
 def connections(key: str, amount: int) -> Limit:
@@ -119,6 +120,19 @@ class TestLapsed:
         other.see()
         other.limiter.granted("b", self.SITE.key, 1)
         assert (await waiting).valid
+
+    async def test_nobody_is_taken_for_dead_whom_it_could_not_hear(self, other: "Other") -> None:
+        key = next(f"site:{i}" for i in range(99) if owner_of(f"site:{i}", "ab") == "a")
+        owner = other.limiter.owner
+        owner.hear("b", "1")
+        owner.report("b", 1, {key: {1: "x"}}, set())
+        for used in (1, 0):  # what it says is still to be read; then nothing comes
+            other.now += LEASE + 0.1
+            if used:
+                other.limiter.lapse()
+            other.see()
+            owner.tidy()
+            assert owner.used(key) == used
 
 
 class Other(Nobody):

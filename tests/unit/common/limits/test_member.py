@@ -34,6 +34,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.setattr(module, "LEASE", 2)
     monkeypatch.setattr(leases, "RENEW", 0.3)
     monkeypatch.setattr(owners_module, "SETTLE", 0.5)
+    monkeypatch.setattr(owners_module, "FRESH", 1.2)
 
 
 class Cluster:
