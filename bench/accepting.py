@@ -33,6 +33,7 @@ from common.queue import streams
 from common.queue.finish import Finisher
 from common.queue.intake import GATHER, Intake
 from common.queue.lanes import Lanes
+from common.queue.room import Room
 from common.queue.take import Taker
 from master import nats_server
 from master.sockets import free_port
@@ -142,7 +143,7 @@ async def drain(port: int) -> None:
     await broker.connect()
     taker = Taker(broker, "default")
     finisher = Finisher(broker, "default", taker)
-    lanes = Lanes(broker, "default", "bench", new_id(), taker.read, taker.leave, taker.holds)
+    lanes = Lanes(broker, "default", "bench", new_id(), taker.read, taker.leave, taker.holding)
     await taker.start()
     running = {asyncio.create_task(lanes.keep())}
     while True:
@@ -157,7 +158,7 @@ async def measure(server: Nats, broker: Broker, situation: Situation, sessions: 
     """One round on empty streams."""
     for stream in ("MQ_default", "EVENTS"):
         await broker.api(f"STREAM.PURGE.{stream}")
-    intake = VARIANTS[name](broker)
+    intake = VARIANTS[name](broker, Room(broker, MAX_STORE))
     waits: list[float] = []
     before = server.flushes() if isinstance(server, SlowNats) else 0
     start = time.monotonic()
