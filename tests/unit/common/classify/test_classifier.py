@@ -57,10 +57,41 @@ def test_class_type_and_permanence(code: int, enhanced: str, text: str, expected
         "550 5.1.8 Sender domain does not exist",
         "450 4.1.1 User unknown in the database that is away",
         "550 5.7.1 Your account may not send to unknown users",
+        "554 Email address is not verified. These identities failed the check: news@example.net",
+        "550 Your host name does not exist in DNS",
+        "553 The From: address ann@example.net is not valid",
+        "550 a reply that is suspended, disabled and inactive",
     ],
 )
 def test_nothing_is_hard_that_is_not_about_the_address(text: str) -> None:
     assert classify(0, "", text).bounce_type == "soft"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("550 RecipientNotFound", "invalid-recipient"),
+        ("550 DmarcRejection", "authentication"),
+        ("550 See SpamHaus", "blocklist"),  # and no spam
+        ("550 The account isn't active", "inactive-mailbox"),
+        ("550 Cannot find the user", "invalid-recipient"),
+        # whom to ask is no part of the cause
+        ("550 5.1.1 User unknown. Please ask the sender to write to another address", "invalid-recipient"),
+        ("The address couldn't be found. Check it for typos and try again", "invalid-recipient"),
+        # a policy that is said, then what the number says, then that it was refused at all
+        ("550 5.1.1 Not delivered: policy violation", "policy"),
+        ("550 5.1.1 Rejected", "invalid-recipient"),
+        ("550 Rejected", "policy"),
+        ("550 Oh dear", "unclassified"),
+        # why the last try failed, rather than that it was the last
+        ("Unable to contact LDAP server. I'm not going to try again; too long in the queue", "system-trouble"),
+        # who reports is a host too
+        ("SMTP error from remote mail server after RCPT TO:<ann@example.org>: unknown user", "invalid-recipient"),
+        ("535 5.7.8 User not found", "policy"),
+    ],
+)
+def test_which_words_count(text: str, expected: str) -> None:
+    assert classify(0, "", text).bounce_class == expected
 
 
 @pytest.mark.parametrize(
