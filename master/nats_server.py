@@ -19,7 +19,7 @@ log = structlog.get_logger()
 USER = "postjet"
 START_TIMEOUT = 60.0
 #: Go's runtime has a thread that sleeps 20 µs at a time while system calls block, as flushes of the disk do: thousands
-#: of wakes a second for nothing, a seventh of nats-server's CPU. A millisecond more is soon enough.
+#: of wakes a second for nothing, a quarter of nats-server's CPU. A millisecond more is soon enough.
 TIMER_SLACK = 1_000_000
 _CONFIG = """\
 # written by 'postjet up' at every start

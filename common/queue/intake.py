@@ -2,7 +2,7 @@
 
 Group commit: while one step is on its way to the broker, everybody who arrives waits and goes together in
 the next. When many went together, the next step gives them 2 ms to come back, or less when all are in
-(docs/decisions/001-group-commit.md).
+(docs/decisions/001-group-commit.md). Their messages go out meanwhile, so that only the commit is left to wait for.
 """
 
 import asyncio
