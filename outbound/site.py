@@ -7,12 +7,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from common import metrics
-from common.counting import count
 from common.limits.client import Lease, Limiter
 from common.limits.limit import Limit
 from outbound.connection import Connection, Login
 from outbound.failure import DeliveryFailure, NotNowError
+from outbound.hosts import Hosts
 from outbound.routing import Router
 from outbound.seat import Seat
 from outbound.smtp import NOTHING, Envelope, Extensions
@@ -72,8 +71,7 @@ class Site:
         self._asking: asyncio.Task[None] | None = None
         self._yields = 0
         self._down: DeliveryFailure | None = None
-        self._silent: dict[str, float] = {}  # address and until when it is taken to be dead
-        self._clear: set[str] = set()  # addresses whose TLS failed, and that are to be spoken to in clear the next time
+        self._hosts = Hosts(means.ehlo, means.login, source)
         self._sending = 0
         self.busy = 0
         """Seats in use."""
@@ -268,13 +266,7 @@ class Site:
             raise NotNowError(wait, limit)
 
     async def _open(self, seat: Seat, way: Way) -> Connection:
-        """RFC 5321 5.1: every address of every host in turn, until one lets us in."""
         targets = reach(await self._means.router.targets(way.route, way.policy.ip_family), self.source)
-        now = time.monotonic()
-        self._silent = {address: until for address, until in self._silent.items() if until > now}
-        # RFC 5321 4.5.4.1: addresses known not to answer are remembered; they come after the others
-        targets.sort(key=lambda target: target.address in self._silent)
-        failures: list[DeliveryFailure] = []
 
         async def gate() -> None:
             if way.pace.connects:
@@ -282,43 +274,19 @@ class Site:
             if not seat.lease.valid:
                 raise NotNowError(0.0, None)
 
-        for target in targets:
-            means, policy = self._means, way.policy
-            if target.address in self._clear and policy.tls == "opportunistic":
-                policy = replace(policy, tls="none")
-            self._clear.discard(target.address)
-            try:
-                connection = await Connection.open(target, means.ehlo, policy, means.login, gate, self.source)
-            except NotNowError:
-                if not failures:
-                    raise
-                break  # what the hosts before said counts; this one comes first the next time
-            except DeliveryFailure as failure:
-                failures.append(failure)
-                count(metrics.OUTBOUND_CONNECTIONS, "failed", "none")
-                if failure.phase != "connect":
-                    seat.dirty = True
-                if failure.reason == "tls":
-                    self._clear.add(target.address)
-                elif failure.reason != "source":
-                    self._silent[target.address] = time.monotonic() + way.policy.site_down
-            else:
-                count(metrics.OUTBOUND_CONNECTIONS, "opened", connection.tls_version or "none")
-                if self._down:
-                    self._down = None
-                    self.on_up(self)
-                return connection
-        raise self._refused(failures, way.policy.site_down)
-
-    def _refused(self, failures: list[DeliveryFailure], for_: float) -> DeliveryFailure:
-        """The failure to report when nobody let us in; one host that may do so later makes it temporary."""
-        failure = next((f for f in reversed(failures) if not f.permanent), failures[-1])
-        # A server that talks to us on other connections only has enough of them.
-        failure.site_down = not (failure.permanent or self._sending or self._idle)
-        if failure.site_down:
-            self._down = replace(failure)  # a copy has no traceback, which would keep the message in memory
-            self.down_until = time.monotonic() + for_
-        return failure
+        try:
+            connection = await self._hosts.open(targets, way.policy, seat, gate)
+        except DeliveryFailure as failure:
+            # A server that talks to us on other connections only has enough of them.
+            failure.site_down = not (failure.permanent or self._sending or self._idle)
+            if failure.site_down:
+                self._down = replace(failure)  # a copy has no traceback, which would keep the message in memory
+                self.down_until = time.monotonic() + way.policy.site_down
+            raise
+        if self._down:
+            self._down = None
+            self.on_up(self)
+        return connection
 
 
 def _is_stale(failure: DeliveryFailure) -> bool:

@@ -388,7 +388,7 @@ async def test_no_source_that_the_machine_has(world: World) -> None:
     assert failure.source_address == "203.0.113.1"
     site = await world.site()
     assert site.down_failure
-    assert site._silent == {}  # nothing is known of the other side
+    assert site._hosts._silent == {}  # nothing is known of the other side
 
 
 async def test_a_family_without_source_is_not_used(world: World) -> None:

@@ -22,7 +22,7 @@ from outbound.failure import permanent, temporary
 async def test_what_raises_again_and_again_is_held_with_the_error(
     broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(consumers, "ACK_WAIT", 0.2)
+    monkeypatch.setattr(consumers, "ACK_WAIT", 0.5)
     working = await start(broker, tmp_path)
     working.world.failure = KeyError("a bug\nof ours")
     await submit(broker, make_entry("x@a.example"))
