@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import nats.errors
 from nats.aio.msg import Msg
 from nats.nuid import NUID
 
@@ -76,34 +77,6 @@ def with_id(subject: str, body: bytes, identifier: str, **headers: str) -> Messa
     return Message(subject, body, {"Nats-Msg-Id": identifier, **headers})
 
 
-class Batch:
-    """An atomic batch (ADR-50) whose messages go to the broker as they come; without its commit nothing is stored."""
-
-    def __init__(self, broker: "Broker") -> None:
-        self._broker, self._id = broker, NUID().next().decode()
-        self._kept: list[Message] = []
-        self.sent = 0
-        """Messages that are on their way; the last one waits, it goes with the commit."""
-
-    async def add(self, messages: list[Message]) -> None:
-        """Send them, all but the last: more may come. Raises NoBrokerError: nothing of it will be stored."""
-        self._kept += messages
-        ready, self._kept = self._kept[:-1], self._kept[-1:]
-        frames = [frame(m.subject, m.body, m.headers | self._headers(i)) for i, m in enumerate(ready, self.sent + 1)]
-        self.sent += len(frames)
-        if frames:
-            await self._broker.send(frames)
-
-    async def commit(self, timeout: float = 2 * TRY_TIMEOUT) -> None:
-        """Send the last: all are stored or none is, one try. Raises BrokerError and what request raises."""
-        [last] = self._kept
-        headers = last.headers | self._headers(self.sent + 1) | {"Nats-Batch-Commit": "1"}
-        _answer((await self._broker.request(last.subject, last.body, headers, timeout)).data)
-
-    def _headers(self, number: int) -> dict[str, str]:
-        return {"Nats-Batch-Id": self._id, "Nats-Batch-Sequence": str(number)}
-
-
 class Broker(Connection):
     """A process's way to JetStream."""
 
@@ -123,17 +96,26 @@ class Broker(Connection):
         return int(_answer(reply.data)["seq"])
 
     async def put_batch(self, messages: list[Message], timeout: float = 2 * TRY_TIMEOUT) -> None:
-        """Store all of them or none, one try. Raises BrokerError and what request raises."""
-        batch = Batch(self)
-        await batch.add(messages)
-        await batch.commit(timeout)
+        """Store all of them or none (ADR-50), one try. Raises BrokerError and what request raises."""
+        self._check_connected()
+        batch = NUID().next().decode()
+        frames = [
+            frame(m.subject, m.body, {**m.headers, "Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(i)})
+            for i, m in enumerate(messages[:-1], 1)
+        ]
+        if frames and (largest := max(map(len, frames))) > self.client.max_payload:
+            # The server would answer -ERR and nats-py close the client for good.
+            raise ValueError(f"{largest} bytes are over the broker's max_payload {self.client.max_payload}")
+        try:
+            await self.client.send(b"".join(frames))
+        except (nats.errors.Error, OSError) as error:
+            raise NoBrokerError(f"batch not sent: {error}") from error  # without its commit nothing is stored
+        last = {"Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(len(messages)), "Nats-Batch-Commit": "1"}
+        reply = await self.request(messages[-1].subject, messages[-1].body, messages[-1].headers | last, timeout)
+        _answer(reply.data)
 
-    async def store(
-        self, messages: list[Message], since: float | None = None, begun: Batch | None = None
-    ) -> None:
+    async def store(self, messages: list[Message], since: float | None = None) -> None:
         """Store one message, or all of several in one atomic step, whatever the connection does meanwhile.
-
-        ``begun`` has the same messages, and is the first try.
 
         A refusal for want of JetStream is tried again for ``known`` seconds. After an unknown outcome the
         same messages are repeated, unchanged, for ``unknown`` seconds; their Nats-Msg-Id tells the broker.
@@ -144,10 +126,7 @@ class Broker(Connection):
         maybe_stored = False
         while True:
             try:
-                if begun:
-                    batch, begun = begun, None
-                    await batch.commit()
-                elif len(messages) == 1:
+                if len(messages) == 1:
                     await self.put(messages[0])
                 else:
                     await self.put_batch(messages)

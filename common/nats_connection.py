@@ -208,17 +208,6 @@ class Connection:
         except (nats.errors.Error, OSError) as error:
             raise UnknownOutcomeError(str(error)) from error
 
-    async def send(self, frames: list[bytes]) -> None:
-        """Send what ``frame`` made, without an answer. Raises NoBrokerError; ValueError when one is too large."""
-        self._check_connected()
-        if frames and (largest := max(map(len, frames))) > self.client.max_payload:
-            # The server would answer -ERR and nats-py close the client for good.
-            raise ValueError(f"{largest} bytes are over the broker's max_payload {self.client.max_payload}")
-        try:
-            await self.client.send(b"".join(frames))
-        except (nats.errors.Error, OSError) as error:
-            raise NoBrokerError(f"not sent: {error}") from error
-
     async def request(
         self, subject: str, body: bytes = b"", headers: dict[str, str] | None = None, timeout: float = TRY_TIMEOUT
     ) -> Msg:

@@ -2,7 +2,7 @@
 
 Group commit: while one step is on its way to the broker, everybody who arrives waits and goes together in
 the next. When many went together, the next step gives them 2 ms to come back, or less when all are in
-(docs/decisions/001-group-commit.md). Their messages go out meanwhile, so that only the commit is left to wait for.
+(docs/decisions/001-group-commit.md).
 """
 
 import asyncio
@@ -14,16 +14,7 @@ from typing import Any
 import structlog
 
 from common import metrics
-from common.broker import (
-    Batch,
-    Broker,
-    BrokerError,
-    BrokerFailure,
-    Message,
-    NoBrokerError,
-    UnknownOutcomeError,
-    with_id,
-)
+from common.broker import Broker, BrokerError, BrokerFailure, Message, NoBrokerError, UnknownOutcomeError, with_id
 from common.content import INLINE_LIMIT, SCHEDULED_INLINE_LIMIT
 from common.counting import took
 from common.entry import Entry
@@ -69,47 +60,13 @@ class _Waiting:
             self.done.set_exception(error)
 
 
-class _Step:
-    """Submissions that go to the broker together."""
-
-    def __init__(self, begun: Batch | None) -> None:
-        self.waiting: list[_Waiting] = []
-        self.messages = self.bytes = 0
-        self.begun = begun
-        """Takes their messages to the broker as they come, so that it makes files and looks at them meanwhile."""
-
-    def has_room(self, waiting: _Waiting) -> bool:
-        """Whether it may hold one more; one alone it always holds."""
-        messages, size = self.messages + len(waiting.messages), self.bytes + waiting.bytes
-        return not self.waiting or (messages <= STEP_MESSAGES and size <= STEP_BYTES)
-
-    def add(self, waiting: _Waiting) -> None:
-        """One more."""
-        self.waiting.append(waiting)
-        self.messages, self.bytes = self.messages + len(waiting.messages), self.bytes + waiting.bytes
-
-    def remove(self, waiting: _Waiting) -> None:
-        """One less: the batch that may have it will not be committed."""
-        self.waiting.remove(waiting)
-        self.begun = None
-
-    async def send(self, waiting: _Waiting) -> None:
-        """The messages of one that was added, if the batch is begun; what fails here is left to ``Broker.store``."""
-        if self.begun:
-            try:
-                await self.begun.add(waiting.messages)
-            except (NoBrokerError, ValueError):
-                self.begun = None
-
-
 class Intake:
     """Takes submissions for one pool."""
 
     def __init__(self, broker: Broker, room: Room, pool: str = "default") -> None:
         self.broker, self.room, self.pool = broker, room, pool
         self.bodies = Bodies(broker, pool)
-        self._gathering: list[_Step] = []
-        """One, or more where that is full."""
+        self._waiting: list[_Waiting] = []
         self._step: asyncio.Task[None] | None = None
         self._expected = 1
         self._enough = asyncio.Event()
@@ -133,12 +90,13 @@ class Intake:
             messages = [_message(entry.but(content=placed)) for entry in entries]
             loop = asyncio.get_running_loop()
             waiting = _Waiting(submission_id, messages, rows, in_body, since, loop.create_future())
-            step = self._join(waiting)
+            self._waiting.append(waiting)
+            if len(self._waiting) >= self._expected:
+                self._enough.set()
             if self._step is None or self._step.done():
                 self._step = asyncio.create_task(self._steps())
             patience = loop.call_later(since + self.broker.known - time.monotonic(), self._give_up, waiting)
             try:
-                await step.send(waiting)
                 await waiting.done
             finally:
                 patience.cancel()
@@ -147,50 +105,48 @@ class Intake:
                 self._clean(self.bodies.remove_surely(submission_id))
             raise _refusal(error) from error
 
-    def _join(self, waiting: _Waiting) -> _Step:
-        if not self._gathering or not self._gathering[-1].has_room(waiting):
-            self._gathering.append(_Step(Batch(self.broker) if self._expected > SINGLES else None))
-        step = self._gathering[-1]
-        step.add(waiting)
-        if self._waiters() >= self._expected:
-            self._enough.set()
-        return step
-
-    def _waiters(self) -> int:
-        return sum(len(step.waiting) for step in self._gathering)
-
     async def _steps(self) -> None:
-        while self._gathering:
+        while self._waiting:
             await self._gather()
-            step, started = self._gathering.pop(0), time.monotonic()
+            step, started = self._next_step(), time.monotonic()
             try:
                 await self._store(step)
             except Exception as error:
                 log.exception("queue: step failed")
-                self._refuse(step.waiting, error)
+                self._refuse(step, error)
             took(metrics.QUEUE_STORE_SECONDS, time.monotonic() - started, self.pool)
-            self._expected = len(step.waiting) + self._waiters()
+            self._expected = len(step) + len(self._waiting)
 
     async def _gather(self) -> None:
-        if self._expected > SINGLES and self._waiters() < self._expected:
+        if self._expected > SINGLES and len(self._waiting) < self._expected:
             self._enough.clear()
             await wait(self._enough, GATHER)
 
-    def _give_up(self, waiting: _Waiting) -> None:
-        """Its step has not begun: a refusal that is known."""
-        for step in self._gathering:
-            if waiting in step.waiting:
-                step.remove(waiting)
-                waiting.fail(SubmitError.unavailable())
+    def _next_step(self) -> list[_Waiting]:
+        """As many as one step may hold."""
+        step: list[_Waiting] = []
+        messages = size = 0
+        while self._waiting:
+            first = self._waiting[0]
+            messages, size = messages + len(first.messages), size + first.bytes
+            if step and (messages > STEP_MESSAGES or size > STEP_BYTES):
+                break
+            step.append(self._waiting.pop(0))
+        return step
 
-    async def _store(self, step: _Step) -> None:
+    def _give_up(self, waiting: _Waiting) -> None:
+        """Not even sent yet: a refusal that is known."""
+        if waiting in self._waiting:
+            self._waiting.remove(waiting)
+            waiting.fail(SubmitError.unavailable())
+
+    async def _store(self, step: list[_Waiting]) -> None:
         """Entries first, then their rows: a row must never speak of mail that is not there."""
-        begun = step.begun if step.begun and step.begun.sent else None
-        if not begun and len(step.waiting) <= SINGLES and all(len(waiting.messages) == 1 for waiting in step.waiting):
-            groups = [[waiting] for waiting in step.waiting]
+        if len(step) <= SINGLES and all(len(waiting.messages) == 1 for waiting in step):
+            groups = [[waiting] for waiting in step]
         else:
-            groups = [step.waiting]
-        outcomes = await asyncio.gather(*(self._store_entries(group, begun) for group in groups))
+            groups = [step]
+        outcomes = await asyncio.gather(*(self._store_entries(group) for group in groups))
         stored = [waiting for group, good in zip(groups, outcomes, strict=True) if good for waiting in group]
         if not stored:
             return
@@ -206,12 +162,12 @@ class Intake:
                 if not waiting.done.done():
                     waiting.done.set_result(None)
 
-    async def _store_entries(self, group: list[_Waiting], begun: Batch | None) -> bool:
+    async def _store_entries(self, group: list[_Waiting]) -> bool:
         messages = [message for waiting in group for message in waiting.messages]
         if not messages:  # all its recipients are suppressed
             return True
         try:
-            await self.broker.store(messages, _since(group), begun)
+            await self.broker.store(messages, _since(group))
         except UnknownOutcomeError as error:
             self._refuse(group, error)
             return False

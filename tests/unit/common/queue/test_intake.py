@@ -12,7 +12,6 @@ from common.broker import Broker, NoBrokerError
 from common.entry import Entry
 from common.event import Type
 from common.queue.intake import Intake
-from common.subjects import entry as entry_subject
 from common.submit_error import SubmitError
 
 
@@ -112,47 +111,6 @@ async def test_who_waits_behind_a_step_that_hangs_is_refused_in_its_own_time(nat
     assert await first is None
     assert await rows(broker) == ["accepted"]
     assert len(await left(broker)) == 1
-
-
-async def begun(nats: Nats, intake: Intake) -> tuple[asyncio.Task[SubmitError | None], list[Entry]]:
-    """A step hangs in front of a frozen broker, and the next one's batch is on its way: the first's reply, the next."""
-    assert await asyncio.gather(*(reply(intake, [make_entry()]) for _ in range(8))) == [None] * 8
-    nats.freeze()
-    first = asyncio.create_task(reply(intake, [make_entry()]))
-    await until(lambda: intake._step and not intake._step.done() and not intake._gathering)
-    return first, [make_entry() for _ in range(3)]
-
-
-@pytest.mark.usefixtures("impatient")
-async def test_a_begun_batch_that_the_broker_forgot_is_sent_again(nats: Nats, broker: Broker) -> None:
-    intake = intake_of(broker)
-    first, following = await begun(nats, intake)
-    replies = [asyncio.create_task(reply(intake, [entry])) for entry in following]
-    await until(lambda: intake._gathering and intake._gathering[0].begun and intake._gathering[0].begun.sent == 2)
-    nats.kill()
-    nats.start()
-    assert [await first, *await asyncio.gather(*replies)] == [None] * 4
-    assert set((await left(broker)).values()) == {1}
-    assert len(await left(broker)) == 12
-    assert await rows(broker) == ["accepted"] * 12
-
-
-async def test_who_is_refused_is_not_stored_with_a_batch_that_has_it(
-    nats: Nats, broker: Broker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    intake = intake_of(broker)
-    first, following = await begun(nats, intake)
-    monkeypatch.setattr(Broker, "known", 0.5)
-    impatient = asyncio.create_task(reply(intake, following[:1]))
-    await until(lambda: intake._gathering)
-    monkeypatch.setattr(Broker, "known", 10.0)
-    patient = [asyncio.create_task(reply(intake, [entry])) for entry in following[1:]]
-    assert str(await impatient) == "451 4.3.0 Queue not available, try again later"
-    nats.thaw()
-    assert [await first, *await asyncio.gather(*patient)] == [None] * 3
-    assert len(await left(broker)) == 11
-    assert entry_subject("q", following[0]) not in await left(broker)
-    assert await rows(broker) == ["accepted"] * 11
 
 
 @pytest.mark.parametrize("recipients", [1, 3])
