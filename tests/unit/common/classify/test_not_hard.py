@@ -1,0 +1,46 @@
+"""What passes, or is said of others than the recipient, is never hard: an address that is good would be suppressed."""
+
+import pytest
+
+from common.classify.reading import classify
+
+SOFT = """\
+550 5.7.1 Your address is not listed in our whitelist
+550 User is not available at this time
+550 mailbox unavailable (server is being upgraded)
+550 Unable to verify the user right now
+550 The recipient's mailbox could not be found on this server; it is offline, the store is down
+550 This host does not accept mail at the moment
+550 account unavailable because of the maintenance in progress, server overloaded
+550 recipient unavailable, out of office
+550 Mailbox has been moved to another database
+550 The mailbox is being migrated, try again
+554 LDAP: user lookup failure
+554 5.3.0 Unable to deliver to this user: disk error
+550 user database not found
+554 Unable to validate your certificate
+554 Unable to validate sender
+554 Message id is not unique
+554 ambiguous header
+550 file does not exist
+550 unknown user agent
+550 unknown recipient policy
+550 Invalid address in header
+550 invalid address format in From
+550 Bad recipient header
+550 User cannot receive this size of mail
+550 recipient cannot accept attachments
+550 This account cannot receive mail over 5 MB
+550 User can not receive encrypted mail
+550 mailbox not allowed to receive from outside
+550 5.7.1 You are not in our address list
+550 Sender is not in the address list
+550 Your address is unknown to the recipient
+554 rejected the recipients: spam
+554 no such entry in access table"""
+
+
+@pytest.mark.parametrize("reply", SOFT.split("\n"))
+def test_it_is_soft(reply: str) -> None:
+    assert classify(0, "", reply).bounce_type == "soft"
+    assert classify(int(reply[:3]), "", reply[4:], "rcpt").bounce_type == "soft"
