@@ -37,7 +37,11 @@ SOFT = """\
 550 Sender is not in the address list
 550 Your address is unknown to the recipient
 554 rejected the recipients: spam
-554 no such entry in access table"""
+554 no such entry in access table
+550 account closed the connection
+554 message to user removed from queue
+550 The user's policy has expired
+550 user lookup failed"""
 
 
 @pytest.mark.parametrize("reply", SOFT.split("\n"))
