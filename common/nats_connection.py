@@ -59,7 +59,8 @@ class _Client(Client):
     async def send(self, frames: bytes) -> None:
         """What ``frame`` made, many at one go: nats-py takes as long for each as for all else that is done with it."""
         await self._send_command(frames)
-        await self._flush_pending()
+        if self._flush_queue and self._flush_queue.empty():  # or who finds it full waits for a server that hangs
+            await self._flush_pending()
 
 
 class Connection:
