@@ -5,6 +5,12 @@ import pytest
 from common.classify.reading import classify
 
 SOFT = """\
+550 Recipient not allowed
+550 rejected all recipients
+550 delivery to this address is restricted
+550 unable to verify address
+550 Address verification failed
+550 no such entry
 550 5.7.1 Your address is not listed in our whitelist
 550 User is not available at this time
 550 mailbox unavailable (server is being upgraded)
