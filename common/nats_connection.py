@@ -15,6 +15,7 @@ import nats.errors
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.aio.transport import TcpTransport
 from nats.nuid import NUID
 
 from common.config import without_password
@@ -23,6 +24,8 @@ log = structlog.get_logger()
 
 #: How long one try waits for its answer.
 TRY_TIMEOUT = 5.0
+#: What somebody who leaves waits for his answers, and then for the server to take what is unsent.
+PARTING = 1.0
 
 Handler = Callable[[Msg], Awaitable[None]]
 
@@ -40,11 +43,17 @@ class UnknownOutcomeError(BrokerFailure):
 
 
 class _Client(Client):
-    """nats-py's with two mends.
+    """nats-py's with three mends.
 
-    It looks at each character of a header's name, which is half the cost of a message. And it leaves a
-    connection open that ended during the handshake of a reconnection.
+    It looks at each character of a header's name, which is half the cost of a message. It leaves a connection open
+    that ended during the handshake of a reconnection. And when it closes it waits without end for a server that
+    stands still to take what is unsent.
     """
+
+    def abort(self) -> None:
+        """Close the connection at once, whatever is unsent."""
+        if isinstance(self._transport, TcpTransport) and self._transport._io_writer:
+            self._transport._io_writer.transport.abort()
 
     async def _select_next_server(self) -> None:
         if self._transport:
@@ -101,14 +110,16 @@ class Connection:
             await callback()
 
     async def close(self) -> None:
-        """Wait for outstanding answers (a second at most), then close."""
+        """Wait for outstanding answers, then until all is sent, ``PARTING`` seconds at most each, and close."""
         self._closing = True
         if outstanding := list(self._replies.values()):
-            await asyncio.wait(outstanding, timeout=1.0)
+            await asyncio.wait(outstanding, timeout=PARTING)
         for task in list(self._tasks):
             task.cancel()
+        patience = asyncio.get_running_loop().call_later(PARTING, self.client.abort)
         with contextlib.suppress(OSError, nats.errors.Error):  # the server may be gone already
             await self.client.close()
+        patience.cancel()
 
     async def subscribe(self, subject: str, handler: Handler) -> None:
         """Call ``handler`` for every message on ``subject``, over every reconnection. It must not block."""

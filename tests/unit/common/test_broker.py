@@ -31,6 +31,16 @@ async def test_what_is_too_large_is_refused_and_the_client_lives_on(broker: Brok
     assert not broker._replies
 
 
+async def test_who_leaves_does_not_wait_for_a_server_that_takes_nothing(nats: Nats) -> None:
+    leaving = nats.broker()
+    await leaving.connect()
+    nats.freeze()
+    await leaving.client.send(bytes(10_000_000))  # more than sockets hold
+    await leaving.close()  # the test's time limit would end it
+    assert leaving.client.is_closed
+    nats.thaw()
+
+
 async def test_a_lost_connection_fails_what_was_asked_at_once(nats: Nats, stopped: Broker) -> None:
     asked = [
         asyncio.create_task(stopped.request("$JS.API.INFO", timeout=3600)),
