@@ -2,9 +2,8 @@
 
 Sessions in closed loops hand 4 KB to ``Intake.submit``, in front of a real nats-server that syncs every write.
 Rounds are interleaved and medians printed, of the ratio to the first variant in the same round too: figures of one
-run compare, those of two runs do not. "the product" does what one of the others does: how far it is from that one
-says what the figures are worth. Where strace is installed a second pass makes each flush of the disk take longer,
-as many disks do, and counts them.
+run compare, those of two runs do not. "the product" is what decision 001 calls "2 ms or returned". Where strace is
+installed a second pass makes each flush of the disk take longer, as many disks do, and counts them.
 """
 
 import asyncio
@@ -17,12 +16,12 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, nullcontext, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import uvloop
 
@@ -31,7 +30,7 @@ from common.event import Event, Type
 from common.ids import new_id
 from common.queue import streams
 from common.queue.finish import Finisher
-from common.queue.intake import SINGLES, Intake
+from common.queue.intake import GATHER, Intake
 from common.queue.lanes import Lanes
 from common.queue.room import Room
 from common.queue.take import Taker
@@ -46,57 +45,26 @@ SESSIONS = (1, 5, 20, 60)
 ROUNDS, SECONDS = 4, 0.5
 #: Microseconds by which a flush takes longer on the slow disk.
 DELAY = 1000
-GATHER = 0.002
 
 
-class Waiters(list[Any]):
-    """A list that tells when so many are in it."""
+class NoTimer(Intake):
+    """Waits for nobody."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._came = asyncio.Event()
-
-    def append(self, one: Any) -> None:
-        super().append(one)
-        self._came.set()
-
-    async def reach(self, number: int) -> None:
-        """Wait for so many, GATHER seconds at most."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(GATHER):
-                while len(self) < number:
-                    self._came.clear()
-                    await self._came.wait()
+    async def _gather(self) -> None:
+        pass
 
 
 class Timer(Intake):
-    """Waits for ``expected`` submissions before each step; 1: for none but the first."""
+    """Waits before each step, whoever is there."""
 
-    def __init__(self, broker: Broker, expected: int) -> None:
-        super().__init__(broker, Room(broker, MAX_STORE))
-        self.expected = expected
-        self._waiting = self._waiters = Waiters()
-
-    async def _steps(self) -> None:
-        while self._waiting:
-            await self._waiters.reach(self.expected)
-            await self._store(self._next_step())
+    async def _gather(self) -> None:
+        await asyncio.sleep(GATHER)
 
 
-class TimerOrReturned(Timer):
-    """Expects whom it saw last, those of the last step and those who waited at its end, if a batch comes of them."""
-
-    async def _store(self, step: list[Any]) -> None:
-        await super()._store(step)
-        seen = len(step) + len(self._waiting)
-        self.expected = seen if seen > SINGLES else 1
-
-
-VARIANTS: dict[str, Callable[[Broker], Intake]] = {
-    "no timer": lambda broker: Timer(broker, 1),
-    "2 ms": lambda broker: Timer(broker, sys.maxsize),
-    "2 ms or returned": lambda broker: TimerOrReturned(broker, 1),
-    "the product": lambda broker: Intake(broker, Room(broker, MAX_STORE)),
+VARIANTS: dict[str, type[Intake]] = {
+    "no timer": NoTimer,
+    "2 ms": Timer,
+    "the product": Intake,
 }
 
 
