@@ -81,7 +81,9 @@ def _result(feedback: Feedback, result: Recipient) -> dict[str, Any]:
 
 
 def _classes(result: Recipient, provider: str, classes: Classifier) -> dict[str, str]:
-    verdict = classes.classify(result.code, result.enhanced_code or result.status, result.text, provider=provider)
+    verdict = classes.classify(
+        result.code, result.enhanced_code or result.status, result.text, provider=provider, reported=result.phase
+    )
     return {"bounce_class": verdict.bounce_class, "bounce_type": verdict.bounce_type}
 
 

@@ -41,11 +41,13 @@ def classify(
     elif rules:
         _list([_reach(one) for one in check.reach(found)], as_json, "No rules")
     elif text:
-        verdict = found.classify(code, "", text, phase, provider)
+        verdict = found.classify(code, "", text, provider=provider, reported=phase)
         if as_json:
             print_json(_row(verdict))
         else:
             print(_line(verdict))
+            if verdict.bounce_type != found.classify(code, "", text, provider=provider, reported=phase or "rcpt")[1]:
+                print("hard as the answer to RCPT (--phase rcpt)")
     else:
         _each_line(found, code, phase, provider, as_json)
 
@@ -53,7 +55,7 @@ def classify(
 def _each_line(found: Classifier, code: int, phase: str, provider: str, as_json: bool) -> None:
     for line in sys.stdin:
         if words := line.strip():
-            verdict = found.classify(code, "", words, phase, provider)
+            verdict = found.classify(code, "", words, provider=provider, reported=phase)
             print(json.dumps(_row(verdict) | {"text": words}) if as_json else f"{_line(verdict)}  {words}")
 
 

@@ -96,6 +96,11 @@ def reference() -> str:
         "matter: that is up to the reply code (RFC 5321 4.2.1) and to reply rules. So a 550 for a block list",
         "ends the delivery and is soft.",
         "",
+        "Words that a mailbox is unknown, closed or moved are hard as the answer to RCPT, or with an enhanced code",
+        "that says it too (5.1.1 …). Elsewhere they are soft: at the end of the message they are often a filter's, and",
+        "a report may be about another address, to which somebody forwards ([why](decisions/011-hearsay.md)). Who",
+        "bounces so again and again is suppressed all the same.",
+        "",
         "| class | type | meaning | what to do |",
         "|---|---|---|---|",
     ]

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
 #: Replies remembered.
 MAX_CACHE = 10_000
+#: Words that a mailbox is not there are believed of who was asked for it, in RCPT, or whose enhanced code says it too
+#: (RFC 3463 3.2 and 3.3); decision 011. Elsewhere they may be about a filter, or a mailbox that somebody forwards to.
+_ADDRESS = re.compile(r"5\.1\.(?!7$|8$)\d+")  # X.1.7 and X.1.8 are the sender's
+_MAILBOX = re.compile(_ADDRESS.pattern + r"|5\.2\.1|5\.7\.1[37]")  # RFC 7293 4
+_AGREES = {"invalid-recipient": _ADDRESS, "moved": _MAILBOX, "inactive-mailbox": _MAILBOX}
 #: Where two words of an identifier meet. Some names begin with "Spam", and are no judgement of a mail.
 _GLUED = re.compile(r"(?<=[a-z]{2})(?<![Ss]pam)(?=[A-Z][a-z]{2})")
 
@@ -62,16 +67,17 @@ class Classifier:
         self._without_text = lru_cache(1000)(self._first_without_text)
 
     def classify(
-        self, code: int, enhanced_code: str, text: str, phase: str = "", provider: str = ""
+        self, code: int, enhanced_code: str, text: str, phase: str = "", provider: str = "", reported: str = ""
     ) -> Verdict:
         """The class of a refusal: in session with all that is known, of a report with what it has.
 
-        ``code`` 0 and ``enhanced_code`` ``""``: looked for in the text. Never raises.
+        ``code`` 0 and ``enhanced_code`` ``""``: looked for in the text. ``reported``: of a report, the phase that it
+        tells beside the text. Never raises.
         """
         text, said, final = text[:MAX_TEXT], "", None
         if not phase:  # no session: somebody quotes it
             quoted = read(text, code)
-            code, phase = code or quoted.code, quoted.phase
+            code, phase = code or quoted.code, reported or quoted.phase
             if not enhanced_code or enhanced_code.endswith(".0.0"):
                 enhanced_code = quoted.enhanced or enhanced_code
             text, said, final = quoted.text, quoted.said, quoted.final
@@ -146,7 +152,8 @@ class Classifier:
 
     def _say(self, facts: Facts, name: str, type_: Type | None, rule: str, origin: str) -> Verdict:
         bounce_class = BY_NAME[name]
-        kind, type_ = facts.code // 100 or {"4": 4, "5": 5}.get(facts.enhanced[:1], 0), type_ or bounce_class.type
+        type_ = type_ or ("soft" if _is_hearsay(name, facts) else bounce_class.type)
+        kind = facts.code // 100 or {"4": 4, "5": 5}.get(facts.enhanced[:1], 0)
         if not facts.code and facts.enhanced == "4.0.0" and type_ == "hard":
             kind = 0  # of a report that ended: an undefined status (RFC 3463 3.1), and words that define it
         # RFC 5321 4.2.1: who says 4xx says to come back, so something may arrive
@@ -189,6 +196,11 @@ class _Fits:
             and (self._code is None or self._code(str(facts.code)) is not None)
             and (self._enhanced is None or self._enhanced(facts.enhanced) is not None)
         )
+
+
+def _is_hearsay(name: str, facts: Facts) -> bool:
+    agrees = _AGREES.get(name)
+    return agrees is not None and facts.phase != "rcpt" and not agrees.fullmatch(facts.enhanced)
 
 
 def _any(patterns: Iterable[str]) -> Callable[[str], object] | None:

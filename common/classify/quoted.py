@@ -14,7 +14,7 @@ _ENHANCED = re.compile(r"(?<![\w.])#?([45]\.\d{1,3}\.\d{1,3})(?![\d.])")
 _TO = r"(?:in reply to|after|to our|our|following|response to|sending) (?:the )?"
 _PHASES = {
     "mail": re.compile(_TO + "mail ?from|but sender was rejected", re.IGNORECASE),
-    "rcpt": re.compile(_TO + "rcpt ?to|rcpt to:", re.IGNORECASE),
+    "rcpt": re.compile(_TO + r"rcpt ?to|rcpt to: ?<|does not like recipient|\[rcpt_to\]|\bsmtp:rcpt\b", re.IGNORECASE),
     "dot": re.compile(r"end of (?:the )?(?:data|message)|after (?:i sent the message|data)", re.IGNORECASE),
     "data": re.compile(_TO + "data command", re.IGNORECASE),
     "banner": re.compile("after initial connection|refused to talk to me", re.IGNORECASE),
@@ -76,9 +76,13 @@ def read(text: str, known: int = 0) -> Quoted:
     if not enhanced or enhanced.endswith(".0.0"):
         others = [one for one in _ENHANCED.findall(said or text) if not one.endswith(".0.0")]
         enhanced = next((one for one in others if not code or one[0] == str(code)[0]), enhanced)
-    phase = next((name for name, pattern in _PHASES.items() if pattern.search(text)), "")
     final = False if _GOES_ON.search(text) else True if _FINAL.search(text) else None
-    return Quoted(code, enhanced, phase, _WRAPPERS.sub(" ", said), _WRAPPERS.sub(" ", text), final)
+    return Quoted(code, enhanced, phase_of(text), _WRAPPERS.sub(" ", said), _WRAPPERS.sub(" ", text), final)
+
+
+def phase_of(text: str) -> str:
+    """The phase of the session in which it was said, as some words tell it; ``""`` where they do not."""
+    return next((name for name, pattern in _PHASES.items() if pattern.search(text)), "")
 
 
 def _follows(match: re.Match[str]) -> bool:

@@ -57,6 +57,8 @@ def _made(operators: tuple[Written[ClassRule], ...]) -> Classifier:
     return Classifier(rules + operators, found.words, found.ignored)
 
 
-def classify(code: int, enhanced_code: str, text: str, phase: str = "", provider: str = "") -> Verdict:
+def classify(
+    code: int, enhanced_code: str, text: str, phase: str = "", provider: str = "", reported: str = ""
+) -> Verdict:
     """The class by the shipped rules alone; see ``Classifier.classify``."""
-    return classifier().classify(code, enhanced_code, text, phase, provider)
+    return classifier().classify(code, enhanced_code, text, phase, provider, reported)

@@ -61,7 +61,7 @@ class _Mail:
         if found is None:
             return None
         about = self._original(NO_FIELDS, first(found.fields, "original-envelope-id"))
-        if any(recipient.failed and not recipient.text for recipient in found.recipients):
+        if any(one.failed or not one.text for one in found.recipients):
             found = found._replace(recipients=self._explained(found.recipients))
         return replace(
             self._feedback(Kind.REPORT, "rfc3464", about),
@@ -82,15 +82,16 @@ class _Mail:
         return None
 
     def _explained(self, recipients: tuple[Recipient, ...]) -> tuple[Recipient, ...]:
-        """With what the words say of those without a Diagnostic-Code."""
-        told = words.told_of(self.words.text, [one.recipient for one in recipients if not one.text])
-        return tuple(self._explain(one, told.get(one.recipient.lower(), "")) for one in recipients)
+        """With what the words say: of all when it was said, of those without a Diagnostic-Code what."""
+        told = words.told_of(self.words.text, [one.recipient for one in recipients])
+        return tuple(self._explain(one, *told.get(one.recipient.lower(), ("", ""))) for one in recipients)
 
-    def _explain(self, recipient: Recipient, text: str) -> Recipient:
+    def _explain(self, recipient: Recipient, text: str, phase: str) -> Recipient:
         if recipient.text or not text:
-            return recipient
+            return replace(recipient, phase=phase) if phase else recipient
         said = codes(text)
-        return replace(recipient, text=text, code=said.code, enhanced_code=said.enhanced or recipient.enhanced_code)
+        enhanced = said.enhanced or recipient.enhanced_code
+        return replace(recipient, text=text, code=said.code, enhanced_code=enhanced, phase=phase)
 
     def _complaint(self) -> Feedback | None:
         about = self._about

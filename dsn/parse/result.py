@@ -56,6 +56,8 @@ class Recipient:
     """Whose words ``text`` is (RFC 3464 2.3.6): ``smtp``, ``x-postfix`` …; ``""`` where the report does not say."""
     remote_mta: str = ""
     """Host that said so, without its type."""
+    phase: str = ""
+    """Of the session in which that was said, as the words around ``text`` tell it: ``rcpt`` …"""
 
     @property
     def failed(self) -> bool:

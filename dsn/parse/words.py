@@ -12,6 +12,7 @@ from enum import IntEnum
 from itertools import islice
 from typing import NamedTuple
 
+from common.classify.quoted import phase_of
 from dsn.parse import reply
 from dsn.parse.fields import ADDRESS, address_of
 from dsn.parse.result import Recipient
@@ -54,6 +55,8 @@ _MARKS = " \t<\"'*>|•·-("
 _AFTER = re.compile(r"""[>"')\]]*[ \t]*(?:$|[:;,(\[=]|\.\.\.|--?[ >]|on )""")
 _SECOND = re.compile(r"[ \t]+<([^<>\s@]{1,100}@[^<>\s@]{1,255})>")
 _RCPT = re.compile(r"RCPT(?: TO)?:? ?<?$", re.IGNORECASE)
+#: A command of sendmail's transcript, which shows those that were refused.
+_SENT_RCPT = re.compile(r"\s*>>> ?RCPT TO:", re.IGNORECASE)
 _TRANSCRIPT = re.compile(r"[\s<>]*[45]\d\d[- ](?:[45]\.\d{1,3}\.\d{1,3} )?<?$")
 _LABEL = re.compile(r"^\W*(?:To|Cc)\s?:", re.IGNORECASE)
 #: Whose addresses are not the recipient's.
@@ -85,14 +88,14 @@ def recipients(words: str, failed_header: Sequence[str], not_these: frozenset[st
         told.append(
             Recipient(
                 recipient=mention.address, action="failed", original_recipient=mention.alias,
-                code=said.code, enhanced_code=said.enhanced, text=text,
+                code=said.code, enhanced_code=said.enhanced, text=text, phase=why.phase(mention),
             )
         )  # fmt: skip
     return told
 
 
-def told_of(text: str, wanted: Sequence[str]) -> dict[str, str]:
-    """What is said of these addresses, by their small letters; only of those that the words name."""
+def told_of(text: str, wanted: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """What is said of these addresses and in which phase, by their small letters; only of those that the words name."""
     lines = [line[:LINE] for line in text.split("\n", LINES)[:LINES]]
     known = {address.lower() for address in wanted}
     found: dict[str, Mention] = {}
@@ -100,7 +103,7 @@ def told_of(text: str, wanted: Sequence[str]) -> dict[str, str]:
         if mention.address.lower() in known:
             found.setdefault(mention.address.lower(), mention)
     why = _Why(lines, list(found.values()))
-    return {address: why.of(mention) for address, mention in found.items()}
+    return {address: (why.of(mention), why.phase(mention)) for address, mention in found.items()}
 
 
 def _mentions(lines: Sequence[str]) -> Iterator[Mention]:
@@ -177,6 +180,8 @@ class _Why:
         for number in self._numbers:
             for match in ADDRESS.finditer(lines[number]):
                 self._naming.setdefault(address_of(match).lower(), number)
+        in_rcpt = (match for line in lines if _SENT_RCPT.match(line) for match in ADDRESS.finditer(line))
+        self._in_rcpt = {address_of(match).lower() for match in in_rcpt}
         self._only_one = len(mentions) == 1
         self._all = reply.one_line("\n".join(lines))
 
@@ -194,6 +199,14 @@ class _Why:
             last = end if start <= number < end else self._end(number)
             return reply.from_lines(self._lines[number : min(last, number + reply.LINES)], self._replies[number])
         return self._explanation(mention, end)
+
+    def phase(self, mention: Mention) -> str:
+        """When it was said: as a transcript has it, that names the address in RCPT TO, or the words behind it."""
+        if mention.address.lower() in self._in_rcpt:
+            return "rcpt"
+        start = max(mention.line, 0)
+        behind = self._lines[start : min(self._end(start), start + _BEHIND)]
+        return phase_of(" ".join(" ".join(line for line in behind if ">>>" not in line).split()))
 
     def _end(self, line: int) -> int:
         """Where the words on what stands at a line end: where the next recipient is named."""

@@ -22,12 +22,12 @@ _KINDS = {"feedback": (Kind.COMPLAINT, Kind.NOTE, Kind.UNSUBSCRIBE), "vacation":
 #: What has to be right, as a share.
 WANTED = {
     "dsn recipient": 1.0, "dsn action": 1.0, "dsn status": 1.0, "kind": 1.0, "recipient": 0.98,
-    "hard or soft, by meaning": 0.95, "class, by meaning": 0.85,
+    "hard or soft": 0.95, "class": 0.85,
 }  # fmt: skip
 
 #: What was reached on the files whose labels begin with this digest; of others nobody knows more than what is wanted.
 DIGEST = "8c404de62b4f"
-REACHED = {**WANTED, "recipient": 0.99, "hard or soft, by meaning": 0.99, "class, by meaning": 0.94}
+REACHED = {**WANTED, "recipient": 0.99, "hard or soft": 0.955, "class": 0.86}
 
 #: What their reasons mean in our classes (docs/bounce-classes.md); any of these is right.
 CLASSES = {
@@ -65,11 +65,6 @@ CLASSES = {
     "onhold": {"unclassified"},
     "undefined": {"unclassified"},
 }
-
-#: One of their reasons is defined otherwise than our classes. ``filtered`` is "user unknown" too, where it was not
-#: said to RCPT: no mail will arrive there either way.
-BY_MEANING = {**CLASSES, "filtered": {"policy", "unclassified", "content", "invalid-recipient", "inactive-mailbox"}}
-OTHERWISE_HARD = frozenset({"filtered"})
 
 
 @dataclass
@@ -154,15 +149,10 @@ def _other(found: Score, table: dict[str, Any], feedback: Feedback) -> None:
         one = by_address.get(label["recipient"].lower())
         found.tell("recipient", one is not None and len(told) == len(expected), f"{text} not {label['recipient']}")
         if one is not None and label["reason"] in CLASSES:
-            class_, type_, *_ = classify(one.code, one.enhanced_code, one.text)
+            class_, type_, *_ = classify(one.code, one.enhanced_code, one.text, reported=one.phase)
             hard = "hard" if label["hardbounce"] else "soft"
             found.tell("hard or soft", type_ == hard, f"{text} {type_} {class_} not {hard} {label['reason']}")
             found.tell("class", class_ in CLASSES[label["reason"]], f"{text} {class_} not {label['reason']}")
-            found.tell(
-                "class, by meaning", class_ in BY_MEANING[label["reason"]], f"{text} {class_} not {label['reason']}"
-            )
-            if label["reason"] not in OTHERWISE_HARD:
-                found.tell("hard or soft, by meaning", type_ == hard, f"{text} {type_} {class_} not {hard}")
 
 
 def _is_right(expected: list[dict[str, Any]], feedback: Feedback, bounced: bool) -> bool:

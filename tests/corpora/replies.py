@@ -64,6 +64,8 @@ class Scored:
 
     row: dict[str, Any]
     verdict: Verdict
+    at_rcpt: Verdict
+    """As the answer to RCPT, which is where hard ones are given."""
 
     @property
     def part(self) -> str:
@@ -82,7 +84,7 @@ class Scored:
         """Hard or soft; None: its class has both or cannot be compared, or it is a 4xx, which is always soft."""
         if self.row["coarse"] not in CLASSES or self.row["coarse"] == "inactive_mailbox" or not self.verdict.permanent:
             return None
-        return (self.verdict.bounce_type == "hard") == (self.row["coarse"] in HARD)
+        return (self.at_rcpt.bounce_type == "hard") == (self.row["coarse"] in HARD)
 
     @property
     def permanence_is_right(self) -> bool | None:
@@ -114,12 +116,14 @@ class Scored:
 
 def scored() -> list[Scored]:
     """All rows: as in session where a code is beside the text, else as of a report."""
-    return [Scored(row, _verdict(row)) for row in map(json.loads, FILE.read_text("utf-8").splitlines())]
+    rows = map(json.loads, FILE.read_text("utf-8").splitlines())
+    return [Scored(row, _verdict(row), _verdict(row, "rcpt")) for row in rows]
 
 
-def _verdict(row: dict[str, Any]) -> Verdict:
+def _verdict(row: dict[str, Any], phase: str = "") -> Verdict:
     enhanced = row.get("enhanced") or ""
-    return classify(int(row.get("replycode") or 0), "" if _PSEUDO.fullmatch(enhanced) else enhanced, row["text"])
+    known = "" if _PSEUDO.fullmatch(enhanced) else enhanced
+    return classify(int(row.get("replycode") or 0), known, row["text"], reported=phase)
 
 
 def shares(rows: Sequence[Scored]) -> dict[str, tuple[int, int]]:

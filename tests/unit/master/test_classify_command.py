@@ -37,6 +37,9 @@ def test_a_text() -> None:
     assert words[:3] == ["invalid-recipient", "hard", "invalid-recipient"]
     assert words[3].startswith("(conf/classes.toml:")
     assert run("550 Gloop") == "unclassified  soft  no rule\n"
+    assert run("550 User unknown").endswith(")\nhard as the answer to RCPT (--phase rcpt)\n")
+    assert run("550 User unknown", "--phase", "rcpt").startswith("invalid-recipient  hard")
+    assert run("550 User unknown", "--phase", "dot").startswith("invalid-recipient  soft")
 
 
 def test_what_is_known_besides_the_text() -> None:

@@ -31,7 +31,7 @@ def of(*rules: Written[ClassRule]) -> Classifier:
         (521, "5.3.2", "System not accepting network messages", ("bad-domain", "hard", True)),
         (0, "5.1.1", "Boo", ("invalid-recipient", "hard", True)),  # a report with nothing but its status
         (0, "4.2.2", "", ("mailbox-full", "soft", False)),
-        (0, "", "User unknown", ("invalid-recipient", "hard", True)),
+        (0, "", "User unknown", ("invalid-recipient", "soft", True)),  # whose words are they, of which mailbox?
         (0, "4.0.0", "MX lookup of gmal.example: NXDOMAIN, domain name not found", ("bad-domain", "hard", True)),
         (0, "4.4.4", "MX lookup of gmal.example: NXDOMAIN, domain name not found", ("bad-domain", "soft", False)),
         (0, "4.0.0", "Mailbox full", ("mailbox-full", "soft", False)),
@@ -43,6 +43,40 @@ def of(*rules: Written[ClassRule]) -> Classifier:
 def test_class_type_and_permanence(code: int, enhanced: str, text: str, expected: tuple[str, str, bool]) -> None:
     verdict = classify(code, enhanced, text)
     assert (verdict.bounce_class, verdict.bounce_type, verdict.permanent) == expected
+
+
+@pytest.mark.parametrize(
+    ("code", "enhanced", "text", "phase", "expected"),
+    [
+        (550, "", "No such user", "rcpt", "hard"),
+        (550, "5.7.1", "User unknown", "rcpt", "hard"),
+        (550, "", "No such user", "dot", "soft"),  # after it was accepted: a filter
+        (550, "5.2.1", "User unknown", "dot", "soft"),
+        (550, "5.1.1", "User unknown", "dot", "hard"),
+        (550, "5.1.10", "Recipient not found", "dot", "hard"),
+        (550, "5.1.8", "User unknown", "dot", "soft"),  # X.1.8 is about the sender
+        (553, "", "Hm", "dot", "soft"),
+        (553, "", "Hm", "rcpt", "hard"),
+        (550, "", "The mailbox was closed", "dot", "soft"),
+        (550, "5.2.1", "The mailbox was closed", "dot", "hard"),
+        (550, "", "The user has moved", "dot", "soft"),
+        (550, "5.7.17", "Hm", "dot", "hard"),
+        (550, "", "Domain does not exist", "dot", "hard"),  # which is in DNS, for all to see
+        (450, "", "No such user", "rcpt", "soft"),
+        (550, "5.4.1", "Recipient address rejected: Access denied", "dot", "hard"),  # a rule that says so
+    ],
+)
+def test_a_mailbox_is_not_there_for_who_was_asked_for_it(
+    code: int, enhanced: str, text: str, phase: str, expected: str
+) -> None:
+    assert classify(code, enhanced, text, phase).bounce_type == expected
+    assert classify(code, enhanced, text, reported=phase).bounce_type == expected
+
+
+def test_a_report_that_says_when() -> None:
+    assert classify(0, "", "host mx said: 550 No such user (in reply to RCPT TO command)").bounce_type == "hard"
+    assert classify(0, "", "host mx said: 550 No such user (in reply to end of DATA command)").bounce_type == "soft"
+    assert classify(0, "", "host mx said: 550 No such user").bounce_type == "soft"
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ def test_all_recipients_and_what_identifies_the_mail() -> None:
             text="550 5.1.1 Nobody here",
             diagnostic_type="smtp",
             remote_mta="mx.there.example",
+            phase="rcpt",
         ),
         Recipient(recipient="ben@there.example", action="delayed", status="4.4.1", enhanced_code="4.4.1"),
     )

@@ -74,7 +74,29 @@ def test_what_is_told_of_some() -> None:
     told = told_of(
         "<ann@there.example>: 550 no\n<ben@there.example>: 552 full", ["Ben@there.example", "carl@there.example"]
     )
-    assert told == {"ben@there.example": "552 full"}
+    assert told == {"ben@there.example": ("552 full", "")}
+
+
+@pytest.mark.parametrize(
+    ("words", "phases"),
+    [
+        ("<ann@there.example>: host mx said: 550 no (in reply to RCPT\n    TO command)", ["rcpt"]),
+        ("ann@there.example\n  SMTP error from remote mailer after RCPT TO:<ann@there.example>:\n  550 no", ["rcpt"]),
+        ("<ann@there.example>:\n192.0.2.9 does not like recipient.\nRemote host said: 550 no", ["rcpt"]),
+        ("<ann@there.example>:\nRemote host said:\n550 no\n[RCPT_TO]", ["rcpt"]),
+        ("<ann@there.example>: host mx said: 550 no (in reply to end of DATA\n    command)", ["dot"]),
+        ("<ann@there.example>: 550 no", [""]),
+        ("Details\n  550 no such user\n  RCPT TO: ann@there.example", [""]),  # whom it was for, not what was answered
+        (
+            "<ann@there.example>\n<ben@there.example>\n\n--- Transcript ---\n... while talking to mx.there.example:\n"
+            ">>> RCPT To:<ann@there.example>\n<<< 550 no\n550 <ann@there.example>... User unknown\n"
+            ">>> DATA\n<<< 552 no\n552 <ben@there.example>... Data format error",
+            ["rcpt", ""],
+        ),
+    ],
+)
+def test_when_it_was_said(words: str, phases: list[str]) -> None:
+    assert [one.phase for one in recipients(words, (), SENDER)] == phases
 
 
 @pytest.mark.parametrize("number", ["12:550", "192.0.2.550", "[192.0.2.7]:450", "id=550", "550 bytes", "x550", "5501"])
