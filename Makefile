@@ -20,7 +20,7 @@ run: $(STAMP)     ## install into .venv and run the demo: 200 mails to 40 domain
 	@$(VENV)/bin/postjet demo $(ARGS)
 
 test: $(STAMP)    ## all tests, two files at a time
-	$(VENV)/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
+	$(VENV)/bin/python -m pytest -n 3 --dist loadfile $(ARGS)
 
 lint: $(STAMP)    ## ruff, mypy, import rules, generated pages
 	$(VENV)/bin/ruff check .
