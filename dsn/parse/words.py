@@ -20,8 +20,8 @@ from dsn.parse.rules import group
 
 #: Lines and characters of a line that are looked at; addresses in them; recipients that are reported.
 LINES, LINE, MENTIONS, MAX_RECIPIENTS = 4000, 1000, 3000, 1000
-#: Lines behind an address that may tell why.
-_BEHIND = 40
+#: Lines behind an address that may tell why; from it on that may tell what led to it.
+_BEHIND, _ALIAS_BEHIND = 40, 4
 
 
 class Place(IntEnum):
@@ -55,8 +55,10 @@ _MARKS = " \t<\"'*>|•·-("
 _AFTER = re.compile(r"""[>"')\]]*[ \t]*(?:$|[:;,(\[=]|\.\.\.|--?[ >]|on )""")
 _SECOND = re.compile(r"[ \t]+<([^<>\s@]{1,100}@[^<>\s@]{1,255})>")
 _RCPT = re.compile(r"RCPT(?: TO)?:? ?<?$", re.IGNORECASE)
-#: A command of sendmail's transcript, which shows those that were refused.
+#: A command of a transcript, and the reply to it. Some show only what was refused, as sendmail does, some all there
+#: was; behind several commands nobody knows which of them a reply is to.
 _SENT_RCPT = re.compile(r"\s*>>> ?RCPT TO:", re.IGNORECASE)
+_REFUSED = re.compile(r"\s*<<< ?5\d\d[ -]")
 _TRANSCRIPT = re.compile(r"[\s<>]*[45]\d\d[- ](?:[45]\.\d{1,3}\.\d{1,3} )?<?$")
 _LABEL = re.compile(r"^\W*(?:To|Cc)\s?:", re.IGNORECASE)
 #: Whose addresses are not the recipient's.
@@ -66,7 +68,7 @@ _NOT = re.compile(
     re.IGNORECASE,
 )
 _DAEMON = re.compile(r"(?:mailer-?daemon|post-?_?master|abuse|no-?reply|support|help-?desk)@", re.IGNORECASE)
-_ALIAS = re.compile(r"\b(?:generated (?:from|by)|expanded from) <?([^\s<>()]{1,100}@[^\s<>()]{1,255})", re.IGNORECASE)
+_ALIAS = re.compile(r"\b(?:generated (?:from|by)|expanded from):? <?([^\s<>()]{1,100}@[^\s<>()]{1,255})", re.IGNORECASE)
 
 
 def recipients(words: str, failed_header: Sequence[str], not_these: frozenset[str]) -> list[Recipient]:
@@ -94,16 +96,58 @@ def recipients(words: str, failed_header: Sequence[str], not_these: frozenset[st
     return told
 
 
-def told_of(text: str, wanted: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """What is said of these addresses and in which phase, by their small letters; only of those that the words name."""
+class Told(NamedTuple):
+    """What the words say of an address."""
+
+    text: str
+    phase: str
+    target: str
+    """What it led to; ``""`` for itself, and where that is no address."""
+
+
+def told_of(text: str, wanted: Sequence[str]) -> dict[str, Told]:
+    """What is said of these addresses, by their small letters; only of those that the words name.
+
+    Of one that led to several others nobody knows which of them a report means.
+    """
     lines = [line[:LINE] for line in text.split("\n", LINES)[:LINES]]
     known = {address.lower() for address in wanted}
     found: dict[str, Mention] = {}
+    targets: dict[str, set[str]] = {}
+    others = []
     for mention in islice(_mentions(lines), MENTIONS):
+        name, alias = mention.address.lower(), mention.alias.lower()
+        if name in known:
+            found.setdefault(name, mention)
+        if alias in known:
+            found.setdefault(alias, mention)
+            targets.setdefault(alias, set()).add(name)
+        elif name not in known and mention.place == Place.LEADS:
+            others.append(mention)
+    for mention in _programs(lines):
         if mention.address.lower() in known:
             found.setdefault(mention.address.lower(), mention)
-    why = _Why(lines, list(found.values()))
-    return {address: (why.of(mention), why.phase(mention)) for address, mention in found.items()}
+    clear = {name: mention for name, mention in found.items() if len(targets.get(name, ())) < 2}
+    why = _Why(lines, [*found.values(), *others])
+    return {
+        name: Told(why.of(mention), why.phase(mention), mention.address if name in targets else "")
+        for name, mention in clear.items()
+    }
+
+
+def _programs(lines: Sequence[str]) -> Iterator[Mention]:
+    """Addresses that led to what is no address, a file or a program, with the line that names it."""
+    for number, line in enumerate(lines):
+        if match := _ALIAS.search(line):
+            head = number
+            while head and lines[head].strip() and _indent(lines[head]) >= _indent(line):
+                head -= 1
+            if "@" not in lines[head]:
+                yield Mention(match[1], Place.ANYWHERE, head)
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
 
 
 def _mentions(lines: Sequence[str]) -> Iterator[Mention]:
@@ -143,7 +187,9 @@ def _place(lines: Sequence[str], number: int, before: str, match: re.Match[str])
 
 
 def _alias(lines: Sequence[str], number: int, address: str) -> str:
-    for line in lines[number : number + 2]:
+    for behind, line in enumerate(lines[number : number + _ALIAS_BEHIND]):
+        if behind and (not line.strip() or ADDRESS.match(line.lstrip(_MARKS))):
+            break
         if (match := _ALIAS.search(line)) and match[1].lower() != address.lower():
             return match[1]
     return ""
@@ -167,6 +213,13 @@ def _best(mentions: list[Mention], not_these: frozenset[str]) -> list[Mention]:
     return list(each.values())[:MAX_RECIPIENTS]
 
 
+def _refused(lines: Sequence[str]) -> Iterator[str]:
+    """The RCPT commands of a transcript that were refused for good."""
+    for before, command, answer in zip(["", *lines], lines, lines[1:], strict=False):
+        if _SENT_RCPT.match(command) and _REFUSED.match(answer) and ">>>" not in before:
+            yield command
+
+
 class _Why:
     """What is said of each recipient."""
 
@@ -180,8 +233,7 @@ class _Why:
         for number in self._numbers:
             for match in ADDRESS.finditer(lines[number]):
                 self._naming.setdefault(address_of(match).lower(), number)
-        in_rcpt = (match for line in lines if _SENT_RCPT.match(line) for match in ADDRESS.finditer(line))
-        self._in_rcpt = {address_of(match).lower() for match in in_rcpt}
+        self._in_rcpt = {address_of(match).lower() for line in _refused(lines) for match in ADDRESS.finditer(line)}
         self._only_one = len(mentions) == 1
         self._all = reply.one_line("\n".join(lines))
 
@@ -204,9 +256,14 @@ class _Why:
         """When it was said: as a transcript has it, that names the address in RCPT TO, or the words behind it."""
         if mention.address.lower() in self._in_rcpt:
             return "rcpt"
+        if mention.line < 0 and not self._only_one:
+            return ""
         start = max(mention.line, 0)
-        behind = self._lines[start : min(self._end(start), start + _BEHIND)]
-        return phase_of(" ".join(" ".join(line for line in behind if ">>>" not in line).split()))
+        end = min(self._end(start), start + _BEHIND)
+        if start and start in self._replies and self._lines[start - 1].rstrip().endswith(":"):
+            start -= 1  # the words that lead in the reply that names it
+        behind = " ".join(" ".join(line for line in self._lines[start:end] if ">>>" not in line).split())
+        return phase_of(behind)
 
     def _end(self, line: int) -> int:
         """Where the words on what stands at a line end: where the next recipient is named."""
