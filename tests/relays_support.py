@@ -41,14 +41,19 @@ action "on" relay host "smtp://127.0.0.2:{mx_port}"
 match from any for domain "{domain}" action "back"
 match from any for any action "on"
 """
-_USERS = ("opensmtpd", "opensmtpq")
+_USERS = """\
+root:x:0:0::/:/bin/sh
+opensmtpd:x:990:990::/var/lib/opensmtpd/empty:/bin/false
+opensmtpq:x:991:991::/var/lib/opensmtpd/empty:/bin/false
+"""
+_GROUPS = "root:x:0:\nopensmtpd:x:990:\nopensmtpq:x:991:\n"
 
 
 @contextmanager
 def sendmail(folder: Path, mx_port: int, **names: str | int) -> Iterator[None]:
     """``team@sendmail.test`` leads to ``gone@far.test``. ``names``: domain, stranger, smtp_port."""
     root = packages.CACHE / "sendmail"
-    environment, cf = packages.environment(root), root / "usr/share/sendmail/cf"
+    environment, cf = packages.environment(root) | {"LD_PRELOAD": "libnss_wrapper.so"}, root / "usr/share/sendmail/cf"
     # it waits for a minute where the name of this machine is not in DNS
     (folder / "hosts").write_text(f"{SENDMAIL} sendmail.test\n")
     named = {"NSS_WRAPPER_HOSTNAME": "sendmail.test", "NSS_WRAPPER_HOSTS": str(folder / "hosts")}
@@ -63,7 +68,7 @@ def sendmail(folder: Path, mx_port: int, **names: str | int) -> Iterator[None]:
     program = folder / "sendmail"  # a copy that changes no group, for else it would be told of no libraries
     shutil.copyfile(root / "usr/libexec/sendmail/sendmail", program)
     program.chmod(0o755)
-    with _running([program, "-C", folder / "sendmail.cf", "-bD"], folder, environment | named | {"LD_PRELOAD": "libnss_wrapper.so"}):
+    with _running([program, "-C", folder / "sendmail.cf", "-bD"], folder, environment | named):
         yield
 
 
@@ -80,9 +85,8 @@ def opensmtpd(folder: Path, mx_port: int, **names: str | int) -> Iterator[None]:
     for path in ("var/spool/smtpd", "var/lib/opensmtpd/empty", "var/run", "run", "tmp"):
         (folder / path).mkdir(parents=True, mode=0o711, exist_ok=True)
     (folder / "var/spool/smtpd").chmod(0o711)
-    users = [f"{name}:x:{number}:{number}::/var/lib/opensmtpd/empty:/bin/false\n" for number, name in enumerate(_USERS, 990)]
-    (folder / "etc/passwd").write_text("root:x:0:0::/:/bin/sh\n" + "".join(users))
-    (folder / "etc/group").write_text("root:x:0:\n" + "".join(f"{name}:x:{n}:\n" for n, name in enumerate(_USERS, 990)))
+    (folder / "etc/passwd").write_text(_USERS)
+    (folder / "etc/group").write_text(_GROUPS)
     (folder / "etc/smtpd.conf").write_text(_OPENSMTPD.format(address=OPENSMTPD, mx_port=mx_port, **names))
     with _running(["chroot", folder, "/usr/sbin/smtpd", "-dv"], folder, {"PATH": "/usr/sbin:/usr/bin"}):
         yield

@@ -14,7 +14,11 @@ _ENHANCED = re.compile(r"(?<![\w.])#?([45]\.\d{1,3}\.\d{1,3})(?![\d.])")
 _TO = r"(?:in reply to|after|to our|our|following|response to|sending) (?:the )?"
 _PHASES = {
     "mail": re.compile(_TO + "mail ?from|but sender was rejected", re.IGNORECASE),
-    "rcpt": re.compile(_TO + r"rcpt ?to|rcpt to: ?<(?![^<>]{0,320}>\W*(?:\w{1,10}\W+)?[23]\d\d\b)|does not like recipient|\[rcpt_to\]|\bsmtp:rcpt\b", re.IGNORECASE),
+    "rcpt": re.compile(
+        _TO + r"rcpt ?to|rcpt to: ?<(?![^<>]{0,320}>\W*(?:\w{1,10}\W+)?[23]\d\d\b)"  # which is no refusal
+        r"|does not like recipient|\[rcpt_to\]|\bsmtp:rcpt\b",
+        re.IGNORECASE,
+    ),
     "dot": re.compile(r"end of (?:the )?(?:data|message)|after (?:i sent the message|data)", re.IGNORECASE),
     "data": re.compile(_TO + "data command", re.IGNORECASE),
     "banner": re.compile("after initial connection|refused to talk to me", re.IGNORECASE),
