@@ -89,8 +89,8 @@ def _classes(result: Recipient, about: dict[str, Any], classes: Classifier) -> d
     verdict = classes.classify(
         result.code, result.enhanced_code or result.status, result.text, provider=provider, reported=result.phase
     )
-    type_ = "soft" if ours and _is_of_another(result, ours) else verdict.bounce_type
-    return {"bounce_class": verdict.bounce_class, "bounce_type": type_}
+    is_hearsay = verdict.bounce_type == "hard" and ours and _is_of_another(result, ours)
+    return {"bounce_class": verdict.bounce_class, "bounce_type": "soft" if is_hearsay else verdict.bounce_type}
 
 
 def _is_of_another(result: Recipient, ours: str) -> bool:
