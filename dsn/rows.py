@@ -1,5 +1,6 @@
 """The rows that tell of a mail that came back; the same however often they are made. No I/O."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,6 +9,7 @@ from common.codes import printable
 from common.entry import Entry
 from common.event import Event, Type
 from common.ids import derived_id
+from common.recipients import bare
 from dsn.history import Delivery
 from dsn.matching import Match
 from dsn.parse import Feedback, Kind, Recipient
@@ -15,6 +17,8 @@ from dsn.parse import Feedback, Kind, Recipient
 #: Recipients of one report that are told of.
 MOST = 1000
 _LONGEST = 1000
+#: Of whom a reply is, where it says that first.
+_NAMED = re.compile(r"\b[45]\d\d[ -](?:#?[45]\.\d{1,3}\.\d{1,3} )?<([^<>\s@]{1,100}@[^<>\s]{1,255})>")
 _TYPES = {
     Kind.REPORT: Type.DSN,
     Kind.COMPLAINT: Type.COMPLAINT,
@@ -60,7 +64,7 @@ def _said(feedback: Feedback, about: dict[str, Any], classes: Classifier) -> Ite
     """What each row has of the feedback. The recipient is the delivery's: in reports it may be who that forwards to."""
     if feedback.kind is Kind.REPORT and feedback.recipients:
         for result in feedback.recipients[:MOST]:
-            verdict = _classes(result, about.get("provider", ""), classes) if result.failed else {}
+            verdict = _classes(result, about, classes) if result.failed else {}
             yield {"recipient": _text(result.recipient)} | about | _result(feedback, result) | verdict
         return
     reason, text = str(feedback.kind), feedback.subject
@@ -80,11 +84,20 @@ def _result(feedback: Feedback, result: Recipient) -> dict[str, Any]:
     }
 
 
-def _classes(result: Recipient, provider: str, classes: Classifier) -> dict[str, str]:
+def _classes(result: Recipient, about: dict[str, Any], classes: Classifier) -> dict[str, str]:
+    provider, ours = about.get("provider", ""), about.get("recipient", "")
     verdict = classes.classify(
         result.code, result.enhanced_code or result.status, result.text, provider=provider, reported=result.phase
     )
-    return {"bounce_class": verdict.bounce_class, "bounce_type": verdict.bounce_type}
+    is_hearsay = verdict.bounce_type == "hard" and ours and _is_of_another(result, ours)
+    return {"bounce_class": verdict.bounce_class, "bounce_type": "soft" if is_hearsay else verdict.bounce_type}
+
+
+def _is_of_another(result: Recipient, ours: str) -> bool:
+    """Whether it is about an address that ours leads to: an alias may lead to others too, which got the mail."""
+    named = _NAMED.search(result.text)
+    addresses = (result.recipient, result.target, named[1] if named else "")
+    return any("@" in one and bare(one) != bare(ours) for one in addresses)
 
 
 def _text(text: str) -> str:
