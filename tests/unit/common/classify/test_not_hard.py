@@ -90,7 +90,24 @@ SOFT = """\
 550 The recipient was deleted from the allow list
 550 the user terminated the connection
 550 Locked, no activity for 150 days
-550 The user has not logged in during the last year"""
+550 The user has not logged in during the last year
+550 recipient has blocked unknown users
+550 Recipient address rejected: Domain not found for sender
+550 Recipient address rejected: undeliverable for the moment
+550 Invalid address in reply-to
+550 account not verified
+550 your mailbox does not exist
+550 you are not a known user
+530 unknown user, authenticate
+550 user does not exist in the sender list
+550 callback failed: no such user
+550 DNS record does not exist
+550 unknown host 192.0.2.1
+550 user unavailable: on vacation
+550 mailbox was migrated last night, try later
+550 invalid mailbox format
+550 bad user configuration
+550 unknown user, but you may retry"""
 
 
 @pytest.mark.parametrize("reply", SOFT.split("\n"))
