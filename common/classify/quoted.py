@@ -28,7 +28,7 @@ _PHASES = {
 _WRAPPERS = re.compile(
     r"\(in reply to [a-z ]{1,40}\)|after (?:mail from|rcpt to):<[^>]*>(?: size=\d+)?|did not like our [a-z ]{1,20}"
     r"|does not like (?:recipient|sender)|smtp error from remote (?:mail server|mailer)"
-    r"|(?<!\w)host \S+ ?\[[^\]]*\]:?(?: said:)?|remote (?:host|server) said:",
+    r"|(?<!\w)host \S+ ?\[[^\]]*\]:?(?: said:)?|remote (?:host|server) said:|refused to talk to me:?",
     re.IGNORECASE,
 )
 
