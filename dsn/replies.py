@@ -8,7 +8,7 @@ loop.
 import re
 from email.message import EmailMessage, Message
 from email.parser import BytesHeaderParser
-from email.policy import SMTP
+from email.policy import SMTP, SMTPUTF8
 from email.utils import formatdate
 from string import Template
 
@@ -18,6 +18,7 @@ from common.ids import report_id
 from common.queue.reports import ABOUT, KIND
 from dsn.history import Delivery
 from dsn.parse import Feedback, Kind
+from dsn.parse.fields import decoded
 from dsn.passing_on import MARK, entry_of
 
 #: Written by people, or by nobody knows whom.
@@ -30,6 +31,8 @@ _NO_PERSON = re.compile(
     re.IGNORECASE,
 )
 _LONGEST = 200
+#: What an encoded word (RFC 2047) begins with. EmailMessage decodes them in what it is given, and so does who reads it.
+_ENCODED = "=?"
 
 
 def is_forwarded(feedback: Feedback, message: bytes, to: str) -> bool:
@@ -55,6 +58,8 @@ def answer_to(entry: Entry, feedback: Feedback, message: bytes, own_domains: tup
     local, _, domain = entry.sender.rpartition("@")
     if feedback.kind not in KINDS or not local or domain.lower() in own_domains or _NO_PERSON.fullmatch(local):
         return ""
+    if _ENCODED in local:  # the library would put it into letters, line breaks too
+        return ""
     header = _header(message)
     if str(header.get("Auto-Submitted", "no")).partition(";")[0].strip().lower() != "no":
         return ""
@@ -73,8 +78,8 @@ def answer(
     """The entry, without content, of the answer to a mail, and the message. Times are seconds since 1970."""
     header = _header(message)
     identifier = report_id(entry.id, _ANSWER)
-    subject = _line(str(header.get("Subject", "")))
-    made = EmailMessage(policy=SMTP)
+    subject = _line(decoded(str(header.get("Subject", ""))))
+    made = EmailMessage(policy=SMTP if entry.sender.isascii() else SMTPUTF8)
     made["From"] = settings.sender
     made["To"] = entry.sender
     made["Subject"] = _line(Template(settings.subject).safe_substitute(subject=subject))
@@ -109,5 +114,6 @@ def _header(message: bytes) -> Message:
 
 
 def _line(text: str) -> str:
-    """Text that a stranger wrote as one line that ends where we like."""
-    return " ".join("".join(char if char.isprintable() else " " for char in text).split())[:_LONGEST]
+    """Text that a stranger wrote as one line that ends where we like, without encoded words: they may hold line ends."""
+    plain = "".join(char if char.isprintable() else " " for char in text).replace(_ENCODED, "= ?")
+    return " ".join(plain.split())[:_LONGEST]

@@ -79,6 +79,41 @@ def test_an_answer() -> None:
     assert answer_to(entry, Feedback(Kind.REPLY, "x"), message, OWN) == ""
 
 
+@pytest.mark.parametrize(
+    "word",
+    [
+        "=?utf-8?q?a=0D=0ABcc:_victim@v.example?=", "=?utf-8?q?a=0D=0A=0D=0ABuy_here?=", "=?utf-8?q?a=0Ab?=",
+        "=?utf-8?q?=3D=3Futf-8=3Fq=3Fa=3D0ABcc:_b=40x.example=3F=3D?=", "=?utf-7?q?+2AA-?=", "=?utf-8?q?a=00b?=",
+    ],
+)  # fmt: skip
+def test_encoded_words_of_a_stranger_bring_in_nothing(word: str) -> None:
+    reply = f"Subject: {word} {word}\r\nMessage-ID: <{word}@x.example>\r\n\r\nhello\r\n".encode()
+    entry = make_entry("token@bounces.example", sender="bob@x.example")
+    _, message = answer(SETTINGS, "Thanks.", entry, None, reply, "mta.example", 1.8e9, 2e9)
+    head, _, body = message.partition(b"\r\n\r\n")
+    assert body == b"Thanks.\r\n"
+    assert b"\n" not in head.replace(b"\r\n", b"")
+    assert b"\0" not in message
+    read = email.message_from_bytes(message, policy=default)
+    assert "Bcc" not in read
+    assert all(text.isprintable() for text in read.values())
+
+
+def test_a_subject_is_answered_in_its_letters() -> None:
+    reply = b"Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n\r\nhello\r\n"
+    entry = make_entry("token@bounces.example", sender="bob@x.example")
+    _, message = answer(SETTINGS, "On $subject:", entry, None, reply, "mta.example", 1.8e9, 2e9)
+    read = email.message_from_bytes(message, policy=default)
+    assert (read["Subject"], read.get_content().strip()) == ("Auto: Grüße", "On Grüße:")
+
+
+def test_senders_that_no_header_can_name() -> None:
+    assert to_answer(sender="=?utf-8?q?=0d=0aBcc?=@x.example") == ""
+    entry = make_entry("token@bounces.example", sender="jürgen@x.example")
+    _, message = answer(SETTINGS, "Thanks.", entry, None, REPLY, "mta.example", 1.8e9, 2e9)
+    assert "To: jürgen@x.example\r\n".encode() in message
+
+
 @given(st.binary(max_size=300), st.text(max_size=60))
 def test_whatever_is_answered_the_header_is_ours(rest: bytes, subject: str) -> None:
     reply = b"Subject: " + subject.encode("utf-8", "replace") + b"\r\nMessage-ID: " + rest + b"\r\n\r\n" + rest
