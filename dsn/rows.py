@@ -12,8 +12,9 @@ from dsn.history import Delivery
 from dsn.matching import Match
 from dsn.parse import Feedback, Kind, Recipient
 
-#: Recipients of one report that are told of.
-MOST = 1000
+#: Recipients of one report that are told of; a mail of a stranger's about nobody of ours is one row whatever it names,
+#: for each is counted, recorded and sent to webhooks.
+MOST = 20
 _LONGEST = 1000
 _TYPES = {
     Kind.REPORT: Type.DSN,
@@ -34,7 +35,7 @@ def rows(
     """
     about = _about(entry, match, known)
     made = []
-    for number, said in enumerate(_said(feedback, about, classes)):
+    for number, said in enumerate(_said(feedback, about, classes, MOST if match.submission else 1)):
         row = Event(
             time=entry.accepted,
             type=_TYPES.get(feedback.kind, Type.AUTOREPLY),
@@ -56,10 +57,13 @@ def _about(entry: Entry, match: Match, known: Delivery | None) -> dict[str, Any]
     return {name: getattr(known, name) for name in Delivery.__dataclass_fields__}
 
 
-def _said(feedback: Feedback, about: dict[str, Any], classes: Classifier) -> Iterator[dict[str, Any]]:
-    """What each row has of the feedback. The recipient is the delivery's: in reports it may be who that forwards to."""
+def _said(feedback: Feedback, about: dict[str, Any], classes: Classifier, most: int) -> Iterator[dict[str, Any]]:
+    """What each row has of the feedback. The recipient is the delivery's: in reports it may be who that forwards to.
+
+    Of more recipients than are told of those first that did not fail: whether any did not is what decides.
+    """
     if feedback.kind is Kind.REPORT and feedback.recipients:
-        for result in feedback.recipients[:MOST]:
+        for result in sorted(feedback.recipients, key=lambda one: one.failed)[:most]:
             verdict = _classes(result, about.get("provider", ""), classes) if result.failed else {}
             yield {"recipient": _text(result.recipient)} | about | _result(feedback, result) | verdict
         return
@@ -74,7 +78,7 @@ def _result(feedback: Feedback, result: Recipient) -> dict[str, Any]:
     return {
         "reason": _text(result.action),
         "code": result.code,
-        "enhanced_code": result.enhanced_code or result.status,
+        "enhanced_code": _text(result.enhanced_code or result.status),
         "text": _text(result.text),
         "mx_host": _text(result.remote_mta or feedback.reporting_mta),
     }
