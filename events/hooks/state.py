@@ -94,10 +94,11 @@ async def expire(broker: Broker, endpoints: Iterable[Webhook]) -> None:
     known = await read_all(broker)
     for endpoint in endpoints:
         since = known.get(endpoint.name, NEW).disabled
-        if since and time.time() - since > endpoint.expire:
-            if number := await broker.purge(HOOKS_STREAM, hooks("*", endpoint.name), end):
-                count(metrics.WEBHOOKS_LEFT_OUT, endpoint.name, "expired", by=number)
-                log.warning("webhook %s is disabled; %s messages are too old to be sent", endpoint.name, number)
+        if not since or time.time() - since <= endpoint.expire:
+            continue
+        if number := await broker.purge(HOOKS_STREAM, hooks("*", endpoint.name), end):
+            count(metrics.WEBHOOKS_LEFT_OUT, endpoint.name, "expired", by=number)
+            log.warning("webhook %s is disabled; %s messages are too old to be sent", endpoint.name, number)
 
 
 async def disable(broker: Broker, name: str, reason: str) -> bool:
