@@ -114,6 +114,6 @@ def _header(message: bytes) -> Message:
 
 
 def _line(text: str) -> str:
-    """Text that a stranger wrote as one line that ends where we like; without encoded words, which may hold line ends."""
+    """Text that a stranger wrote as one line that ends where we like, without encoded words: they may hold others."""
     plain = "".join(char if char.isprintable() else " " for char in text).replace(_ENCODED, "= ?")
     return " ".join(plain.split())[:_LONGEST]
