@@ -8,6 +8,7 @@ from common.codes import printable
 from common.entry import Entry
 from common.event import Event, Type
 from common.ids import derived_id
+from common.recipients import bare
 from dsn.history import Delivery
 from dsn.matching import Match
 from dsn.parse import Feedback, Kind, Recipient
@@ -64,7 +65,7 @@ def _said(feedback: Feedback, about: dict[str, Any], classes: Classifier, most: 
     """
     if feedback.kind is Kind.REPORT and feedback.recipients:
         for result in sorted(feedback.recipients, key=lambda one: one.failed)[:most]:
-            verdict = _classes(result, about.get("provider", ""), classes) if result.failed else {}
+            verdict = _classes(result, about, classes) if result.failed else {}
             yield {"recipient": _text(result.recipient)} | about | _result(feedback, result) | verdict
         return
     reason, text = str(feedback.kind), feedback.subject
@@ -84,11 +85,15 @@ def _result(feedback: Feedback, result: Recipient) -> dict[str, Any]:
     }
 
 
-def _classes(result: Recipient, provider: str, classes: Classifier) -> dict[str, str]:
+def _classes(result: Recipient, about: dict[str, Any], classes: Classifier) -> dict[str, str]:
+    """Of a failure. What is said of an address that ours forwards to is not hard: ours may keep what it is sent."""
     verdict = classes.classify(
-        result.code, result.enhanced_code or result.status, result.text, provider=provider, reported=result.phase
-    )
-    return {"bounce_class": verdict.bounce_class, "bounce_type": verdict.bounce_type}
+        result.code, result.enhanced_code or result.status, result.text, provider=about.get("provider", ""),
+        reported=result.phase,
+    )  # fmt: skip
+    ours, named = about.get("recipient", ""), (result.recipient, result.original_recipient)
+    is_hearsay = verdict.bounce_type == "hard" and ours and bare(ours) not in map(bare, named)
+    return {"bounce_class": verdict.bounce_class, "bounce_type": "soft" if is_hearsay else verdict.bounce_type}
 
 
 def _text(text: str) -> str:

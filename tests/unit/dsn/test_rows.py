@@ -1,6 +1,7 @@
 """The rows of what came back: what strangers write comes in fit to be stored, printed and counted."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from feedback_samples import SES_MAIL, notification
@@ -46,3 +47,18 @@ def test_one_mail_is_few_rows() -> None:
 
 def test_who_got_it_is_told_of_however_many_did_not() -> None:
     assert "delivered" in [row.reason for row in told(many("delivered"))]
+
+
+@pytest.mark.parametrize(
+    ("ours", "named", "type_"),
+    [
+        ("Ann@x.example", "ann@X.example", "hard"), ("ann@x.example", "other@y.example", "soft"),
+        ("ann@x.example", "n@s.example", "soft"), ("", "other@y.example", "hard"),
+    ],
+)  # fmt: skip
+def test_what_is_said_of_another_address_is_not_hard(ours: str, named: str, type_: str) -> None:
+    [row] = told(report_on(named), known=replace(KNOWN, recipient=ours))
+    assert (row.bounce_class, row.bounce_type) == ("invalid-recipient", type_)
+    original = f"Original-Recipient: rfc822; {ours}\r\nFinal-Recipient:".encode()
+    [row] = told(report_on(named).replace(b"Final-Recipient:", original), known=replace(KNOWN, recipient=ours))
+    assert row.bounce_type == "hard"
