@@ -19,7 +19,7 @@ from common.queue.reports import ABOUT, KIND
 from dsn.history import Delivery
 from dsn.parse import Feedback, Kind
 from dsn.parse.fields import decoded
-from dsn.passing_on import MARK, entry_of
+from dsn.passing_on import MARK, entry_of, is_marked, mark
 
 #: Written by people, or by nobody knows whom.
 KINDS = frozenset({Kind.REPLY, Kind.OTHER})
@@ -35,18 +35,20 @@ _LONGEST = 200
 _ENCODED = "=?"
 
 
-def is_forwarded(feedback: Feedback, message: bytes, to: str) -> bool:
+def is_forwarded(feedback: Feedback, message: bytes, to: str, domain: str) -> bool:
     """Whether it goes on to ``to``, ``""`` being nobody."""
-    return bool(to) and feedback.kind in KINDS and MARK not in _header(message)
+    return bool(to) and feedback.kind in KINDS and not is_marked(message, domain)
 
 
-def forwarded(entry: Entry, known: Delivery | None, to: str, message: bytes, expires: float) -> tuple[Entry, bytes]:
+def forwarded(
+    entry: Entry, known: Delivery | None, to: str, message: bytes, domain: str, expires: float
+) -> tuple[Entry, bytes]:
     """The entry, without content, of what is forwarded, and the message: what came, and a field above it.
 
-    ``expires``: seconds since 1970.
+    ``domain``: feedback.domain; ``expires``: seconds since 1970.
     """
     about = known or Delivery(submission=entry.submission, delivery=entry.id)
-    message = f"{MARK}: {about.delivery}\r\n".encode() + message
+    message = mark(about.delivery, domain) + message
     return _to(entry, about, to, message, _FORWARDED, expires), message
 
 

@@ -60,7 +60,7 @@ def test_what_was_sent_automatically_is_not_answered(header: str) -> None:
 @pytest.mark.parametrize("kind", [kind for kind in Kind if kind not in (Kind.REPLY, Kind.OTHER)])
 def test_only_people_are_answered_and_forwarded(kind: Kind) -> None:
     assert to_answer(kind=kind) == ""
-    assert not is_forwarded(Feedback(kind, "x"), REPLY, "ann@s.example")
+    assert not is_forwarded(Feedback(kind, "x"), REPLY, "ann@s.example", OWN[0])
 
 
 def test_an_answer() -> None:
@@ -132,19 +132,20 @@ def test_whatever_is_answered_the_header_is_ours(rest: bytes, subject: str) -> N
 @given(st.binary(max_size=300))
 def test_any_bytes_can_be_looked_at(message: bytes) -> None:
     answer_to(make_entry(sender="bob@x.example"), Feedback(Kind.REPLY, "x"), message, OWN)
-    is_forwarded(Feedback(Kind.REPLY, "x"), message, "ann@s.example")
+    is_forwarded(Feedback(Kind.REPLY, "x"), message, "ann@s.example", OWN[0])
 
 
 def test_what_is_forwarded_is_not_forwarded_again() -> None:
     entry = make_entry("token@bounces.example", sender="bob@x.example")
     reply = Feedback(Kind.REPLY, "x")
-    assert is_forwarded(reply, REPLY, "ann@s.example")
-    assert not is_forwarded(reply, REPLY, "")
-    made, message = forwarded(entry, KNOWN, "ann@s.example", REPLY, 2e9)
-    assert message == b"X-Postjet-Returned: 01k804kgf54oikkgd218-1\r\n" + REPLY
+    assert is_forwarded(reply, REPLY, "ann@s.example", OWN[0])
+    assert not is_forwarded(reply, REPLY, "", OWN[0])
+    made, message = forwarded(entry, KNOWN, "ann@s.example", REPLY, OWN[0], 2e9)
+    assert message == b"X-Postjet-Returned: 01k804kgf54oikkgd218-1@bounces.example\r\n" + REPLY
     assert (made.sender, made.recipient, made.size) == ("", "ann@s.example", len(message))
-    assert not is_forwarded(reply, message, "ann@s.example")
-    unmatched, _ = forwarded(entry, None, "ann@s.example", REPLY, 2e9)
+    assert not is_forwarded(reply, message, "ann@s.example", OWN[0])
+    assert is_forwarded(reply, message, "ann@s.example", "bounces.other.example")
+    unmatched, _ = forwarded(entry, None, "ann@s.example", REPLY, OWN[0], 2e9)
     assert unmatched.submission == made.submission
 
 
