@@ -40,6 +40,8 @@ class State:
     """Since when it fails all the time."""
     error: str = ""
     """What the last failure was."""
+    full: float = 0
+    """The earliest time of the events that were left out for want of room, until that is told."""
 
 
 NEW = State()
