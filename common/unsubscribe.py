@@ -69,15 +69,16 @@ class Links:
         self._domain, self._tokens = domain, tokens
 
     def fields(self, entry: Entry, message: bytes) -> bytes:
-        """What goes in front of a message; nothing where it has a List-Unsubscribe of its own.
+        """What goes in front of a message; nothing where it has a List-Unsubscribe of its own, or the null sender: a
+        click would hold back everybody's mail.
 
         RFC 8058 section 3.1: a URI that says who wants no more of what, and both fields signed.
         """
-        if _FIELD.search(message, 0, message.find(b"\r\n\r\n") + 2):
+        if not entry.sender or _FIELD.search(message, 0, message.find(b"\r\n\r\n") + 2):
             return b""
         click = Click(entry.id, entry.sender, entry.recipient, entry.pool, entry.campaign)
         mail = ""
-        if self._tokens and entry.sender:  # RFC 8058 section 3.1 allows others beside it
+        if self._tokens:  # RFC 8058 section 3.1 allows others beside it
             token = self._tokens().make(entry, entry.waits_since)
             mail = f",\r\n\t<mailto:{MAILBOX}@{self._domain}?subject=unsubscribe%20{token}@{self._domain}>"
         return (

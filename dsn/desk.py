@@ -138,12 +138,12 @@ class Desk:
         self, letter: Letter, token: Token, known: Delivery, feedback: Feedback, message: bytes
     ) -> None:
         settings, entry = self._config.feedback, letter.entry
-        if replies.is_forwarded(feedback, message, settings.forward_replies):
+        if replies.is_forwarded(feedback, message, settings.forward_replies, settings.domain):
             return
         if not (settings.pass_on and passing_on.is_wanted(token, known, feedback, message, settings.domain)):
             return
         now, expire = time.time(), self._config.delivery.expire
-        message = passing_on.as_passed_on(message, token, feedback)
+        message = passing_on.as_passed_on(message, token, feedback, settings.domain)
         pool = known.pool if known.pool in self._config.pools else ""
         await self._send(letter, passing_on.entry_of(entry, known, len(message), pool, now, now + expire), message)
 
@@ -152,10 +152,10 @@ class Desk:
     ) -> None:
         """See to what a person wrote. Strangers who have no token get no answer: their sender may be anybody."""
         config, entry, now = self._config, letter.entry, time.time()
-        expires = now + config.delivery.expire
-        if replies.is_forwarded(feedback, message, to := config.feedback.forward_replies):
-            await self._send(letter, *replies.forwarded(entry, known, to, message, expires))
-        own = (config.feedback.domain, config.hostname)
+        domain, expires = config.feedback.domain, now + config.delivery.expire
+        if replies.is_forwarded(feedback, message, to := config.feedback.forward_replies, domain):
+            await self._send(letter, *replies.forwarded(entry, known, to, message, domain, expires))
+        own = (domain, config.hostname)
         if not (self._template and match.how.is_proof and (to := replies.answer_to(entry, feedback, message, own))):
             return
         if await claim(self._broker, to, config.auto_reply.every, entry.id):

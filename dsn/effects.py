@@ -18,6 +18,8 @@ def suppressed(rules: Rules, rows: Sequence[Event], match: Match, known: Deliver
     """
     if not known or not match.how.is_proof or not rows:
         return None
+    if not known.sender:  # mail that has a token had one: it was erased, and "" would stand for everybody's mail
+        return None
     first = rows[0]
     if first.type == Type.COMPLAINT:
         return rules.complained(_with_reason(first))

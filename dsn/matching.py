@@ -18,8 +18,8 @@ from dsn.parse import Feedback
 
 #: Bytes in which tokens are looked for where no field names one, and how many are tried.
 LOOKED_AT, MOST_TRIED = 100_000, 20
-#: Message-IDs that are asked about, beside the envelope id.
-MOST_IDS = 3
+#: Message-IDs that are asked about, beside the envelope id; characters of one.
+MOST_IDS, LONGEST_ID = 3, 1000
 _LOOKS_LIKE_A_TOKEN = re.compile(rb"(?<![0-9a-z])[0-9a-v]{52}(?![0-9a-z])", re.IGNORECASE)
 
 
@@ -75,10 +75,15 @@ def _named(feedback: Feedback, message: bytes) -> Iterator[str]:
 
 
 def quoted(feedback: Feedback) -> list[tuple[How, str]]:
-    """Envelope id and Message-IDs to ask about, the likeliest first."""
+    """Envelope id and Message-IDs to ask about, the likeliest first; none that we cannot have recorded.
+
+    Strangers write them, half of a surrogate pair too, which no question to the database can have in it: with this one
+    those of all others would fail that are asked together with it.
+    """
     original = feedback.original
-    envelope_id = [(How.ENVELOPE_ID, original.envelope_id)] if original.envelope_id else []
-    return envelope_id + [(How.MESSAGE_ID, one) for one in original.message_ids[:MOST_IDS]]
+    found = [(How.ENVELOPE_ID, original.envelope_id)] if original.envelope_id else []
+    found += [(How.MESSAGE_ID, one) for one in original.message_ids[:MOST_IDS]]
+    return [(how, one) for how, one in found if len(one) <= LONGEST_ID and one.isprintable()]
 
 
 def by_quoted(how: How, feedback: Feedback, found: Sequence[Accepted], key: bytes | None = None) -> Match | None:

@@ -15,13 +15,14 @@ from common.verp import Token
 from dsn.history import Delivery
 from dsn.parse import Feedback, Kind
 
-#: The field that what was passed on has; its value is the delivery.
+#: The field that what was passed on has; its value is the delivery, and at whose feedback.domain: a Postjet behind this
+#: one has to pass on what this one has passed on to it.
 MARK = "X-Postjet-Returned"
 _PASSED_ON = "passed-on"
 _KINDS = frozenset({Kind.REPORT, Kind.AUTOREPLY, Kind.CHALLENGE, Kind.RECEIPT, Kind.REPLY, Kind.OTHER})
 #: What NOTIFY calls the actions of RFC 3464 2.3.3; all others are failures.
 _EVENTS = {"delayed": "DELAY", "delivered": "SUCCESS", "relayed": "SUCCESS", "expanded": "SUCCESS"}
-_MARKED = re.compile(rb"^%b[ \t]*:" % MARK.encode(), re.MULTILINE | re.IGNORECASE)
+_MARKED = re.compile(rb"^%b[ \t]*:[ \t]*[^\s@]*@([^\s@]*)" % MARK.encode(), re.MULTILINE | re.IGNORECASE)
 _BOUNDARY = re.compile(rb'^content-type:[^\r]*(?:\r\n[ \t][^\r]*)*?boundary="?([^";\r\n]{1,70})', re.M | re.I)
 _WHOLE = re.compile(rb"^(content-type[ \t]*:[ \t]*)message/(?:rfc822|global)\b", re.M | re.I)
 
@@ -29,7 +30,7 @@ _WHOLE = re.compile(rb"^(content-type[ \t]*:[ \t]*)message/(?:rfc822|global)\b",
 def is_wanted(token: Token, known: Delivery, feedback: Feedback, message: bytes, domain: str) -> bool:
     """Whether it goes on to the sender of the delivery to whose return path it came."""
     sender_domain = known.sender.rpartition("@")[2].lower()
-    if feedback.kind not in _KINDS or sender_domain in ("", domain) or _MARKED.search(_header(message)):
+    if feedback.kind not in _KINDS or sender_domain in ("", domain) or is_marked(message, domain):
         return False
     if feedback.kind is not Kind.REPORT:
         return True
@@ -43,11 +44,21 @@ def _is_asked_for(notify: str, action: str) -> bool:
     return event in notify if notify else event != "SUCCESS"
 
 
-def as_passed_on(message: bytes, token: Token, feedback: Feedback) -> bytes:
+def mark(delivery: str, domain: str) -> bytes:
+    """The field of what goes on from ``feedback.domain``."""
+    return f"{MARK}: {delivery}@{domain}\r\n".encode()
+
+
+def is_marked(message: bytes, domain: str) -> bool:
+    """Whether it has gone on from ``feedback.domain`` before."""
+    return any(found.lower() == domain.encode() for found in _MARKED.findall(_header(message)))
+
+
+def as_passed_on(message: bytes, token: Token, feedback: Feedback, domain: str) -> bytes:
     """The message as it goes on: marked; with RET=HDRS a report of a failure without the body (RFC 3461 4.3)."""
     if token.headers_only and feedback.kind is Kind.REPORT:
         message = _without_body(message)
-    return f"{MARK}: {token.delivery}\r\n".encode() + message
+    return mark(token.delivery, domain) + message
 
 
 def entry_of(entry: Entry, known: Delivery, message_size: int, pool: str, now: float, expires: float) -> Entry:

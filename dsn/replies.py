@@ -8,7 +8,7 @@ loop.
 import re
 from email.message import EmailMessage, Message
 from email.parser import BytesHeaderParser
-from email.policy import SMTP
+from email.policy import SMTP, SMTPUTF8
 from email.utils import formatdate
 from string import Template
 
@@ -18,7 +18,8 @@ from common.ids import report_id
 from common.queue.reports import ABOUT, KIND
 from dsn.history import Delivery
 from dsn.parse import Feedback, Kind
-from dsn.passing_on import MARK, entry_of
+from dsn.parse.fields import decoded
+from dsn.passing_on import MARK, entry_of, is_marked, mark
 
 #: Written by people, or by nobody knows whom.
 KINDS = frozenset({Kind.REPLY, Kind.OTHER})
@@ -30,20 +31,24 @@ _NO_PERSON = re.compile(
     re.IGNORECASE,
 )
 _LONGEST = 200
+#: What an encoded word (RFC 2047) begins with. EmailMessage decodes them in what it is given, and so does who reads it.
+_ENCODED = "=?"
 
 
-def is_forwarded(feedback: Feedback, message: bytes, to: str) -> bool:
+def is_forwarded(feedback: Feedback, message: bytes, to: str, domain: str) -> bool:
     """Whether it goes on to ``to``, ``""`` being nobody."""
-    return bool(to) and feedback.kind in KINDS and MARK not in _header(message)
+    return bool(to) and feedback.kind in KINDS and not is_marked(message, domain)
 
 
-def forwarded(entry: Entry, known: Delivery | None, to: str, message: bytes, expires: float) -> tuple[Entry, bytes]:
+def forwarded(
+    entry: Entry, known: Delivery | None, to: str, message: bytes, domain: str, expires: float
+) -> tuple[Entry, bytes]:
     """The entry, without content, of what is forwarded, and the message: what came, and a field above it.
 
-    ``expires``: seconds since 1970.
+    ``domain``: feedback.domain; ``expires``: seconds since 1970.
     """
     about = known or Delivery(submission=entry.submission, delivery=entry.id)
-    message = f"{MARK}: {about.delivery}\r\n".encode() + message
+    message = mark(about.delivery, domain) + message
     return _to(entry, about, to, message, _FORWARDED, expires), message
 
 
@@ -54,6 +59,8 @@ def answer_to(entry: Entry, feedback: Feedback, message: bytes, own_domains: tup
     """
     local, _, domain = entry.sender.rpartition("@")
     if feedback.kind not in KINDS or not local or domain.lower() in own_domains or _NO_PERSON.fullmatch(local):
+        return ""
+    if _ENCODED in local:  # the library would put it into letters, line breaks too
         return ""
     header = _header(message)
     if str(header.get("Auto-Submitted", "no")).partition(";")[0].strip().lower() != "no":
@@ -73,8 +80,8 @@ def answer(
     """The entry, without content, of the answer to a mail, and the message. Times are seconds since 1970."""
     header = _header(message)
     identifier = report_id(entry.id, _ANSWER)
-    subject = _line(str(header.get("Subject", "")))
-    made = EmailMessage(policy=SMTP)
+    subject = _line(decoded(str(header.get("Subject", ""))))
+    made = EmailMessage(policy=SMTP if entry.sender.isascii() else SMTPUTF8)
     made["From"] = settings.sender
     made["To"] = entry.sender
     made["Subject"] = _line(Template(settings.subject).safe_substitute(subject=subject))
@@ -109,5 +116,6 @@ def _header(message: bytes) -> Message:
 
 
 def _line(text: str) -> str:
-    """Text that a stranger wrote as one line that ends where we like."""
-    return " ".join("".join(char if char.isprintable() else " " for char in text).split())[:_LONGEST]
+    """Text that a stranger wrote as one line that ends where we like, without encoded words: they may hold others."""
+    plain = "".join(char if char.isprintable() else " " for char in text).replace(_ENCODED, "= ?")
+    return " ".join(plain.split())[:_LONGEST]

@@ -14,8 +14,9 @@ from dsn.history import Delivery
 from dsn.matching import Match
 from dsn.parse import Feedback, Kind, Recipient
 
-#: Recipients of one report that are told of.
-MOST = 1000
+#: Recipients of one report that are told of; a mail of a stranger's about nobody of ours is one row whatever it names,
+#: for each is counted, recorded and sent to webhooks.
+MOST = 20
 _LONGEST = 1000
 #: Of whom a reply is, where it says that first.
 _NAMED = re.compile(r"\b[45]\d\d[ -](?:#?[45]\.\d{1,3}\.\d{1,3} )?<([^<>\s@]{1,100}@[^<>\s]{1,255})>")
@@ -38,7 +39,7 @@ def rows(
     """
     about = _about(entry, match, known)
     made = []
-    for number, said in enumerate(_said(feedback, about, classes)):
+    for number, said in enumerate(_said(feedback, about, classes, MOST if match.submission else 1)):
         row = Event(
             time=entry.accepted,
             type=_TYPES.get(feedback.kind, Type.AUTOREPLY),
@@ -60,10 +61,13 @@ def _about(entry: Entry, match: Match, known: Delivery | None) -> dict[str, Any]
     return {name: getattr(known, name) for name in Delivery.__dataclass_fields__}
 
 
-def _said(feedback: Feedback, about: dict[str, Any], classes: Classifier) -> Iterator[dict[str, Any]]:
-    """What each row has of the feedback. The recipient is the delivery's: in reports it may be who that forwards to."""
+def _said(feedback: Feedback, about: dict[str, Any], classes: Classifier, most: int) -> Iterator[dict[str, Any]]:
+    """What each row has of the feedback. The recipient is the delivery's: in reports it may be who that forwards to.
+
+    Of more recipients than are told of those first that did not fail: whether any did not is what decides.
+    """
     if feedback.kind is Kind.REPORT and feedback.recipients:
-        for result in feedback.recipients[:MOST]:
+        for result in sorted(feedback.recipients, key=lambda one: one.failed)[:most]:
             verdict = _classes(result, about, classes) if result.failed else {}
             yield {"recipient": _text(result.recipient)} | about | _result(feedback, result) | verdict
         return
@@ -78,7 +82,7 @@ def _result(feedback: Feedback, result: Recipient) -> dict[str, Any]:
     return {
         "reason": _text(result.action),
         "code": result.code,
-        "enhanced_code": result.enhanced_code or result.status,
+        "enhanced_code": _text(result.enhanced_code or result.status),
         "text": _text(result.text),
         "mx_host": _text(result.remote_mta or feedback.reporting_mta),
     }

@@ -20,6 +20,7 @@ from typing import Any
 
 from common.config import Events
 from common.errors import UsageError
+from common.recipients import lower
 from common.units import format_duration
 from events.schema import KEPT
 from events.store import Store, translated
@@ -158,7 +159,7 @@ def prepare(report: Report, question: Question) -> Asked:
     } | ({"by": by} if by else {}) | ({"step": step} if uses_step else {})  # fmt: skip
     conditions = list(_RANGE)
     for name, values in question.filters.items():
-        parameters[name] = [value.lower() if name in _LOWER else value for value in values]
+        parameters[name] = [lower(value) if name in _LOWER else value for value in values]
         conditions.append(_condition(name))
     sql = report.sql.replace(_ASKED_FOR, "".join(f"\n    AND {condition}" for condition in conditions))
     return Asked(sql, parameters, source.table)

@@ -259,7 +259,8 @@ def _show(found: list[Suppression]) -> None:
     """Two lines for each: who, for whose mail, why and until when; then who, or which delivery, it was by, and why."""
     heads = aligned([(one.recipient, f"mail of {_whose(one.scope)}", str(one), f"since {_day(one)}") for one in found])
     for head, one in zip(heads, found, strict=True):
-        print(f"{head}\n    {one.by}: {printable(one.reason)}" if one.reason else f"{head}\n    {one.by}")
+        why = f"{one.by}: {one.reason}" if one.reason else one.by
+        print(f"{head}\n    {printable(why)}")
 
 
 def _day(one: Suppression) -> str:

@@ -28,6 +28,8 @@ _SOURCES = {
     "complain": Source.COMPLAINT, "spam": Source.COMPLAINT, "abuse": Source.COMPLAINT, "unsub": Source.UNSUBSCRIBE,
     "optout": Source.UNSUBSCRIBE, "manual": Source.MANUAL,
 }  # fmt: skip
+#: The end of the year 9999, the last that RFC 3339 can write, in seconds since 1970.
+LAST = 253_402_300_799
 #: Longest line: an address has 256 octets, a reason is cut.
 csv.field_size_limit(1 << 20)
 
@@ -65,7 +67,7 @@ class Writer:
 
 def cells(one: Suppression) -> dict[str, str]:
     """A suppression by our columns; times as RFC 3339 has them, ``""`` for none."""
-    values = (one.recipient, one.scope, str(one.source), one.reason, rfc3339(one.since), _time(one.until), one.by)
+    values = (one.recipient, one.scope, str(one.source), one.reason, _time(one.since), _time(one.until), one.by)
     return dict(zip(COLUMNS, values, strict=True))
 
 
@@ -131,19 +133,18 @@ def _source(text: str) -> Source | None:
 
 
 def _time(seconds: float) -> str:
-    return rfc3339(seconds) if seconds else ""
+    return rfc3339(min(seconds, LAST)) if seconds else ""
 
 
 def _parse_time(text: str) -> float:
     """RFC 3339, also without a zone (UTC), or seconds since 1970; 0 for none. Raises ValueError."""
     if not text:
         return 0
-    for written in (text, f"{text}Z", f"{text}T00:00:00Z"):
+    for read in (parse_time, lambda text: parse_time(f"{text}Z"), lambda text: parse_time(f"{text}T00:00:00Z"), float):
         try:
-            return parse_time(written)
+            found = read(text)
         except ValueError:
             continue
-    try:
-        return float(text)
-    except ValueError:
-        raise ValueError(f"{text!r} is no time; write 2026-11-22T10:00:00Z or Unix time") from None
+        if 0 <= found <= LAST:  # NaN is not
+            return found
+    raise ValueError(f"{text!r} is no time since 1970; write 2026-11-22T10:00:00Z or Unix time in seconds")

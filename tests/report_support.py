@@ -48,6 +48,7 @@ UNKNOWN = {
     "bounce_type": "hard",
 }  # fmt: skip
 TLS = {"tls_version": "TLSv1.3"}
+STRANGE: dict[str, Any] = {"pool": "feedback", "phase": "unmatched"}
 #: Of Ann three mails to five recipients at a large provider, of Bob one to a small domain.
 KNOWN = [
     accepted(0, "s1", 2, MAIL),
@@ -67,6 +68,9 @@ KNOWN = [
     tried(90, Type.COMPLAINT, "s3-1", 0, MAIL | GOOGLE, reason="abuse"),
     tried(91, Type.COMPLAINT, "s2-1", 0, MAIL | GOOGLE, reason="not-spam"),
     tried(91, Type.DSN, "s2-1", 0, MAIL | GOOGLE, reason="failed", **UNKNOWN),
+    # what strangers bring about no mail of ours
+    *(_event(92, type, STRANGE, reason=reason)
+      for type, reason in ((Type.COMPLAINT, "abuse"), (Type.DSN, "failed"), (Type.REPLY, "other"))),
     # s4: deferred, expired
     tried(66, Type.DEFERRED, "s4-1", 1, OTHER | SMALL, code=451, text="Try later"),
     tried(100, Type.EXPIRED, "s4-1", 2, OTHER | SMALL, text="Try later"),

@@ -17,10 +17,10 @@ from common import metrics
 from common.broker import Broker, BrokerError, BrokerFailure, Message, NoBrokerError, UnknownOutcomeError, with_id
 from common.content import INLINE_LIMIT, SCHEDULED_INLINE_LIMIT
 from common.counting import took
-from common.entry import Entry
+from common.entry import FEEDBACK_POOL, Entry
 from common.event import Event
 from common.queue.bodies import Bodies
-from common.queue.room import Room
+from common.queue.room import STRANGERS_PART, Room
 from common.queue.rows import message as rows_message
 from common.queue.schedule import scheduled
 from common.subjects import READY, queue_stream, submission
@@ -65,6 +65,7 @@ class Intake:
 
     def __init__(self, broker: Broker, room: Room, pool: str = "default") -> None:
         self.broker, self.room, self.pool = broker, room, pool
+        self._part = STRANGERS_PART if pool == FEEDBACK_POOL else 1.0
         self.bodies = Bodies(broker, pool)
         self._waiting: list[_Waiting] = []
         self._step: asyncio.Task[None] | None = None
@@ -80,7 +81,7 @@ class Intake:
         Returns when all of it is stored. Raises SubmitError (452 full, 451 else): nothing of it will be
         delivered, but after an unknown outcome of 60 s, where a worker may have been quicker than the purge.
         """
-        if not self.room.intake:
+        if not self.room.intake or (self._part < 1 and self.room.usage.obstacle(self._part, len(content))):
             raise SubmitError.full()
         submission_id, since = rows[0].submission, time.monotonic()
         limit = SCHEDULED_INLINE_LIMIT if entries and entries[0].due else INLINE_LIMIT

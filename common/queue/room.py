@@ -18,6 +18,8 @@ from common.units import format_size
 log = structlog.get_logger()
 
 INTAKE_PART, EVENTS_PART = 0.8, 0.5
+#: Of these feedback may fill so much: strangers bring it, and must not keep out the mail of those who may relay.
+STRANGERS_PART = 0.75
 #: A report takes more room than what it ends; of EVENTS no more than a row that says it waits, so that is no limit.
 REPORT_PART = 0.9
 #: What has stopped begins again at so much of these limits: not with every mail that leaves.

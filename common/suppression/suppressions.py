@@ -50,7 +50,7 @@ class Suppressions:
         async for stored in store.changed(broker, self._sequence):
             try:
                 self._table.put(store.number_in(stored.subject), unpack_records(stored.body))
-            except (ValueError, TypeError, LookupError) as error:
+            except (ValueError, TypeError, LookupError, OverflowError) as error:
                 log.error("suppressions: %s cannot be read and holds nothing back: %r", stored.subject, error)
             seen = max(seen, stored.sequence)
             await asyncio.sleep(0)  # a million of them take seconds, and mail goes on meanwhile

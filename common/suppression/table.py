@@ -16,6 +16,8 @@ from common.suppression.suppression import Record, Source, Suppression, bucket, 
 _SOURCES = tuple(Source)
 _NUMBER = {str(source): number for number, source in enumerate(_SOURCES)}
 _RECIPIENT, _SCOPE, _SOURCE, _UNTIL = 0, 1, 2, 5
+#: What ends later, in seconds since 1970, ends then.
+_FAR = 1e15
 
 
 class _Bucket(NamedTuple):
@@ -34,12 +36,16 @@ class Table:
         self.count = 0
 
     def put(self, number: int, records: Iterable[Record]) -> None:
-        """Have a bucket hold these and nothing else. Raises ValueError, TypeError, IndexError where they are none."""
+        """Have a bucket hold these and nothing else.
+
+        Raises ValueError, TypeError, IndexError, OverflowError where they are none.
+        """
         rows = sorted(map(_row, records))
+        new = _Bucket(*(array("Q", column) for column in zip(*rows, strict=True))) if rows else None
         old = self._buckets.pop(number, None)
         self.count += len(rows) - (len(old.recipients) if old else 0)
-        if rows:
-            self._buckets[number] = _Bucket(*(array("Q", column) for column in zip(*rows, strict=True)))
+        if new:
+            self._buckets[number] = new
 
     def find(self, sender: str, recipient: str, now: float) -> Suppression | None:
         """What holds back mail from a sender (``""``: null) to a recipient, or soft bounces that are counted.
@@ -67,7 +73,7 @@ class Table:
 
 
 def _row(record: Record) -> tuple[int, int, int]:
-    terms = math.ceil(record[_UNTIL]) * 8 + _NUMBER[str(record[_SOURCE])]  # type: ignore[call-overload]
+    terms = math.ceil(min(record[_UNTIL], _FAR)) * 8 + _NUMBER[str(record[_SOURCE])]  # type: ignore[call-overload]
     return hashed(str(record[_RECIPIENT])), _hash_of_scope(str(record[_SCOPE])), terms
 
 

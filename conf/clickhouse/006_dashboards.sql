@@ -105,7 +105,7 @@ SELECT
     if(countIf(type = 'delivered') = 0, nan,
         1000 * sumIf(rows, type = 'complaint' AND reason != 'not-spam') / sumIf(rows, type = 'delivered')) AS complaints
 FROM traffic_by_minute AS r
-WHERE time >= now() - {seconds:UInt32} AND type IN ('complaint', 'delivered')
+WHERE time >= now() - {seconds:UInt32} AND type IN ('complaint', 'delivered') AND pool != 'feedback'
 GROUP BY t
 ORDER BY t$$),
 ('Mail', 'Sent (bytes)', $$

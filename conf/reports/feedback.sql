@@ -3,6 +3,8 @@
 -- by: provider domain pool source_address campaign tag sender sender_domain
 -- chart: complaints
 --
+-- What strangers bring that is about no mail of ours (pool feedback, phase unmatched) is not counted.
+--
 -- delivered: deliveries that succeeded in this time; what came back may be about earlier ones
 -- complaints: reports of recipients who called it spam; not those who called it no spam
 -- complaints_per_thousand: of those delivered
@@ -22,7 +24,7 @@ SELECT
     sumIf(rows, type = 'autoreply') AS autoreplies,
     sumIf(rows, type = 'suppressed') AS suppressed
 FROM {source:Identifier}
-WHERE type IN ('delivered', 'complaint', 'dsn', 'unsubscribed', 'reply', 'autoreply', 'suppressed')
+WHERE type IN ('delivered', 'complaint', 'dsn', 'unsubscribed', 'reply', 'autoreply', 'suppressed') AND pool != 'feedback'
     /* AND what was asked for */
 GROUP BY {by:Identifier}
 ORDER BY complaints DESC, delivered DESC, {by:Identifier}

@@ -22,9 +22,14 @@ def read(root: Part, words: str) -> tuple[Kind, str] | None:
     """Kind and rule of a mail that no person wrote, or that asks to be left alone; None of another."""
     subject = decoded(first(root.fields, "subject"))
     start = words[:_SOON]
+    # a machine's answer (RFC 3834 5) has the subject and the words of our own mail: they are nobody's wish
+    is_answer = first(root.fields, "auto-submitted").lower().startswith("auto-replied")
     for kind in (Kind.UNSUBSCRIBE, Kind.CHALLENGE):
         rules = group(kind)
-        if rule := rules.in_headers(root.fields) or rules.search("subject", subject) or rules.search("words", start):
+        rule = rules.in_headers(root.fields)
+        if not rule and not (is_answer and kind is Kind.UNSUBSCRIBE):
+            rule = rules.search("subject", subject) or rules.search("words", start)
+        if rule:
             return kind, rule
     rules = group(Kind.AUTOREPLY)
     if _is_automatic(root.fields):

@@ -74,7 +74,8 @@ async def _knows(states: States) -> bool:
 
 
 async def _sweep(role: Role) -> None:
-    """Forget endpoints that are not in the configuration any more; now and then send what is stuck."""
+    """Forget endpoints that are not in the configuration any more; now and then send what is stuck, and forget what
+    nobody will send."""
     known = False
     while True:
         try:
@@ -82,6 +83,7 @@ async def _sweep(role: Role) -> None:
                 await state.only(role.broker, role.config.webhook_names)
                 known = True
             await fire_overdue(role.broker, HOOKS_STREAM, "w.s.>", time.time())
+            await state.expire(role.broker, role.config.webhooks)
         except Exception as error:
             log.warning("webhooks: sweeping: %s", error)
         await asyncio.sleep(role.config.nats.sweep_every if known else RETRY)

@@ -6,6 +6,7 @@ ids. What waits too long for an endpoint is bounded (``queue.Room``): what is ab
 """
 
 import asyncio
+import math
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -45,8 +46,8 @@ class Reader:
         self._broker, self._endpoints, self._states, self._stopping = broker, endpoints, states, stopping
         self._types = types(endpoints)
         self._room = room
-        self._full: dict[str, tuple[float, int]] = {}
-        """Endpoints without room: since when (the time of the event), and how many messages were left out."""
+        self._full: dict[str, float] = {}
+        """Endpoints without room: the earliest time of what was left out. In KV too, for who reads next has to tell."""
         self._outage = Outage()
 
     async def run(self) -> None:
@@ -62,6 +63,8 @@ class Reader:
     async def _read_on(self) -> None:
         """After any failure it begins again where it stands in KV."""
         position = await positions.read(self._broker, NAME)
+        known = await state.read_all(self._broker)
+        self._full = {one.name: since for one in self._endpoints if (since := known.get(one.name, state.NEW).full)}
         while not self._stopping.is_set():
             info = await self._broker.api(f"STREAM.INFO.{EVENTS_STREAM}")
             first, last = info["state"]["first_seq"], info["state"]["last_seq"]
@@ -88,7 +91,10 @@ class Reader:
             return position
         await self._room.look()
         await self._states.look()  # whoever disabled an endpoint before an event came does not get it
+        before = self._full.copy()
         await queue.store(self._broker, self._messages(page))
+        for name, since in self._full.items() - before.items():
+            await state.change(self._broker, name, full=since)
         return await self._move(Position(position.created, page[-1].sequence + 1, position.revision))
 
     async def _move(self, to: Position) -> Position:
@@ -121,14 +127,13 @@ class Reader:
 
     def _leave_out(self, endpoint: Webhook, row: Row) -> None:
         count(metrics.WEBHOOKS_LEFT_OUT, endpoint.name, "full")
-        since, number = self._full.get(endpoint.name, (row["time"], 0))
-        if not number:
+        if endpoint.name not in self._full:
             log.warning(
                 "webhook %s: no room for more to wait (max_waiting %s, or its share of a twentieth of nats.max_store); "
                 "events from now on are left out, postjet webhook replay brings them",
                 endpoint.name, endpoint.max_waiting,
             )  # fmt: skip
-        self._full[endpoint.name] = since, number + 1
+        self._full[endpoint.name] = min(row["time"], self._full.get(endpoint.name, math.inf))
 
     async def _tell_of_room(self) -> None:
         """Where there is room again: what was left out, and how to bring it."""
@@ -136,11 +141,13 @@ class Reader:
             return
         await self._room.look()
         for name in [name for name in self._full if self._room.is_there_again(name)]:
-            since, number = self._full.pop(name)
+            since = rfc3339(self._full[name])
             await self._tell(
-                f"webhook {name}: {number} events since {rfc3339(since)} were left out, there was no room; "
-                f"postjet webhook replay {name} --since {rfc3339(since)}"
+                f"webhook {name}: events since {since} were left out, there was no room; "
+                f"postjet webhook replay {name} --since {since}"
             )
+            await state.change(self._broker, name, full=0.0)
+            del self._full[name]
 
     async def _tell_of_gap(self, messages: int) -> None:
         count(metrics.WEBHOOKS_LEFT_OUT, "", "unread", by=messages)

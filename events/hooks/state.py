@@ -3,18 +3,21 @@
 import asyncio
 import json
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import structlog
 
+from common import metrics
 from common.broker import Broker, BrokerError, Message, Stored
+from common.counting import count
 from common.entry import DEFAULT_POOL
 from common.event import Event, Type
 from common.queue import rows
 from common.subjects import HOOKS_STREAM, hooks
 from common.waits import keep_looking
+from common.webhook import Webhook
 
 log = structlog.get_logger()
 
@@ -37,6 +40,8 @@ class State:
     """Since when it fails all the time."""
     error: str = ""
     """What the last failure was."""
+    full: float = 0
+    """The earliest time of the events that were left out for want of room, until that is told."""
 
 
 NEW = State()
@@ -82,6 +87,20 @@ async def only(broker: Broker, names: Collection[str]) -> None:
         number = await broker.purge(HOOKS_STREAM, hooks("*", name))
         await broker.purge(STREAM, _PREFIX + name)
         log.warning("webhook %s is not in the configuration any more; %s messages for it are removed", name, number)
+
+
+async def expire(broker: Broker, endpoints: Iterable[Webhook]) -> None:
+    """Remove what waits for a disabled endpoint once all of it is too old to be sent. Raises BrokerFailure."""
+    # what is stored from here on may be for one that has just been enabled
+    end = (await broker.api(f"STREAM.INFO.{HOOKS_STREAM}"))["state"]["last_seq"] + 1
+    known = await read_all(broker)
+    for endpoint in endpoints:
+        since = known.get(endpoint.name, NEW).disabled
+        if not since or time.time() - since <= endpoint.expire:
+            continue
+        if number := await broker.purge(HOOKS_STREAM, hooks("*", endpoint.name), end):
+            count(metrics.WEBHOOKS_LEFT_OUT, endpoint.name, "expired", by=number)
+            log.warning("webhook %s is disabled; %s messages are too old to be sent", endpoint.name, number)
 
 
 async def disable(broker: Broker, name: str, reason: str) -> bool:

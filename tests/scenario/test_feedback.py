@@ -115,7 +115,7 @@ async def test_a_bounce_goes_on_to_who_sent_the_mail(world: World, sink: Sink) -
     assert (passed.sender, passed.recipients) == ("", (WRITER,))
     assert passed.content.endswith(report)  # what it is in, and its fields, as they came
     row = await told(world, mail)
-    assert passed.content.startswith(f"X-Postjet-Returned: {row['delivery']}\r\nReceived: ".encode())
+    assert passed.content.startswith(f"X-Postjet-Returned: {row['delivery']}@{DOMAIN}\r\nReceived: ".encode())
     rows = await story(world, report_id(f"{said.submission}-1", "passed-on"), "delivered")
     assert types(rows) == ["accepted", "delivered"]
     assert {(one["interface"], one["meta"]["report_of"]) for one in rows} == {("feedback", row["delivery"])}

@@ -54,6 +54,10 @@ def test_fields(url: str) -> None:
     assert (second, end) == ("List-Unsubscribe-Post: List-Unsubscribe=One-Click", "")
 
 
+def test_mail_of_the_null_sender_has_no_link() -> None:
+    assert Links("https://news.example", KEY).fields(make_entry(sender=""), b"From: a@s.example\r\n\r\nx\r\n") == b""
+
+
 @pytest.mark.parametrize("name", ["List-Unsubscribe", "list-unsubscribe "])
 def test_a_link_of_the_senders_own_stays_alone(name: str) -> None:
     message = f"From: a@s.example\r\n{name}: <https://s.example/out>\r\n\r\nx\r\n".encode()

@@ -1,5 +1,7 @@
 """Who is suppressed for what came back: on proof only."""
 
+from dataclasses import replace
+
 import pytest
 
 from common.event import Event, Type
@@ -9,7 +11,7 @@ from dsn.effects import suppressed
 from dsn.history import Delivery
 from dsn.matching import How, Match
 
-KNOWN = Delivery(submission="01k804kgf54oikkgd218", delivery="01k804kgf54oikkgd218-1")
+KNOWN = Delivery(submission="01k804kgf54oikkgd218", delivery="01k804kgf54oikkgd218-1", sender="n@s.example")
 
 
 def row(type_: Type = Type.DSN, bounce_type: str = "hard", **values: object) -> Event:
@@ -47,6 +49,12 @@ def test_what_it_leads_to(rows: list[Event], source: Source | None) -> None:
 def test_nothing_without_proof(how: How) -> None:
     assert suppressed(Rules(), [row()], Match(how), KNOWN) is None
     assert suppressed(Rules(), [row()], Match(How.TOKEN), None) is None
+
+
+@pytest.mark.parametrize("type_", [Type.DSN, Type.COMPLAINT, Type.UNSUBSCRIBED])
+def test_where_the_sender_was_erased_nobody_is_suppressed_for_everybody(type_: Type) -> None:
+    erased = replace(KNOWN, sender="")
+    assert suppressed(Rules(), [row(type_, sender="")], Match(How.TOKEN), erased) is None
 
 
 def test_its_words_are_kept() -> None:

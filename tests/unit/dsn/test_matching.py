@@ -104,3 +104,15 @@ def test_few_are_asked_about() -> None:
     assert quoted(feedback(original=many)) == [
         (How.ENVELOPE_ID, "QQ 314"), *((How.MESSAGE_ID, f"<{n}@x>") for n in range(3))
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("odd", ["<\ud800@x>", "<a\0@x>", "<\x1b@x>", f"<{'a' * 1000}@x>"])
+def test_what_nobody_can_have_sent_is_not_asked_about(odd: str) -> None:
+    found = feedback(original=Original(message_ids=(odd, "<1@x>"), envelope_id=odd))
+    assert quoted(found) == [(How.MESSAGE_ID, "<1@x>")]
+
+
+def test_half_a_letter_in_a_message_id() -> None:
+    words = b"From: a@b.example\r\nContent-Type: text/plain; charset=utf-7\r\n\r\nmessage-id <+2AA-a@x.example>\r\n"
+    for _, identifier in quoted(parse(words)):
+        identifier.encode()

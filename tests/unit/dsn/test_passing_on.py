@@ -56,15 +56,26 @@ def test_nobody_to_pass_it_on_to() -> None:
 
 
 def test_what_was_passed_on_before_does_not_go_round() -> None:
-    again = as_passed_on(REPORT, token(), report("failed"))
-    assert again == f"{MARK}: s-1\r\n".encode() + REPORT
+    again = as_passed_on(REPORT, token(), report("failed"), DOMAIN)
+    assert again == f"{MARK}: s-1@{DOMAIN}\r\n".encode() + REPORT
     assert not is_wanted(token(), KNOWN, report("failed"), b"Received: from y\r\n" + again, DOMAIN)
+    folded = as_passed_on(b" x\r\n\r\n", token(), report("failed"), DOMAIN)
+    assert not is_wanted(token(), KNOWN, report("failed"), folded.upper(), DOMAIN)
     inside = b"Subject: x\r\n\r\n" + again  # quoted in a body is another mail
     assert is_wanted(token(), KNOWN, report("failed"), inside, DOMAIN)
 
 
+def test_what_another_postjet_has_passed_on_to_this_one_goes_on_and_does_not_go_round() -> None:
+    """As where one is the other's smarthost: the sender of its mail is a return path of the other's."""
+    theirs = as_passed_on(REPORT, token(), report("failed"), "bounces.other.example")
+    assert is_wanted(token(), KNOWN, report("failed"), theirs, DOMAIN)
+    ours = as_passed_on(theirs, token(), report("failed"), DOMAIN)
+    for domain in (DOMAIN, "bounces.other.example"):
+        assert not is_wanted(token(), KNOWN, report("failed"), ours, domain)
+
+
 def test_ret_hdrs() -> None:
-    passed = as_passed_on(REPORT, token(headers_only=True), report("failed"))
+    passed = as_passed_on(REPORT, token(headers_only=True), report("failed"), DOMAIN)
     assert passed.endswith(
         b"\r\n--b 1\r\nContent-Description: Undelivered\r\nContent-Type: text/rfc822-headers\r\n\r\nSubject: mine\r\n"
         b"\r\n--b 1--\r\n"
@@ -78,7 +89,8 @@ def test_ret_hdrs() -> None:
      REPORT.replace(b"boundary", b"boundry")],
 )  # fmt: skip
 def test_ret_hdrs_where_nothing_can_be_cut(message: bytes) -> None:
-    assert as_passed_on(message, token(headers_only=True), report("failed")) == f"{MARK}: s-1\r\n".encode() + message
+    passed = as_passed_on(message, token(headers_only=True), report("failed"), DOMAIN)
+    assert passed == f"{MARK}: s-1@{DOMAIN}\r\n".encode() + message
 
 
 def test_its_entry_is_always_the_same() -> None:

@@ -60,7 +60,7 @@ def test_what_was_sent_automatically_is_not_answered(header: str) -> None:
 @pytest.mark.parametrize("kind", [kind for kind in Kind if kind not in (Kind.REPLY, Kind.OTHER)])
 def test_only_people_are_answered_and_forwarded(kind: Kind) -> None:
     assert to_answer(kind=kind) == ""
-    assert not is_forwarded(Feedback(kind, "x"), REPLY, "ann@s.example")
+    assert not is_forwarded(Feedback(kind, "x"), REPLY, "ann@s.example", OWN[0])
 
 
 def test_an_answer() -> None:
@@ -77,6 +77,41 @@ def test_an_answer() -> None:
     again = make_entry("token@bounces.example", sender="", submission=entry.submission)
     assert answer_to(again, Feedback(Kind.REPLY, "x"), message, OWN) == ""
     assert answer_to(entry, Feedback(Kind.REPLY, "x"), message, OWN) == ""
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "=?utf-8?q?a=0D=0ABcc:_victim@v.example?=", "=?utf-8?q?a=0D=0A=0D=0ABuy_here?=", "=?utf-8?q?a=0Ab?=",
+        "=?utf-8?q?=3D=3Futf-8=3Fq=3Fa=3D0ABcc:_b=40x.example=3F=3D?=", "=?utf-7?q?+2AA-?=", "=?utf-8?q?a=00b?=",
+    ],
+)  # fmt: skip
+def test_encoded_words_of_a_stranger_bring_in_nothing(word: str) -> None:
+    reply = f"Subject: {word} {word}\r\nMessage-ID: <{word}@x.example>\r\n\r\nhello\r\n".encode()
+    entry = make_entry("token@bounces.example", sender="bob@x.example")
+    _, message = answer(SETTINGS, "Thanks.", entry, None, reply, "mta.example", 1.8e9, 2e9)
+    head, _, body = message.partition(b"\r\n\r\n")
+    assert body == b"Thanks.\r\n"
+    assert b"\n" not in head.replace(b"\r\n", b"")
+    assert b"\0" not in message
+    read = email.message_from_bytes(message, policy=default)
+    assert "Bcc" not in read
+    assert all(text.isprintable() for text in read.values())
+
+
+def test_a_subject_is_answered_in_its_letters() -> None:
+    reply = b"Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n\r\nhello\r\n"
+    entry = make_entry("token@bounces.example", sender="bob@x.example")
+    _, message = answer(SETTINGS, "On $subject:", entry, None, reply, "mta.example", 1.8e9, 2e9)
+    read = email.message_from_bytes(message, policy=default)
+    assert (read["Subject"], read.get_content().strip()) == ("Auto: Grüße", "On Grüße:")
+
+
+def test_senders_that_no_header_can_name() -> None:
+    assert to_answer(sender="=?utf-8?q?=0d=0aBcc?=@x.example") == ""
+    entry = make_entry("token@bounces.example", sender="jürgen@x.example")
+    _, message = answer(SETTINGS, "Thanks.", entry, None, REPLY, "mta.example", 1.8e9, 2e9)
+    assert "To: jürgen@x.example\r\n".encode() in message
 
 
 @given(st.binary(max_size=300), st.text(max_size=60))
@@ -97,19 +132,20 @@ def test_whatever_is_answered_the_header_is_ours(rest: bytes, subject: str) -> N
 @given(st.binary(max_size=300))
 def test_any_bytes_can_be_looked_at(message: bytes) -> None:
     answer_to(make_entry(sender="bob@x.example"), Feedback(Kind.REPLY, "x"), message, OWN)
-    is_forwarded(Feedback(Kind.REPLY, "x"), message, "ann@s.example")
+    is_forwarded(Feedback(Kind.REPLY, "x"), message, "ann@s.example", OWN[0])
 
 
 def test_what_is_forwarded_is_not_forwarded_again() -> None:
     entry = make_entry("token@bounces.example", sender="bob@x.example")
     reply = Feedback(Kind.REPLY, "x")
-    assert is_forwarded(reply, REPLY, "ann@s.example")
-    assert not is_forwarded(reply, REPLY, "")
-    made, message = forwarded(entry, KNOWN, "ann@s.example", REPLY, 2e9)
-    assert message == b"X-Postjet-Returned: 01k804kgf54oikkgd218-1\r\n" + REPLY
+    assert is_forwarded(reply, REPLY, "ann@s.example", OWN[0])
+    assert not is_forwarded(reply, REPLY, "", OWN[0])
+    made, message = forwarded(entry, KNOWN, "ann@s.example", REPLY, OWN[0], 2e9)
+    assert message == b"X-Postjet-Returned: 01k804kgf54oikkgd218-1@bounces.example\r\n" + REPLY
     assert (made.sender, made.recipient, made.size) == ("", "ann@s.example", len(message))
-    assert not is_forwarded(reply, message, "ann@s.example")
-    unmatched, _ = forwarded(entry, None, "ann@s.example", REPLY, 2e9)
+    assert not is_forwarded(reply, message, "ann@s.example", OWN[0])
+    assert is_forwarded(reply, message, "ann@s.example", "bounces.other.example")
+    unmatched, _ = forwarded(entry, None, "ann@s.example", REPLY, OWN[0], 2e9)
     assert unmatched.submission == made.submission
 
 

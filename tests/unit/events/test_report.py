@@ -245,6 +245,12 @@ def test_what_is_not_known_is_told_with_the_remedy() -> None:
         report.prepare(report.find("submissions"), Question(**ALL, filters={"domain": ["x"]}))
 
 
+def test_capitals_count_for_nothing_as_clickhouse_sees_them() -> None:
+    filters = {"sender": ["ÄNN@News.example"], "domain": ["A.example"]}
+    asked = report.prepare(report.find("outcomes"), Question(**ALL, filters=filters))
+    assert (asked.parameters["sender"], asked.parameters["domain"]) == (["Änn@news.example"], ["a.example"])
+
+
 def test_formats(known: Store) -> None:
     asked = report.prepare(report.find("volume"), Question(**ALL, step=HOUR))
     first, _ = report.exported(known, asked, "JSONEachRow").splitlines()

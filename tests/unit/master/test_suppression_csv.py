@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from common.errors import UsageError
 from common.suppression.suppression import Source, Suppression
-from master.suppression_csv import Defaults, Refused, Writer, read
+from master.suppression_csv import Defaults, Refused, Writer, cells, read
 
 DEFAULTS = Defaults("@s.example", Source.MANUAL, "imported", "me@here")
 
@@ -84,3 +85,17 @@ def test_what_is_wrong_is_told_with_its_line() -> None:
 def test_a_list_without_addresses_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="no column of addresses"):
         listed(text)
+
+
+@pytest.mark.parametrize("column", ["since", "until"])
+@pytest.mark.parametrize("time", ["nan", "inf", "-inf", "1e300", "-5", "1900-01-01", "0001-01-01", "1795312800000"])
+def test_times_that_nobody_can_hold_are_none(column: str, time: str) -> None:
+    [refused] = listed(f"email,{column}\na@x.example,{time}\n")
+    assert "is no time since 1970" in str(refused)
+
+
+def test_the_last_time_can_be_written() -> None:
+    [one] = listed("email,until\na@x.example,9999-12-31T23:59:59Z\n")
+    assert isinstance(one, Suppression)
+    assert cells(one)["until"] == "9999-12-31T23:59:59.000Z"
+    assert cells(replace(one, until=1e15))["until"] == "9999-12-31T23:59:59.000Z"

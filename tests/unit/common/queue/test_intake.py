@@ -9,9 +9,10 @@ from queue_support import CONTENT, batch, intake_of, left, row, rows, submit
 from support import Nats, make_entry, until
 
 from common.broker import Broker, NoBrokerError
-from common.entry import Entry
+from common.entry import FEEDBACK_POOL, Entry
 from common.event import Type
 from common.queue.intake import Intake
+from common.queue.room import Room
 from common.submit_error import SubmitError
 
 
@@ -153,3 +154,14 @@ async def test_rows_without_entries_are_stored(broker: Broker) -> None:
     assert sorted(await rows(broker)) == ["accepted"] * 5 + ["suppressed"]
     assert len(await left(broker)) == 3
     assert len(await left(broker, "BODY")) == 1
+
+
+async def test_strangers_feedback_is_refused_before_mail_is(broker: Broker) -> None:
+    room = Room(broker, 1000)
+    mail, feedback = Intake(broker, room), Intake(broker, room, FEEDBACK_POOL)
+    back = make_entry(pool=FEEDBACK_POOL)
+    room.took(600, 0)
+    refused = await reply(feedback, [back])
+    assert refused
+    assert refused.code == 452
+    assert await reply(mail, [make_entry()]) is None

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from dataclasses import replace
 
 import pytest
 from queue_support import connected
@@ -143,11 +144,13 @@ async def test_a_full_bucket_stops_no_mail(broker: Broker, monkeypatch: pytest.M
 async def test_what_cannot_be_read_holds_nothing_back_and_is_not_written_over(broker: Broker) -> None:
     number = store.bucket_of("b@x.example")
     await broker.put(Message(f"$KV.suppression.{base32(number, 3)}", b"rubbish"))
+    past = replace(recent("d@x.example"), until=-1.0)  # as lists had it that were imported before times were checked
+    await broker.put(Message(f"$KV.suppression.{base32(store.bucket_of(past.recipient), 3)}", pack([past])))
     await store.add(broker, [recent("c@x.example")])
     known = await known_to(broker)
     assert len(known) == 1
     assert not await suppress(broker, Rules(), recent())
-    assert [one.recipient async for one in store.every(broker)] == ["c@x.example"]
+    assert {one.recipient async for one in store.every(broker)} == {"c@x.example", "d@x.example"}
 
 
 async def test_a_store_put_back_from_a_copy(broker: Broker) -> None:

@@ -62,11 +62,18 @@ def test_it_holds_until_its_last_second() -> None:
 
 
 @pytest.mark.parametrize(
-    "record", [[], ["a@x.example", "*", "whatever", "", 1.0, 0, "", []], ["a", "*", "bounce", "", 1]]
-)
+    "record", [[], ["a@x.example", "*", "whatever", "", 1.0, 0, "", []], ["a", "*", "bounce", "", 1],
+               ["a@x.example", "*", "bounce", "", 1.0, -5.0, "", []]]
+)  # fmt: skip
 def test_what_is_no_record_is_told(record: list[object]) -> None:
-    with pytest.raises((ValueError, TypeError, LookupError)):
-        Table().put(1, [record])
+    filled = table(one())
+    with pytest.raises((ValueError, TypeError, LookupError, OverflowError)):
+        filled.put(bucket_of("b@x.example"), [record])
+    assert filled.find("", "b@x.example", NOW)
+
+
+def test_what_ends_in_the_far_future() -> None:
+    assert table(one(until=1e300)).find("", "b@x.example", NOW)
 
 
 def test_time_is_now_by_default() -> None:

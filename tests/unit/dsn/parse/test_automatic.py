@@ -117,6 +117,14 @@ def test_unsubscribing(subject: str, text: str) -> None:
     assert (feedback.kind, feedback.about) == (Kind.UNSUBSCRIBE, ("ann@there.example",))
 
 
+@pytest.mark.parametrize(
+    ("subject", "text"), [("Re: Unsubscribe?", "I am away."), ("Re: News", "Unsubscribe\n\nI am away.")]
+)
+def test_what_a_machine_answers_is_nobodys_wish(subject: str, text: str) -> None:
+    assert parse(mail(subject, text)).kind == Kind.UNSUBSCRIBE
+    assert parse(mail(subject, text, "Auto-Submitted: auto-replied")).kind == Kind.AUTOREPLY
+
+
 def test_apple_mail_unsubscribes_with_a_field() -> None:
     feedback = parse(mail("a", "b", "Auto-Submitted: auto-replied", "X-Apple-Unsubscribe: true"))
     assert (feedback.kind, feedback.rule) == (Kind.UNSUBSCRIBE, "apple-mail")

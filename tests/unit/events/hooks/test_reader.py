@@ -20,6 +20,7 @@ from events.hooks import queue, reader, state
 from events.hooks.queue import Room
 from events.hooks.reader import Reader
 from events.hooks.state import States
+from events.story import rfc3339
 
 
 def event(type_: Type = Type.DELIVERED, **more: Any) -> Event:
@@ -197,8 +198,26 @@ async def test_full_leaves_out_the_rest_and_holds_up_nobody(
         await until(lambda: has_read(broker))
     assert await queued(broker) == ids[-1:]
     [notice] = await notices(broker)
-    assert notice.startswith("webhook crm: 15 events since 20")
+    assert notice.startswith("webhook crm: events since 20")
     assert "left out, there was no room; postjet webhook replay crm --since 20" in notice
+
+
+async def test_who_reads_next_tells_of_what_was_left_out(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queue, "LOOK", 0.0)
+    first = time.time() - 3600
+    async with reading(broker, endpoint(max_waiting=1)):
+        await happen(broker, event())
+        await until(lambda: has_read(broker))
+        for at in (first + 60, first, first + 30):  # a report's time is when it came, not when it was read
+            await happen(broker, Event(time=at, type=Type.DELIVERED))
+            await until(lambda: has_read(broker))
+    await happen(broker, event())
+    await broker.purge("HOOKS", "w.q.crm.>")
+    async with reading(broker, endpoint(max_waiting=1)):
+        await until(lambda: notices(broker))
+    [notice] = await notices(broker)
+    assert notice.endswith(f"postjet webhook replay crm --since {rfc3339(first)}")
+    assert (await state.read_all(broker))["crm"].full == 0
 
 
 async def test_of_a_small_store_each_has_its_share(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:

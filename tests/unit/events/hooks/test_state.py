@@ -1,6 +1,7 @@
 """How endpoints do, as all processes know it."""
 
 import asyncio
+import time
 
 from hooks_support import endpoint
 from queue_support import rows
@@ -47,3 +48,15 @@ async def test_what_is_not_in_the_configuration_any_more_is_forgotten(broker: Br
     await state.only(broker, [endpoint().name])
     assert await state.read_all(broker) == {"crm": NEW}
     assert [await queue.waiting(broker, name) for name in ("crm", "old")] == [1, 0]
+
+
+async def test_what_waits_for_a_disabled_endpoint_does_not_wait_for_ever(broker: Broker) -> None:
+    endpoints = [endpoint(name="crm", expire="1h"), endpoint(name="new", expire="1h"), endpoint(name="on", expire="1h")]
+    some = [Hook(endpoint=one.name, id="1", body=b"{}", since=1.0) for one in endpoints]
+    await queue.store(broker, [hook.ready() for hook in some])
+    await broker.put(some[0].later(4e9))
+    await state.disable(broker, "crm", "why")
+    await state.change(broker, "crm", disabled=time.time() - 3700)
+    await state.disable(broker, "new", "why")
+    await state.expire(broker, endpoints)
+    assert [await queue.waiting(broker, one.name) for one in endpoints] == [0, 1, 1]
