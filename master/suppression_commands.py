@@ -127,7 +127,7 @@ def add(
 
     async def work(broker: Broker) -> None:
         await store.add(broker, [one], replace=True)
-        await _record(broker, row(one, f"suppressed by {one.by}"))
+        await _record(broker, row(one, "suppressed by hand"))
         if as_json:
             print_json(cells(one))
         else:
