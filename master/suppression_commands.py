@@ -186,7 +186,7 @@ def import_(
         if as_json:
             print_json({"rows": done.rows, "added": done.added, "there": done.there, "refused": done.refused})
         else:
-            print(f"{done.added} added, {done.there} there already, {done.refused} rows left out")
+            print(f"{done.added} added, {done.there} there already, {done.refused} left out")
 
     with_broker(config, work)
 
