@@ -198,10 +198,10 @@ def test_what_came_back_says_how_it_was_found_and_who_brought_it() -> None:
 
 
 def test_a_suppression_says_of_whom_and_for_whose_mail() -> None:
-    values = {"time": NOW, "type": Type.ADMIN, "reason": "suppression", "recipient": FIRST, "text": "suppressed by hand"}
+    values = {"time": NOW, "type": Type.ADMIN, "reason": "suppression", "recipient": FIRST}
     said = "suppressed by hand (suppression)"
     for sender, whose in (("@s.example", "@s.example"), ("", "everybody")):
-        event = Event(sender=sender, **values)  # type: ignore[arg-type]
+        event = Event(sender=sender, text="suppressed by hand", **values)  # type: ignore[arg-type]
         assert shown(story.line(event)).endswith(f"  admin  {FIRST}, mail of {whose}: {said}\n")
         assert shown(story.timeline([event])).endswith(f"  admin {FIRST}, mail of {whose}: {said}\n")
 
