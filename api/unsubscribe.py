@@ -124,8 +124,10 @@ def _row(click: Click) -> Event:
         recipient=click.recipient,
         domain=click.recipient.rpartition("@")[2],
         campaign=click.campaign,
+        tags=(click.campaign,) if click.campaign else (),  # it is the first of them
         reason="one-click",
         text="one-click",
+        webhook=click.webhook,
     )
 
 

@@ -55,13 +55,13 @@ QUEUE_SWEPT = counter(
 # --- outbound ---
 DELIVERY_ATTEMPTS = counter(
     "delivery_attempts_total",
-    "Outcomes of attempts (result: delivered, deferred, bounced, expired).",
+    "Outcomes of attempts (result: delivered, deferred, bounced, expired, stopped, suppressed).",
     "pool",
     "result",
 )
 DELIVERY_FAILURES = counter(
     "delivery_failures_total",
-    "Attempts that failed (result: deferred, bounced, expired, stopped; class: docs/bounce-classes.md has them all).",
+    "Attempts that failed (result: all but delivered; class: docs/bounce-classes.md has them all).",
     "pool",
     "result",
     "class",

@@ -36,6 +36,7 @@ class Click:
     recipient: str
     pool: str = ""
     campaign: str = ""
+    webhook: str = ""
 
 
 class Clicks:
@@ -46,7 +47,9 @@ class Clicks:
 
     def make(self, click: Click) -> str:
         """Always the same for the same: a mail that is tried again leaves as it did."""
-        sealed = self._cipher.encrypt(msgpack.packb(astuple(click)), _PURPOSE)
+        said = astuple(click)
+        said = said if click.webhook else said[:-1]  # which the last version did not have
+        sealed = self._cipher.encrypt(msgpack.packb(said), _PURPOSE)
         return base64.urlsafe_b64encode(sealed).decode().rstrip("=")
 
     def read(self, token: str) -> Click | None:
@@ -76,7 +79,7 @@ class Links:
         """
         if not entry.sender or _FIELD.search(message, 0, message.find(b"\r\n\r\n") + 2):
             return b""
-        click = Click(entry.id, entry.sender, entry.recipient, entry.pool, entry.campaign)
+        click = Click(entry.id, entry.sender, entry.recipient, entry.pool, entry.campaign, entry.webhook)
         mail = ""
         if self._tokens:  # RFC 8058 section 3.1 allows others beside it
             token = self._tokens().make(entry, entry.waits_since)

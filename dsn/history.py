@@ -29,7 +29,7 @@ MOST = 500
 #: Seconds by which the clocks of two machines may differ.
 SKEW = 60.0
 
-_COLUMNS = ("submission", "delivery", "type", "pool", "recipients", "site", "provider", *TOLD)
+_COLUMNS = ("submission", "delivery", "type", "pool", "source_address", "recipients", "site", "provider", *TOLD)
 _DELIVERIES = f"""
 SELECT {", ".join(_COLUMNS)} FROM events
 WHERE submission IN {{submissions:Array(String)}} AND time >= toDateTime64({{since:Float64}}, 3)
@@ -62,6 +62,7 @@ class Delivery:
     submission: str
     delivery: str
     pool: str = ""
+    source_address: str = ""
     sender: str = ""
     recipient: str = ""
     domain: str = ""

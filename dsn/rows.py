@@ -79,11 +79,14 @@ def _said(feedback: Feedback, about: dict[str, Any], classes: Classifier, most: 
 
 
 def _result(feedback: Feedback, result: Recipient) -> dict[str, Any]:
+    enhanced, words = result.enhanced_code or result.status, result.text
+    for said in filter(None, (str(result.code or ""), enhanced)):  # in columns of their own, as a session has them
+        words = words.removeprefix(said).lstrip(" -") if words.startswith((f"{said} ", f"{said}-")) else words
     return {
         "reason": _text(result.action),
         "code": result.code,
-        "enhanced_code": _text(result.enhanced_code or result.status),
-        "text": _text(result.text),
+        "enhanced_code": _text(enhanced),
+        "text": _text(words),
         "mx_host": _text(result.remote_mta or feedback.reporting_mta),
     }
 

@@ -1,6 +1,7 @@
 """A report's answer for people: a table, with bars for what can be drawn."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -55,17 +56,25 @@ def table(report: Report, rows: Sequence[Mapping[str, Any]]) -> Table:
     return found
 
 
-def show(console: Console, heading: Text, table: Table) -> None:
-    """Print them; where a terminal is too narrow its lines are broken rather than columns left out."""
-    console.width = max(console.width, Measurement.get(console, console.options.update_width(_WIDEST), table).minimum)
+def show(console: Console, heading: Text, report: Report, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print them; where a terminal is too narrow bars are left out, and if need be lines are broken, but no numbers."""
+    shown = table(report, rows)
+    if _least(console, shown) > console.width:
+        shown = table(replace(report, chart=()), rows)
+    console.width = max(console.width, _least(console, shown))
     console.print(heading)
-    console.print(table)
+    console.print(shown)
+
+
+def _least(console: Console, table: Table) -> int:
+    return Measurement.get(console, console.options.update_width(_WIDEST), table).minimum
 
 
 def cell(value: Any, unit: str) -> Text:
     """A value as people read it."""
     if isinstance(value, datetime):
-        return Text(value.astimezone(UTC).strftime("%Y-%m-%d %H:%M"))
+        seconds = "" if value.microsecond or not value.second else ":%S"  # of a step; of an event they say nothing
+        return Text(value.astimezone(UTC).strftime(f"%Y-%m-%d %H:%M{seconds}"))
     if isinstance(value, int | float):
         return Text(_number(value, unit))
     return printable(_named(str(value)))
@@ -83,10 +92,12 @@ def _number(value: float, unit: str) -> str:
     if value != value:  # nothing was measured
         return ""
     if unit == "seconds":
-        return format_duration(value)
+        minutes, seconds = divmod(int(value), 60)
+        return f"{minutes}m{seconds:02d}s" if 0 < minutes < 60 else format_duration(value)
     if unit == "bytes":
         return format_size(value)
-    return f"{value:,}" + ("%" if unit == "percent" else "")
+    text = f"{value:,.2f}" if isinstance(value, float) else f"{value:,}"
+    return text + ("%" if unit == "percent" else "")
 
 
 def _asked_for(question: Question) -> str:

@@ -38,6 +38,7 @@ ADDRESS = (
 #: What ``recent`` can be asked for, each equal to a text.
 FILTERS = [field.name for field in fields(Event) if isinstance(field.default, str)] + ["type", "tag"]
 _FEW = 5
+_CAME_BACK = (Type.DSN, Type.COMPLAINT, Type.AUTOREPLY, Type.REPLY, Type.UNSUBSCRIBED)
 #: Reports that are asked for at a time: their ids stand in a URL.
 _REPORTS = 1000
 _STYLES = {
@@ -175,7 +176,7 @@ def timeline(events: Sequence[Event]) -> Group:
 def line(event: Event) -> Text:
     """One event by itself."""
     to = f" → {event.recipient}" if event.recipient else ""
-    who = f"{event.delivery or event.submission}  <{event.sender}>{to}: " if event.submission else ""
+    who = f"{event.delivery or event.submission}  <{event.sender}>{to}: " if event.submission else _suppressed(event)
     return printable(rfc3339(event.time), "  ", _type(event), f"  {who}", _outcome(event))
 
 
@@ -184,18 +185,27 @@ def _several(events: Iterable[Event]) -> bool:
 
 
 def _heading(submission: str, events: Sequence[Event]) -> Text:
+    if not submission:
+        return Text("no submission", "bold")
     first = events[0]
     details = [f"from <{first.sender}>", format_size(first.size) if first.size else "", first.message_id,
                f"campaign {first.campaign}" if first.campaign else "",
                f"report on {first.meta[ABOUT]}" if ABOUT in first.meta else ""]  # fmt: skip
-    return printable((submission or "no submission", "bold"), "  ", ", ".join(filter(None, details)))
+    return printable((submission, "bold"), "  ", ", ".join(filter(None, details)))
 
 
 def _told(event: Event, *, several: bool) -> Text:
     number = f"attempt {event.attempt} " if event.attempt else ""
     to = f" to {event.recipient}" if event.recipient and (several or event.type == Type.DELIVERED) else ""
     colon = "" if _client(event) else ":"
-    return printable(f"  {rfc3339(event.time)}  {number}", _type(event), f"{to}{colon} ", _outcome(event))
+    to = f" {whose}" if (whose := _suppressed(event)) else f"{to}{colon} "
+    return printable(f"  {rfc3339(event.time)}  {number}", _type(event), to, _outcome(event))
+
+
+def _suppressed(event: Event) -> str:
+    """Whom an order is about, and for whose mail; none but those on suppressions name a recipient."""
+    about = event.type == Type.ADMIN and event.recipient
+    return f"{event.recipient}, mail of {event.sender or 'everybody'}: " if about else ""
 
 
 def _type(event: Event) -> tuple[str, str]:
@@ -229,13 +239,15 @@ def _client(event: Event) -> str:
 def _reply(event: Event) -> str:
     enhanced = "" if event.text.startswith(event.enhanced_code) else event.enhanced_code
     reply = " ".join(filter(None, [str(event.code or ""), enhanced, event.text]))
-    reason = ", ".join(filter(None, [event.reason, event.phase and f"at {event.phase}"]))
+    where = "found by" if event.type in _CAME_BACK else "at"
+    phase = event.phase if event.phase in ("", "unmatched") else f"{where} {event.phase}"
+    reason = ", ".join(filter(None, [event.reason if event.reason != event.text else "", phase]))
     return f"{reply} ({reason})" if reply and reason and event.type != Type.DELIVERED else reply or event.reason
 
 
 def _remote(event: Event) -> str:
-    address = f" [{event.mx_address}]" if event.mx_address else ""
-    remote = f"by {event.mx_host or ''}{address}".strip() if event.mx_host or address else ""
+    address = f"[{event.mx_address}]" if event.mx_address else ""
+    remote = " ".join(filter(None, ["by" if event.mx_host or address else "", event.mx_host, address]))
     return ", ".join(filter(None, [remote, event.tls_version]))
 
 

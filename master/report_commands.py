@@ -82,9 +82,9 @@ def report_(
         _write(parquet, answer)
     elif format:
         sys.stdout.buffer.write(answer)
-    elif answer:
+    elif any(value for row in answer for value in row.values() if isinstance(value, int)):
         console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
-        report_text.show(console, report_text.heading(chosen, question, asked), report_text.table(chosen, answer))
+        report_text.show(console, report_text.heading(chosen, question, asked), chosen, answer)
     else:
         Console(highlight=False, soft_wrap=True).print(report_text.nothing(chosen, question, asked))
 

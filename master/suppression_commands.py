@@ -127,7 +127,7 @@ def add(
 
     async def work(broker: Broker) -> None:
         await store.add(broker, [one], replace=True)
-        await _record(broker, row(one, f"suppressed by {one.by}"))
+        await _record(broker, row(one, "suppressed by hand"))
         if as_json:
             print_json(cells(one))
         else:
@@ -186,7 +186,7 @@ def import_(
         if as_json:
             print_json({"rows": done.rows, "added": done.added, "there": done.there, "refused": done.refused})
         else:
-            print(f"{done.added} added, {done.there} there already, {done.refused} rows left out")
+            print(f"{done.added} added, {done.there} there already, {done.refused} left out")
 
     with_broker(config, work)
 

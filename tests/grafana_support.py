@@ -26,14 +26,17 @@ def queries() -> Iterator[tuple[str, str]]:
 
 
 def expanded(query: str, start: int, end: int, variables: Mapping[str, list[str]], interval: int = 60) -> str:
-    """Macros and variables of the ClickHouse data source written out; a variable without a value stands for all."""
+    """Macros and variables of the ClickHouse data source written out.
+
+    A variable without a value stands for all, and so does one whose value is empty.
+    """
 
     def conditional(match: re.Match[str]) -> str:
-        return match[1] if variables.get(match[2]) else "1=1"
+        return match[1] if any(variables.get(match[2], [])) else "1=1"
 
     def quoted(match: re.Match[str]) -> str:
-        values = ("'" + value.replace("'", "''") + "'" for value in variables.get(match[1], [""]))
-        return ", ".join(values)
+        quote = {"singlequote": "\\'", "sqlstring": "''"}[match[2]]
+        return ",".join("'" + value.replace("'", quote) + "'" for value in variables.get(match[1], [""]))
 
     def window(match: re.Match[str]) -> str:
         first, last = f"toDateTime({start})", f"toDateTime({end})"
@@ -42,7 +45,7 @@ def expanded(query: str, start: int, end: int, variables: Mapping[str, list[str]
         return f"{match[2]} >= {first} AND {match[2]} <= {last}"
 
     query = re.sub(r"\$__conditionalAll\((.*), \$(\w+)\)", conditional, query)
-    query = re.sub(r"\$\{(\w+):(?:singlequote|sqlstring)\}", quoted, query)
+    query = re.sub(r"\$\{(\w+):(singlequote|sqlstring)\}", quoted, query)
     query = re.sub(r"\$__timeFilter(_ms)?\(([^)]+)\)", window, query)
     start_of = rf"toStartOfInterval(toDateTime(\1), INTERVAL {interval} second)"
     query = re.sub(r"\$__timeInterval\(([^)]+)\)", start_of, query)

@@ -73,7 +73,8 @@ CLASSES = (
                 "Answer it by hand, or leave the address out."),
     BounceClass("local", "soft", False, "Our own side: no source address, an unreadable key, no room.",
                 "The text names it; postjet check."),
-    BounceClass("stopped", "soft", True, "It was ended by an order: postjet stop.", "See the order in the text."),
+    BounceClass("stopped", "soft", True, "It was ended here: by postjet stop, or because its recipient is suppressed.",
+                "See the text; postjet suppression check ADDRESS."),
     BounceClass(UNCLASSIFIED, "soft", True, "No rule knows these words.",
                 "postjet classify --unknown lists them; write a rule, and send us the words."),
 )  # fmt: skip

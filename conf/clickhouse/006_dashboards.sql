@@ -99,15 +99,15 @@ FROM traffic_by_minute AS r
 WHERE time >= now() - {seconds:UInt32} AND type = 'delivered'
 GROUP BY t
 ORDER BY t$$),
-('Mail', 'Complaints per thousand delivered', $$
+-- by the time they came, often days after the mail: of what is delivered in that minute they are no share
+('Mail', 'Complaints', $$
 SELECT
     toStartOfInterval(time, toIntervalSecond(greatest({rounding:UInt32}, 60)))::INT AS t,
-    if(countIf(type = 'delivered') = 0, nan,
-        1000 * sumIf(rows, type = 'complaint' AND reason != 'not-spam') / sumIf(rows, type = 'delivered')) AS complaints
+    sum(rows) AS complaints
 FROM traffic_by_minute AS r
-WHERE time >= now() - {seconds:UInt32} AND type IN ('complaint', 'delivered') AND pool != 'feedback'
+WHERE time >= now() - {seconds:UInt32} AND type = 'complaint' AND reason != 'not-spam' AND pool != 'feedback'
 GROUP BY t
-ORDER BY t$$),
+ORDER BY t WITH FILL STEP greatest({rounding:UInt32}, 60)$$),
 ('Mail', 'Sent (bytes)', $$
 SELECT
     toStartOfInterval(time, toIntervalSecond(greatest({rounding:UInt32}, 60)))::INT AS t,

@@ -11,7 +11,7 @@
 -- expired: given up for its age; no try of its own
 -- stopped: ended by an order
 SELECT
-    toStartOfInterval(time, toIntervalSecond({step:UInt32})) AS start,
+    toStartOfInterval(toDateTime(time, 'UTC'), toIntervalSecond({step:UInt32})) AS start,
     sumIf(rows, type IN ('delivered', 'deferred', 'bounced')) AS transactions,
     sumIf(rows, type = 'delivered') AS delivered,
     sumIf(rows, type = 'deferred') AS deferred,
@@ -21,5 +21,8 @@ SELECT
 FROM {source:Identifier}
 WHERE type IN ('delivered', 'deferred', 'bounced', 'expired', 'stopped') /* AND what was asked for */
 GROUP BY start
-ORDER BY start WITH FILL STEP toIntervalSecond({step:UInt32})
+ORDER BY start WITH FILL
+    FROM toStartOfInterval(toDateTime(intDiv({from:Int64}, 1000), 'UTC'), toIntervalSecond({step:UInt32}))
+    TO toDateTime(intDiv({to:Int64}, 1000), 'UTC')
+    STEP toIntervalSecond({step:UInt32})
 LIMIT {limit:UInt32}

@@ -174,9 +174,9 @@ class Sender:
         """It fails again and again; for too long: it is disabled."""
         since = self._states.get(self._name).failing
         if not since:
-            log.warning("webhook %s fails again and again: %s; its messages wait", self._name, answer)
             changes = {"failing": now, "error": str(answer)}
-            await state.change(self._broker, self._name, lambda known: not known.failing, **changes)
+            if await state.change(self._broker, self._name, lambda known: not known.failing, **changes):
+                log.warning("webhook %s fails again and again: %s; its messages wait", self._name, answer)
         elif now - since > self._endpoint.disable_after:
             await self._disable(f"it failed for longer than disable_after, last: {answer}")
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import urllib.request
+from typing import Any
 
 import pytest
 from api_support import Answer, Running, Start, _get
@@ -16,7 +17,7 @@ from common.unsubscribe import Click, Clicks
 
 ONE_CLICK = b"List-Unsubscribe=One-Click"
 FORM = "application/x-www-form-urlencoded"
-CLICK = Click("01k804kgf54oikkgd218-1", "News@s.example", "Bob<i>@x.example", "default", "spring")
+CLICK = Click("01k804kgf54oikkgd218-1", "News@s.example", "Bob<i>@x.example", "default", "spring", "crm")
 MULTIPART = (
     b"--AaB03x\r\nContent-Disposition: form-data; name=\"List-Unsubscribe\"\r\n\r\nOne-Click\r\n--AaB03x--\r\n"
 )
@@ -33,8 +34,8 @@ async def token(broker: Broker, click: Click = CLICK) -> str:
     return Clicks(await store.key(broker)).make(click)
 
 
-async def told(broker: Broker) -> list[str]:
-    return [row["type"] async for stored in listing.walk(broker, "EVENTS", "e.>") for row in unpack(stored.body)]
+async def told(broker: Broker) -> list[dict[str, Any]]:
+    return [row async for stored in listing.walk(broker, "EVENTS", "e.>") for row in unpack(stored.body)]
 
 
 async def test_one_click(start: Start, broker: Broker) -> None:
@@ -50,7 +51,10 @@ async def test_one_click(start: Start, broker: Broker) -> None:
         done = await post(running, link)
         assert (done.status, "gets no more mail of <b>News@s.example</b>" in done.text) == (200, True)
         assert (await post(running, link, MULTIPART, "multipart/form-data; boundary=AaB03x")).status == 200
-        assert await told(broker) == ["unsubscribed", "admin"]
+        row, admin = await told(broker)
+        assert (row["type"], admin["type"]) == ("unsubscribed", "admin")
+        # what webhooks choose by
+        assert (row["campaign"], row["tags"], row["webhook"]) == ("spring", ["spring"], "crm")
     [one] = await store.of(broker, "bob<i>@x.example")
     assert (one.scope, one.source, one.until, one.by) == ("@s.example", Source.UNSUBSCRIBE, 0, CLICK.delivery)
 
@@ -63,7 +67,7 @@ async def test_what_is_no_click_does_nothing(start: Start, broker: Broker) -> No
             (MULTIPART.replace(b"One-", b"Two-"), "multipart/form-data; boundary=AaB03x", 400),
         ):  # fmt: skip
             assert (await post(running, link, body, type_)).status == status
-        for wrong in (link[:-2], "A" + link[1:], "x", "%C3%BC"):
+        for wrong in (link[:-2], ("B" if link[0] == "A" else "A") + link[1:], "x", "%C3%BC"):
             assert (await post(running, wrong)).status == 404
             assert (await running.get(f"/u/{wrong}")).status == 404
     assert await told(broker) == []

@@ -69,6 +69,9 @@ def test_outcomes_by_each(known: Store, by: str, expected: list[tuple[str, int, 
 def test_volume(known: Store) -> None:
     names = ("transactions", "delivered", "deferred", "bounced", "expired", "stopped")
     assert only(ask(known, "volume", step=HOUR), *names) == [(6, 3, 2, 1, 0, 0), (2, 1, 1, 0, 1, 0)]
+    for raw in (False, True):  # whole range, so that an hour in which nothing was sent is seen at its end, too
+        longer = ask(known, "volume", step=HOUR, start=NOON - 2 * HOUR, end=NOON + 4 * HOUR, raw=raw)
+        assert [row["delivered"] for row in longer] == [0, 0, 3, 1, 0, 0]
     halves = ask(known, "volume", step=HOUR // 2)
     assert [row["start"].timestamp() for row in halves] == [NOON, NOON + 1800, NOON + 3600, NOON + 5400]
     assert only(halves, *names)[1] == (0, 0, 0, 0, 0, 0)  # a gap is seen

@@ -45,6 +45,7 @@ def said(store: Store, texts: Sequence[str], domain: str = "", mx_host: str = ""
                 "550 5.1.1 <Ann.O'Hara+x=y@b.co.example>: Recipient address rejected: User unknown",
                 "5.1.1  jörg@münchen.example:\tRecipient address rejected: User unknown",
                 '5.1.1 <"odd one"@[192.0.2.1]>: Recipient address rejected: User unknown',
+                "5.1.1 <hashed:9762a336cee6933f2ef9a1e3552a2a32>: Recipient address rejected: User unknown",
             ],
             "<address>: Recipient address rejected: User unknown",
         ),

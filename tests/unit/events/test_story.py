@@ -187,6 +187,23 @@ def test_what_is_sent_later_says_when() -> None:
 def test_timeline_of_several_submissions() -> None:
     headings = [text for text in shown(story.timeline(EVENTS)).splitlines() if text and text[0] != " "]
     assert [text.split("  ")[0] for text in headings] == [ID, OTHER, "no submission"]
+    assert headings[-1] == "no submission"  # what follows is of several senders
+
+
+def test_what_came_back_says_how_it_was_found_and_who_brought_it() -> None:
+    came = about(Type.COMPLAINT, 0, 1, reason="abuse", phase="token", text="X/1", mx_address="192.0.2.9")
+    assert f"{FIRST}: X/1 (abuse, found by token), by [192.0.2.9]\n" in shown(story.line(came))
+    clicked = about(Type.UNSUBSCRIBED, 0, 1, reason="one-click", text="one-click")
+    assert shown(story.line(clicked)).endswith(f"{FIRST}: one-click\n")
+
+
+def test_a_suppression_says_of_whom_and_for_whose_mail() -> None:
+    values = {"time": NOW, "type": Type.ADMIN, "reason": "suppression", "recipient": FIRST}
+    said = "suppressed by hand (suppression)"
+    for sender, whose in (("@s.example", "@s.example"), ("", "everybody")):
+        event = Event(sender=sender, text="suppressed by hand", **values)  # type: ignore[arg-type]
+        assert shown(story.line(event)).endswith(f"  admin  {FIRST}, mail of {whose}: {said}\n")
+        assert shown(story.timeline([event])).endswith(f"  admin {FIRST}, mail of {whose}: {said}\n")
 
 
 def test_line() -> None:

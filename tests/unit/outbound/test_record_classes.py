@@ -8,6 +8,7 @@ from common.classify.reading import classifier
 from common.classify.rule import ClassRule
 from common.controls.control import Action, Control, Match
 from common.policies.reading import Layer, Written
+from common.suppression.suppression import Source, Suppression
 from outbound import record
 from outbound.failure import DeliveryFailure, permanent, rejected, temporary
 from outbound.record import Attempt
@@ -73,7 +74,9 @@ def test_that_a_sender_is_told_of_a_delay_is_no_failure() -> None:
 def test_what_ends_without_a_reply_has_a_class_of_its_own() -> None:
     attempt = Attempt(ENTRY.but(last_reply="mx[192.0.2.1]: 450 4.1.1 No such user"), 1, "w", ENTRY.accepted)
     order = Control(id="c1", action=Action.STOP, match=Match(campaign="x"), reason="user unknown", by="a", since=1.0)
-    for row, expected in ((attempt.expired(), "expired"), (attempt.stopped(order), "stopped")):
+    found = Suppression(recipient="bob@example.com", source=Source.MANUAL, since=1.0, reason="User unknown")
+    ours = ((attempt.expired(), "expired"), (attempt.stopped(order), "stopped"), (attempt.suppressed(found), "stopped"))
+    for row, expected in ours:
         assert (row.bounce_class, row.bounce_type) == (expected, "soft")
 
 

@@ -185,6 +185,17 @@ async def test_the_broker_is_killed_in_between(nats: Nats, broker: Broker) -> No
     assert set(receiver.ids) == set(ids)
 
 
+async def test_requests_that_fail_together_are_told_of_once(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(sender.log, "warning", lambda text, *_: told.append(text), raising=False)
+    await put(broker, *hooks(20))
+    async with receiving(lambda n, _got: "500" if n < 12 else "200") as receiver:
+        receiver.delay = 0.05  # all ten are under way
+        async with sending(broker, endpoint(receiver.url, parallel=10)):
+            await until(lambda: nothing_waits(broker))
+    assert len([text for text in told if "again and again" in text]) == 1
+
+
 async def test_gone_disables_it_at_once(broker: Broker) -> None:
     await put(broker, *hooks(20))
     async with receiving(lambda _n, _got: "410") as receiver, sending(broker, endpoint(receiver.url, parallel=1)):
