@@ -68,3 +68,8 @@ def test_what_is_not_looked_at() -> None:
     assert len(Part(b"X: " + b"y" * (2 * HEADER)).header) == HEADER
     assert len(Part(b"\n" + b"y" * (2 * TEXT)).text) == TEXT
     assert len(leaves(b"X: y\n\n" + b"y" * (2 * READ))[0].body) < READ
+
+
+def test_a_return_too_many_is_no_empty_line() -> None:  # DragonFly's agent quotes the lines of a reply so
+    _, [part] = leaves(b"Subject: x\r\n\r\n550-no\r\r\n550 such user\r\n\r\nbye\r\n")
+    assert part.text == "550-no\n550 such user\n\nbye\n"
