@@ -107,7 +107,8 @@ SOFT = """\
 550 mailbox was migrated last night, try later
 550 invalid mailbox format
 550 bad user configuration
-550 unknown user, but you may retry"""
+550 unknown user, but you may retry
+550 Verification failed for <news@us.example>: the account or the domain does not exist. Sender verify failed"""
 
 
 @pytest.mark.parametrize("reply", SOFT.split("\n"))
