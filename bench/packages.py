@@ -12,10 +12,12 @@ from pathlib import Path
 from common.errors import UnavailableError
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "postjet-bench")
-#: By folder: Postfix and Exim exclude one another as packages. Exim asks for its user by name: libnss-wrapper answers.
+#: By folder: mail systems exclude one another as packages. Exim asks for its user by name: libnss-wrapper answers.
 PACKAGES = {
     "root": ("postfix", "opendkim"),
     "clients": ("exim4-daemon-light", "msmtp", "libnss-wrapper"),
+    "sendmail": ("sendmail-bin", "sendmail-cf", "m4", "libnss-wrapper"),
+    "opensmtpd": ("opensmtpd",),
 }
 
 

@@ -10,13 +10,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from common.addresses import MAX_LOCAL_PART, normal_domain, parse_mailbox
 from common.classify.rule import ClassRule
 from common.entry import FEEDBACK_POOL
+from common.feedback import AutoReply, Feedback, Unsubscribe
 from common.listener import Listener, Logins
 from common.policies.reply_rule import ReplyRule
 from common.policies.rules import PolicyRule, Provider
-from common.section import Bind, Duration, Network, Section, Size, split_host_port, written
+from common.section import Bind, Duration, Hostname, Mailbox, Network, Section, Size, split_host_port, written
 from common.suppression.rules import Rules as Suppression
 from common.webhook import Webhook
 
@@ -124,10 +124,6 @@ class Api(Section):
     bind: Bind = Field("127.0.0.1:8025", description="port 0 takes one that is free; run/instance.json says which")
 
 
-def _hostname(text: str) -> str:
-    return normal_domain(text) if text else ""
-
-
 def _source_address(text: str) -> str:
     address = ipaddress.ip_address(text)
     if address.is_unspecified or address.is_multicast or getattr(address, "ipv4_mapped", None) or "%" in text:
@@ -144,7 +140,7 @@ class Pool(Section):
         description="connections come from these in turn, IPv6 hosts are tried only if one is IPv6, IPv4 hosts "
         "likewise; [] leaves it to the system",
     )
-    ehlo: Annotated[str, AfterValidator(_hostname)] = Field("", description='what EHLO says; "" says hostname')
+    ehlo: Hostname = Field("", description='what EHLO says; "" says hostname')
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -221,110 +217,14 @@ class Dkim(Section):
         return self
 
 
-def _secret(text: str) -> str:
-    try:
-        long_enough = len(bytes.fromhex(text)) >= 32
-    except ValueError:
-        long_enough = False
-    if not long_enough:  # not shown: it may be one with a slip
-        raise ValueError("a key has 64 hexadecimal digits or more; 'openssl rand -hex 32' makes one")
-    return text
-
-
-class Feedback(Section):
-    """Bounces, complaints and replies that come back by mail."""
-
-    domain: Annotated[str, AfterValidator(_hostname)] = Field(
-        "",
-        description='mail leaves with a return path there, a signed token, and mail to it is feedback; "" is off; its '
-        "MX is this machine",
-    )
-    addresses: list[str] = Field(
-        ["fbl", "abuse", "postmaster", "unsubscribe"],
-        description="what else takes mail there, from everybody; postmaster always does (RFC 5321 4.5.1)",
-    )
-    client_rate: int = Field(
-        60, ge=0, description="mails to these addresses in a minute from one address (IPv6: /64); 0 is no limit"
-    )
-    rate: int = Field(600, ge=0, description="and from everybody; each process of a listener counts for itself")
-    token_rate: int = Field(
-        30, ge=0, description="mails to one return path in an hour, counted likewise; 0 is no limit"
-    )
-    valid: Duration = written("60d", description="how long after it was sent mail to a return path is taken")
-    secrets: list[Annotated[str, AfterValidator(_secret)]] = Field(
-        [],
-        description="what return paths are signed with, hexadecimal; the first signs, all are accepted; [] has its own "
-        "in data_dir/feedback.key; several machines need the same",
-    )
-    pass_on: bool = Field(
-        True, description="what comes to a return path goes on to the sender of the mail (RFC 3461 6.1)"
-    )
-
-    forward_replies: Annotated[str, AfterValidator(lambda text: _mailbox(text))] = Field(
-        "", description='a person who gets what people answer, instead of the sender of the mail; "" is nobody'
-    )
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.domain and self.forward_replies.endswith(f"@{self.domain}"):
-            raise ValueError("forward_replies: must not be in feedback.domain, or it would come back")
-        for name in self.addresses:
-            if not re.fullmatch(r"[a-z0-9]+([._-][a-z0-9]+)*", name) or len(name) > MAX_LOCAL_PART:
-                raise ValueError(f"addresses: {name!r} is no local part such as fbl, in lower case")
-        if self.domain and ("." not in self.domain or self.domain.startswith("[")):
-            raise ValueError("domain: must be a name in DNS, such as bounces.example.net")
-        if self.valid < 86_400:
-            raise ValueError("valid: 1d is the least")
-        return self
-
-
-class AutoReply(Section):
-    """The answer to people who answer to the return path of a mail, by a template (RFC 3834)."""
-
-    text: str = Field(
-        "", description='file in UTF-8, in which $subject and $sender stand for those of the mail; "" answers nobody'
-    )
-    sender: Annotated[str, AfterValidator(lambda text: _mailbox(text))] = Field("", description="From of the answer")
-    subject: str = Field("Auto: $subject", description="its subject")
-    every: Duration = written("7d", description="an address gets one answer in so long")
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.text and not self.sender:
-            raise ValueError("sender: text needs it")
-        if self.every < 3600:
-            raise ValueError("every: 1h is the least")
-        return self
-
-
-class Unsubscribe(Section):
-    """Links for one-click unsubscribe (RFC 8058), on mail that has the option unsubscribe."""
-
-    url: str = Field(
-        "",
-        description="such as https://news.example.net: what comes before /u/…, which your web server passes on to "
-        '[api] bind; "" is none',
-    )
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.url and not re.fullmatch(r"https?://[a-z0-9.:\[\]-]+(/[A-Za-z0-9._~/-]*)?", self.url):
-            raise ValueError("url: must be a URL such as https://news.example.net")
-        return self
-
-
-def _mailbox(text: str) -> str:
-    return str(parse_mailbox(text)) if text else ""
-
-
 class Config(Section):
     """The whole configuration."""
 
-    hostname: Annotated[str, AfterValidator(_hostname)] = Field(
+    hostname: Hostname = Field(
         "", description='EHLO, Received, Message-ID; "" takes the system\'s name'
     )
     data_dir: str = Field("./var", description="everything that outlives a process")
-    postmaster: Annotated[str, AfterValidator(_mailbox)] = Field(
+    postmaster: Mailbox = Field(
         "", description="where mail to postmaster@hostname goes (RFC 5321 4.5.1)"
     )
     log: Log = Log()

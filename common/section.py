@@ -5,11 +5,14 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from common.addresses import normal_domain, parse_mailbox
 from common.units import parse_duration, parse_size
 
 Size = Annotated[int, BeforeValidator(parse_size)]
 Duration = Annotated[float, BeforeValidator(parse_duration)]
 Network = Annotated[str, AfterValidator(lambda text: str(ipaddress.ip_network(text, strict=False)))]
+Hostname = Annotated[str, AfterValidator(lambda text: normal_domain(text) if text else "")]
+Mailbox = Annotated[str, AfterValidator(lambda text: str(parse_mailbox(text)) if text else "")]
 
 
 def split_host_port(text: str, default_port: int | None = None) -> tuple[str, int]:

@@ -11,8 +11,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from common.config import Feedback
 from common.errors import CannotCreateError, ConfigError
+from common.feedback import Feedback
 from common.verp import Tokens
 
 KEY_BYTES = 32

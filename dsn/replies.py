@@ -12,8 +12,8 @@ from email.policy import SMTP, SMTPUTF8
 from email.utils import formatdate
 from string import Template
 
-from common.config import AutoReply
 from common.entry import Entry
+from common.feedback import AutoReply
 from common.ids import report_id
 from common.queue.reports import ABOUT, KIND
 from dsn.history import Delivery

@@ -1,5 +1,6 @@
 """The rows that tell of a mail that came back; the same however often they are made. No I/O."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +18,8 @@ from dsn.parse import Feedback, Kind, Recipient
 #: for each is counted, recorded and sent to webhooks.
 MOST = 20
 _LONGEST = 1000
+#: Of whom a reply is, where it says that first.
+_NAMED = re.compile(r"\b[45]\d\d[ -](?:#?[45]\.\d{1,3}\.\d{1,3} )?<([^<>\s@]{1,100}@[^<>\s]{1,255})>")
 _TYPES = {
     Kind.REPORT: Type.DSN,
     Kind.COMPLAINT: Type.COMPLAINT,
@@ -86,14 +89,19 @@ def _result(feedback: Feedback, result: Recipient) -> dict[str, Any]:
 
 
 def _classes(result: Recipient, about: dict[str, Any], classes: Classifier) -> dict[str, str]:
-    """Of a failure. What is said of an address that ours forwards to is not hard: ours may keep what it is sent."""
+    provider, ours = about.get("provider", ""), about.get("recipient", "")
     verdict = classes.classify(
-        result.code, result.enhanced_code or result.status, result.text, provider=about.get("provider", ""),
-        reported=result.phase,
-    )  # fmt: skip
-    ours, named = about.get("recipient", ""), (result.recipient, result.original_recipient)
-    is_hearsay = verdict.bounce_type == "hard" and ours and bare(ours) not in map(bare, named)
+        result.code, result.enhanced_code or result.status, result.text, provider=provider, reported=result.phase
+    )
+    is_hearsay = verdict.bounce_type == "hard" and ours and _is_of_another(result, ours)
     return {"bounce_class": verdict.bounce_class, "bounce_type": "soft" if is_hearsay else verdict.bounce_type}
+
+
+def _is_of_another(result: Recipient, ours: str) -> bool:
+    """Whether it is about an address that ours leads to: an alias may lead to others too, which got the mail."""
+    named = _NAMED.search(result.text)
+    addresses = (result.recipient, result.target, named[1] if named else "")
+    return any("@" in one and bare(one) != bare(ours) for one in addresses)
 
 
 def _text(text: str) -> str:

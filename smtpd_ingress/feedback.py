@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from common.addresses import Address
 from common.codes import NO_SUCH_MAILBOX, Reply
-from common.config import Feedback as Settings
+from common.feedback import Feedback as Settings
 from common.listener import Logins
 from common.verp import Tokens
 from smtpd_ingress.guesses import Guesses, network

@@ -15,7 +15,8 @@ from support import PASSWORD, Nats
 
 from api.main import main
 from common import sockets
-from common.config import Api, Config, Feedback
+from common.config import Api, Config
+from common.feedback import Feedback
 from common.instance import Instance
 from common.listener import Listener
 from common.role import Role, connecting

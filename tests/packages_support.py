@@ -10,3 +10,4 @@ def _needs(folder: str) -> pytest.MarkDecorator:
 
 
 NEEDS_POSTFIX, NEEDS_CLIENTS = _needs("root"), _needs("clients")
+NEEDS_SENDMAIL, NEEDS_OPENSMTPD = _needs("sendmail"), _needs("opensmtpd")

@@ -41,6 +41,7 @@ class Nats:
         while True:  # else nats-py would find nobody, and wait before it tries again
             with contextlib.suppress(ConnectionRefusedError):
                 return socket.create_connection(("127.0.0.1", self.port)).close()
+            assert self.process.poll() is None, (self.folder / "log" / "nats.log").read_text()[-2000:]
             time.sleep(0.005)
 
     def kill(self) -> None:

@@ -22,6 +22,10 @@ MAX_CACHE = 10_000
 _ADDRESS = re.compile(r"5\.1\.(?!7$|8$)\d+")  # X.1.7 and X.1.8 are the sender's
 _MAILBOX = re.compile(_ADDRESS.pattern + r"|5\.2\.1|5\.7\.1[37]")  # RFC 7293 4
 _AGREES = {"invalid-recipient": _ADDRESS, "moved": _MAILBOX, "inactive-mailbox": _MAILBOX}
+#: That a domain is not there is believed of who does not speak of another: in these phases it is a name of ours, or one
+#: in the message, for the recipient's was accepted already, or not named yet.
+_ELSEWHERE = frozenset({"banner", "ehlo", "mail", "data", "dot"})
+_DOMAIN = re.compile(_ADDRESS.pattern + r"|5\.4\.(?:4|310)|5\.7\.18")
 #: Where two words of an identifier meet. Some names begin with "Spam", and are no judgement of a mail.
 _GLUED = re.compile(r"(?<=[a-z]{2})(?<![Ss]pam)(?=[A-Z][a-z]{2})")
 
@@ -199,6 +203,8 @@ class _Fits:
 
 
 def _is_hearsay(name: str, facts: Facts) -> bool:
+    if name == "bad-domain":
+        return facts.phase in _ELSEWHERE and not _DOMAIN.fullmatch(facts.enhanced)
     agrees = _AGREES.get(name)
     return agrees is not None and facts.phase != "rcpt" and not agrees.fullmatch(facts.enhanced)
 

@@ -8,9 +8,15 @@ import unicodedata
 MAX_TEXT = 1500
 
 # each begins only where a token begins, so that the time is linear in the text
-_ADDRESS = re.compile(r"(?<![^\s<>()\[\]\"',;:=])[^\s<>()\[\]\"',;:=@]++@[^\s<>()\[\]\"',;:]*+")
+_ADDRESS = re.compile(
+    r"(?:(?<![^\s<>()\[\]\"',;:=])|(?<=\.{3}))(?:(?!\.{3})[^\s<>()\[\]\"',;:=@])++"
+    r"@(?:(?!\.{3})[^\s<>()\[\]\"',;:])*+"
+)  # "..." is not in an address but beside it
 _CODES = re.compile(r"(?<![\w.])[45]\d\d[ -](?:#?[45]\.\d{1,3}\.\d{1,3}(?![\d.]))?|\(?#[45]\.\d{1,3}\.\d{1,3}\)?")
-_IP = re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w.])|(?<![\w:])[0-9a-f]{1,4}(?::[0-9a-f]{0,4}){3,7}(?![\w:])")
+_IP = re.compile(
+    r"(?<![^\W_])(?<!\.)\d{1,3}(?:\.\d{1,3}){3}(?!\.?[^\W_])"
+    r"|(?<![\w:])[0-9a-f]{1,4}(?::[0-9a-f]{0,4}){3,7}(?![\w:])"
+)
 _TIME = re.compile(r"(?<![\w:])\d{1,2}:\d\d(?::\d\d)?(?:\.\d+)?z?(?![\w:])")
 _ID = re.compile(r"(?<![\w+/=-])(?=[a-z_+/=-]{0,40}\d)[\w+=-]{12,}|(?<!\w)\d{5,}(?!\w)")
 _NOT = re.compile(r"\b(?:(can)(?:not|'?t)|(do|does|did|is|was|are|were|has|have|had|could|would|should)n'?t)\b")

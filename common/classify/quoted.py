@@ -14,7 +14,11 @@ _ENHANCED = re.compile(r"(?<![\w.])#?([45]\.\d{1,3}\.\d{1,3})(?![\d.])")
 _TO = r"(?:in reply to|after|to our|our|following|response to|sending) (?:the )?"
 _PHASES = {
     "mail": re.compile(_TO + "mail ?from|but sender was rejected", re.IGNORECASE),
-    "rcpt": re.compile(_TO + r"rcpt ?to|rcpt to: ?<|does not like recipient|\[rcpt_to\]|\bsmtp:rcpt\b", re.IGNORECASE),
+    "rcpt": re.compile(
+        _TO + r"rcpt ?to|rcpt to: ?<(?![^<>]{0,320}>\W*(?:\w{1,10}\W+)?[23]\d\d\b)"  # which is no refusal
+        r"|does not like recipient|\[rcpt_to\]|\bsmtp:rcpt\b",
+        re.IGNORECASE,
+    ),
     "dot": re.compile(r"end of (?:the )?(?:data|message)|after (?:i sent the message|data)", re.IGNORECASE),
     "data": re.compile(_TO + "data command", re.IGNORECASE),
     "banner": re.compile("after initial connection|refused to talk to me", re.IGNORECASE),
@@ -24,7 +28,7 @@ _PHASES = {
 _WRAPPERS = re.compile(
     r"\(in reply to [a-z ]{1,40}\)|after (?:mail from|rcpt to):<[^>]*>(?: size=\d+)?|did not like our [a-z ]{1,20}"
     r"|does not like (?:recipient|sender)|smtp error from remote (?:mail server|mailer)"
-    r"|(?<!\w)host \S+ ?\[[^\]]*\]:?(?: said:)?|remote (?:host|server) said:",
+    r"|(?<!\w)host \S+ ?\[[^\]]*\]:?(?: said:)?|remote (?:host|server) said:|refused to talk to me:?",
     re.IGNORECASE,
 )
 
@@ -81,8 +85,12 @@ def read(text: str, known: int = 0) -> Quoted:
 
 
 def phase_of(text: str) -> str:
-    """The phase of the session in which it was said, as some words tell it; ``""`` where they do not."""
-    return next((name for name, pattern in _PHASES.items() if pattern.search(text)), "")
+    """The phase of the session in which it was said, as some words tell it; ``""`` where they do not.
+
+    Words that tell of RCPT and of what comes after it are about more than one try, or show all of a session.
+    """
+    phase = next((name for name, pattern in _PHASES.items() if pattern.search(text)), "")
+    return "" if phase == "rcpt" and any(_PHASES[name].search(text) for name in ("dot", "data")) else phase
 
 
 def _follows(match: re.Match[str]) -> bool:

@@ -5,6 +5,7 @@ Whoever repeats this for the same delivery makes the same row, and changes nothi
 """
 
 import time
+from dataclasses import replace
 
 import structlog
 
@@ -15,7 +16,7 @@ from common.ids import report_id
 from common.queue.rows import message as rows_message
 from common.suppression import store
 from common.suppression.rules import Rules
-from common.suppression.suppression import Source, Suppression, merged
+from common.suppression.suppression import REPORTED, Source, Suppression, merged
 
 log = structlog.get_logger()
 
@@ -56,16 +57,22 @@ async def suppress(broker: Broker, rules: Rules, new: Suppression, pool: str = D
 
 
 async def forget_bounces(broker: Broker, counted: Suppression) -> None:
-    """A delivery takes the soft bounces back that were counted. Raises BrokerFailure."""
+    """A delivery takes the soft bounces back that were counted, but for those of mail that had been taken, too, and
+    came back later: of their mailbox it says nothing. Raises BrokerFailure."""
 
     def wanted(there: list[Suppression]) -> list[Suppression] | None:
-        left = [one for one in there if not (_same(one, counted) and one.source is Source.COUNTED)]
-        return left if len(left) < len(there) else None
+        left = [_left(one) if _same(one, counted) and one.source is Source.COUNTED else one for one in there]
+        return None if left == there else list(filter(None, left))
 
     try:
         await store.change(broker, store.bucket_of(counted.recipient), wanted)
     except (store.FullError, ValueError) as error:
         log.error("soft bounces of %s are not forgotten: %s", counted.recipient, error)
+
+
+def _left(counted: Suppression) -> Suppression | None:
+    bounces = tuple(bounce for bounce in counted.bounces if bounce[1].endswith(REPORTED))
+    return replace(counted, bounces=bounces) if bounces else None
 
 
 def row(one: Suppression, text: str) -> Event:

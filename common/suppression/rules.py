@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from common.event import Event, Type
 from common.section import Duration, Section, written
-from common.suppression.suppression import MAX_REASON, Source, Suppression, folded, scopes
+from common.suppression.suppression import MAX_REASON, REPORTED, Source, Suppression, folded, scopes
 
 Scope = Literal["off", "sender", "domain", "everybody"]
 #: Their places in ``scopes``.
@@ -59,7 +59,8 @@ class Rules(Section):
         if hard:
             return self._of(row, self.hard_bounces, Source.BOUNCE, why, self.keep_hard)
         counted = self._of(row, self.soft_bounces, Source.COUNTED, why, self.soft_within)
-        return counted and replace(counted, bounces=((row.time, row.delivery),))
+        of = f"{row.delivery}{REPORTED}" if row.type == Type.DSN else row.delivery
+        return counted and replace(counted, bounces=((row.time, of),))
 
     def complained(self, row: Event) -> Suppression | None:
         """What a complaint about the delivery of ``row`` leads to."""
@@ -72,7 +73,8 @@ class Rules(Section):
     def counted(self, there: Suppression | None, new: Suppression) -> Suppression:
         """A soft bounce together with those before it: still counted, or a suppression where they are too many."""
         first = new.since - self.soft_within
-        known = [one for one in there.bounces if one[0] > first and one[1] != new.by] if there else []
+        again = {of for _, of in new.bounces}
+        known = [one for one in there.bounces if one[0] > first and one[1] not in again] if there else []
         bounces = (*known, *new.bounces)[-self.soft_count :]
         if len(bounces) < self.soft_count:
             return replace(new, bounces=bounces)

@@ -19,6 +19,8 @@ EVERYBODY = "*"
 #: Recipients are hashed into so many buckets, of which each is one message; a stored format.
 BUCKETS = 2**14
 _SHIFT = 64 - 14
+#: Behind the delivery of a soft bounce that came by mail, in ``bounces``.
+REPORTED = " reported"
 #: Characters of a reason that are kept.
 MAX_REASON = 300
 
@@ -63,7 +65,7 @@ class Suppression:
     by: str = ""
     """The delivery, or who did it: user@host."""
     bounces: tuple[tuple[float, str], ...] = ()
-    """Of soft bounces: when, and of which delivery."""
+    """Of soft bounces: when, and of which delivery, with ``REPORTED`` where it had been taken before."""
 
     def is_over(self, now: float) -> bool:
         """Whether it has expired."""

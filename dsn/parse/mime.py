@@ -95,7 +95,8 @@ def _base64(body: bytes) -> bytes:
 
 def leaves(message: bytes) -> tuple[Part, list[Part]]:
     """The mail as one, and its parts in their order; of one without parts itself."""
-    data = message[:READ].replace(b"\r\n", b"\n").replace(b"\r", b"\n").lstrip(b"\n")
+    # some turn the CR LF of what a server said into CR CR LF
+    data = message[:READ].replace(b"\r\r\n", b"\n").replace(b"\r\n", b"\n").replace(b"\r", b"\n").lstrip(b"\n")
     root = Part(data)
     found: list[Part] = []
     waiting = [(root, 0)]

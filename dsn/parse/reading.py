@@ -10,6 +10,8 @@ from dsn.parse.reply import codes
 from dsn.parse.result import NO_FIELDS, Feedback, Fields, Kind, Original, Recipient
 
 _ANSWERS = ("in-reply-to", "references", "x-original-message-id")
+#: Of which there is nothing to explain.
+_ARRIVED = frozenset({"delivered", "relayed", "expanded"})
 _RE = ("re:", "aw:", "sv:", "antw:", "vs:", "rv:", "odp:")
 
 
@@ -84,14 +86,18 @@ class _Mail:
     def _explained(self, recipients: tuple[Recipient, ...]) -> tuple[Recipient, ...]:
         """With what the words say: of all when it was said, of those without a Diagnostic-Code what."""
         told = words.told_of(self.words.text, [one.recipient for one in recipients])
-        return tuple(self._explain(one, *told.get(one.recipient.lower(), ("", ""))) for one in recipients)
+        return tuple(self._explain(one, told.get(one.recipient.lower())) for one in recipients)
 
-    def _explain(self, recipient: Recipient, text: str, phase: str) -> Recipient:
-        if recipient.text or not text:
-            return replace(recipient, phase=phase) if phase else recipient
-        said = codes(text)
-        enhanced = said.enhanced or recipient.enhanced_code
-        return replace(recipient, text=text, code=said.code, enhanced_code=enhanced, phase=phase)
+    def _explain(self, recipient: Recipient, told: words.Told | None) -> Recipient:
+        if not told or recipient.action in _ARRIVED:
+            return recipient
+        recipient = replace(recipient, phase=told.phase, target=recipient.target or told.target)
+        if recipient.text or not told.text:
+            return recipient
+        said = codes(told.text)
+        known = [one for one in (said.enhanced, recipient.enhanced_code) if one and not one.endswith(".0.0")]
+        enhanced = next(iter(known), said.enhanced or recipient.enhanced_code)
+        return replace(recipient, text=told.text, code=said.code, enhanced_code=enhanced)
 
     def _complaint(self) -> Feedback | None:
         about = self._about

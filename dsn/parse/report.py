@@ -86,6 +86,7 @@ def _recipient(group: Fields) -> Recipient | None:
     status = (first(group, "status").split() or [""])[0][:20]  # RFC 3464 2.3.4: a comment may follow
     action = _ACTION.match(first(group, "action"))
     type_, text = _diagnostic(first(group, "diagnostic-code"))
+    target = typed_address(first(group, "x-actual-recipient"))  # sendmail's; its aliases lead to files and programs too
     said = codes(text)
     return Recipient(
         recipient=address,
@@ -97,6 +98,7 @@ def _recipient(group: Fields) -> Recipient | None:
         text=text,
         diagnostic_type=type_,
         remote_mta=typed(first(group, "remote-mta"))[1],
+        target=target if "@" in target else "",
     )
 
 
@@ -106,9 +108,13 @@ def _action(status: str) -> str:
 
 
 _DIAGNOSTIC = re.compile(r"\s*([A-Za-z][\w-]{0,40})\s*;\s*")
+#: With which a program ended (x-unix): the words of the report say it better.
+_EXIT_STATUS = re.compile(r"\d{1,3}\s*$")
 
 
 def _diagnostic(value: str) -> tuple[str, str]:
     """Type and text (RFC 3464 2.3.6): comments are part of what was said."""
     match = _DIAGNOSTIC.match(value)
+    if match and _EXIT_STATUS.match(value, match.end()):
+        return match[1].lower(), ""
     return (match[1].lower(), one_line(value[match.end() :])) if match else ("", one_line(value))

@@ -58,6 +58,8 @@ class Recipient:
     """Host that said so, without its type."""
     phase: str = ""
     """Of the session in which that was said, as the words around ``text`` tell it: ``rcpt`` …"""
+    target: str = ""
+    """The address that ``recipient`` led to, as an alias does, where the report tells it: ``text`` is about that."""
 
     @property
     def failed(self) -> bool:

@@ -8,65 +8,20 @@ original comes last. The words themselves are in conf/feedback.toml.
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
-from enum import IntEnum
-from itertools import islice
 from typing import NamedTuple
 
 from common.classify.quoted import phase_of
 from dsn.parse import reply
 from dsn.parse.fields import ADDRESS, address_of
+from dsn.parse.mentions import MAX_RECIPIENTS, Mention, Place, best, lines_of, mentions, programs
 from dsn.parse.result import Recipient
-from dsn.parse.rules import group
 
-#: Lines and characters of a line that are looked at; addresses in them; recipients that are reported.
-LINES, LINE, MENTIONS, MAX_RECIPIENTS = 4000, 1000, 3000, 1000
 #: Lines behind an address that may tell why.
 _BEHIND = 40
-
-
-class Place(IntEnum):
-    """Where an address stands: the earlier ones say more surely that it is the recipient."""
-
-    LEADS = 1
-    """The line begins with it."""
-    RCPT = 2
-    """In the SMTP command, or in front of what sendmail's transcript says of it."""
-    PHRASE = 3
-    """After a word that tells."""
-    REPLY = 4
-    """In what the server said."""
-    LABEL = 5
-    """In a field To of what is quoted."""
-    ANYWHERE = 6
-
-
-class Mention(NamedTuple):
-    """An address in the words."""
-
-    address: str
-    place: Place
-    line: int
-    alias: str = ""
-    """What the mail was addressed to, where the report tells that it led to ``address``."""
-
-
-_MARKS = " \t<\"'*>|•·-("
-#: What may follow an address that begins a line: an end, a mark, an explanation.
-_AFTER = re.compile(r"""[>"')\]]*[ \t]*(?:$|[:;,(\[=]|\.\.\.|--?[ >]|on )""")
-_SECOND = re.compile(r"[ \t]+<([^<>\s@]{1,100}@[^<>\s@]{1,255})>")
-_RCPT = re.compile(r"RCPT(?: TO)?:? ?<?$", re.IGNORECASE)
-#: A command of sendmail's transcript, which shows those that were refused.
+#: A command of a transcript, and the reply to it. Some show only what was refused, as sendmail does, some all there
+#: was; behind several commands nobody knows which of them a reply is to.
 _SENT_RCPT = re.compile(r"\s*>>> ?RCPT TO:", re.IGNORECASE)
-_TRANSCRIPT = re.compile(r"[\s<>]*[45]\d\d[- ](?:[45]\.\d{1,3}\.\d{1,3} )?<?$")
-_LABEL = re.compile(r"^\W*(?:To|Cc)\s?:", re.IGNORECASE)
-#: Whose addresses are not the recipient's.
-_NOT = re.compile(
-    r"(?:\bfrom|\bsender|\breply-to|\breturn-path|\bby|mailto|contact|message-id|in-reply-to|references|https?://\S*"
-    r"|\bF=|\bsubject|\bhelo|envelope-to|delivered-to)\W*$",
-    re.IGNORECASE,
-)
-_DAEMON = re.compile(r"(?:mailer-?daemon|post-?_?master|abuse|no-?reply|support|help-?desk)@", re.IGNORECASE)
-_ALIAS = re.compile(r"\b(?:generated (?:from|by)|expanded from) <?([^\s<>()]{1,100}@[^\s<>()]{1,255})", re.IGNORECASE)
+_REFUSED = re.compile(r"\s*<<< ?5\d\d[ -]")
 
 
 def recipients(words: str, failed_header: Sequence[str], not_these: frozenset[str]) -> list[Recipient]:
@@ -75,8 +30,8 @@ def recipients(words: str, failed_header: Sequence[str], not_these: frozenset[st
     ``failed_header``: addresses of X-Failed-Recipients, which are taken where no line begins with one;
     ``not_these``: the addresses of whom the report is for, in lower case, taken only where there is nobody else.
     """
-    lines = [line[:LINE] for line in words.split("\n", LINES)[:LINES]]
-    found = _best(list(islice(_mentions(lines), MENTIONS)), not_these)
+    lines = lines_of(words)
+    found = best(list(mentions(lines)), not_these)
     if failed_header and not (found and found[0].place == Place.LEADS and found[0].address.lower() not in not_these):
         at = {mention.address.lower(): mention for mention in reversed(found)}
         found = [at.get(one.lower(), Mention(one, Place.ANYWHERE, -1)) for one in failed_header[:MAX_RECIPIENTS]]
@@ -94,77 +49,50 @@ def recipients(words: str, failed_header: Sequence[str], not_these: frozenset[st
     return told
 
 
-def told_of(text: str, wanted: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """What is said of these addresses and in which phase, by their small letters; only of those that the words name."""
-    lines = [line[:LINE] for line in text.split("\n", LINES)[:LINES]]
+class Told(NamedTuple):
+    """What the words say of an address."""
+
+    text: str
+    phase: str
+    target: str
+    """What it led to; ``""`` for itself, and where that is no address."""
+
+
+def told_of(text: str, wanted: Sequence[str]) -> dict[str, Told]:
+    """What is said of these addresses, by their small letters; only of those that the words name.
+
+    Of one that led to several others nobody knows which of them a report means.
+    """
+    lines = lines_of(text)
     known = {address.lower() for address in wanted}
     found: dict[str, Mention] = {}
-    for mention in islice(_mentions(lines), MENTIONS):
+    targets: dict[str, set[str]] = {}
+    others = []
+    for mention in mentions(lines):
+        name, alias = mention.address.lower(), mention.alias.lower()
+        if name in known:
+            found.setdefault(name, mention)
+        if alias in known:
+            found.setdefault(alias, mention)
+            targets.setdefault(alias, set()).add(name)
+        elif name not in known and mention.place == Place.LEADS:
+            others.append(mention)
+    for mention in programs(lines):
         if mention.address.lower() in known:
             found.setdefault(mention.address.lower(), mention)
-    why = _Why(lines, list(found.values()))
-    return {address: (why.of(mention), why.phase(mention)) for address, mention in found.items()}
+    clear = {name: mention for name, mention in found.items() if len(targets.get(name, ())) < 2}
+    why = _Why(lines, [*found.values(), *others])
+    return {
+        name: Told(why.of(mention), why.phase(mention), mention.address if name in targets else "")
+        for name, mention in clear.items()
+    }
 
 
-def _mentions(lines: Sequence[str]) -> Iterator[Mention]:
-    """Every address that may be a recipient's, where the words that come before it do not tell otherwise."""
-    for number, line in enumerate(lines):
-        if "@" not in line:
-            continue
-        last = 0
-        for match in ADDRESS.finditer(line):
-            before, address = line[last : match.start()], address_of(match)
-            last = match.end()
-            if _NOT.search(before):
-                continue
-            place = _place(lines, number, before, match)
-            if place == Place.LEADS and (second := _SECOND.match(line, match.end())):  # a name that is an address
-                address = second[1]
-            alias = _alias(lines, number, address)
-            yield Mention(address, place, number, alias)
-
-
-def _place(lines: Sequence[str], number: int, before: str, match: re.Match[str]) -> Place:
-    line = lines[number]
-    if not before.strip(_MARKS) and not line[: match.start()].strip(_MARKS):
-        above = lines[number - 1].lstrip(_MARKS) if number else ""
-        begins = not above or ADDRESS.match(above) or line[: match.start()].strip()  # and is no paragraph's
-        if begins or _AFTER.match(line, match.end()):
-            return Place.LEADS
-    if _RCPT.search(before) or _TRANSCRIPT.match(line[: match.start()]):
-        return Place.RCPT
-    if _LABEL.match(line):
-        return Place.LABEL
-    if group("recipient").search("words", before):
-        return Place.PHRASE
-    if reply.begins(line[: match.start()]) >= 0:
-        return Place.REPLY
-    return Place.ANYWHERE
-
-
-def _alias(lines: Sequence[str], number: int, address: str) -> str:
-    for line in lines[number : number + 2]:
-        if (match := _ALIAS.search(line)) and match[1].lower() != address.lower():
-            return match[1]
-    return ""
-
-
-def _best(mentions: list[Mention], not_these: frozenset[str]) -> list[Mention]:
-    """Those at the surest place, each address once."""
-    others = [
-        mention
-        for mention in mentions
-        if mention.address.lower() not in not_these and not _DAEMON.match(mention.address)
-    ]
-    chosen = others or [mention for mention in mentions if mention.place <= Place.REPLY]
-    if not chosen:
-        return []
-    best = min(mention.place for mention in chosen)
-    each: dict[str, Mention] = {}
-    for mention in chosen:
-        if mention.place == best:
-            each.setdefault(mention.address.lower(), mention)
-    return list(each.values())[:MAX_RECIPIENTS]
+def _refused(lines: Sequence[str]) -> Iterator[str]:
+    """The RCPT commands of a transcript that were refused for good."""
+    for before, command, answer in zip(["", *lines], lines, lines[1:], strict=False):
+        if _SENT_RCPT.match(command) and _REFUSED.match(answer) and ">>>" not in before:
+            yield command
 
 
 class _Why:
@@ -180,8 +108,7 @@ class _Why:
         for number in self._numbers:
             for match in ADDRESS.finditer(lines[number]):
                 self._naming.setdefault(address_of(match).lower(), number)
-        in_rcpt = (match for line in lines if _SENT_RCPT.match(line) for match in ADDRESS.finditer(line))
-        self._in_rcpt = {address_of(match).lower() for match in in_rcpt}
+        self._in_rcpt = {address_of(match).lower() for line in _refused(lines) for match in ADDRESS.finditer(line)}
         self._only_one = len(mentions) == 1
         self._all = reply.one_line("\n".join(lines))
 
@@ -204,9 +131,14 @@ class _Why:
         """When it was said: as a transcript has it, that names the address in RCPT TO, or the words behind it."""
         if mention.address.lower() in self._in_rcpt:
             return "rcpt"
+        if mention.line < 0 and not self._only_one:
+            return ""
         start = max(mention.line, 0)
-        behind = self._lines[start : min(self._end(start), start + _BEHIND)]
-        return phase_of(" ".join(" ".join(line for line in behind if ">>>" not in line).split()))
+        end = min(self._end(start), start + _BEHIND)
+        if start and start in self._replies and self._lines[start - 1].rstrip().endswith(":"):
+            start -= 1  # the words that lead in the reply that names it
+        behind = " ".join(" ".join(line for line in self._lines[start:end] if ">>>" not in line).split())
+        return phase_of(behind)
 
     def _end(self, line: int) -> int:
         """Where the words on what stands at a line end: where the next recipient is named."""

@@ -13,7 +13,7 @@ from support import make_entry, until
 from tls_support import write_certificate
 
 from common.broker import Broker, BrokerFailure, Message
-from common.config import Feedback
+from common.feedback import Feedback
 from common.listener import Listener
 from common.queue import leases
 

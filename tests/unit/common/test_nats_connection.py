@@ -9,8 +9,10 @@ from nats.aio.client import NATS_HDR_LINE, Client
 from nats.aio.transport import TcpTransport
 from nats.errors import NoServersError
 from nats.protocol.command import hpub_cmd
+from support import PASSWORD, Nats
 
 from common.nats_connection import _Client, frame
+from master import nats_server
 
 NAMES = st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters=":"), min_size=1)
 VALUES = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Z"]))
@@ -48,3 +50,28 @@ async def test_the_connection_of_a_failed_handshake_is_closed_before_the_next_tr
             await client._select_next_server()
         assert writer.is_closing()
         await writer.wait_closed()
+
+
+async def test_nothing_tries_to_reconnect_once_it_is_closed(nats: Nats, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = asyncio.Event()
+
+    async def refused_and_cancelled(*_: object, **__: object) -> None:
+        """As asyncio.wait_for of Python 3.11 ends when both happen at once."""
+        tried.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise ConnectionRefusedError from None
+
+    client = _Client()
+    login = {"user": nats_server.USER, "password": PASSWORD}
+    await client.connect(nats.url, **login, reconnect_time_wait=0.01, max_reconnect_attempts=-1)
+    monkeypatch.setattr(TcpTransport, "connect", refused_and_cancelled)
+    nats.kill()
+    await tried.wait()
+    attempts = client._reconnection_task
+    assert attempts
+    await client.close()
+    done, _ = await asyncio.wait([attempts], timeout=10)
+    attempts.cancel()
+    assert done

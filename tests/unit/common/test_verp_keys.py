@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from support import make_entry
 
-from common.config import Feedback
 from common.errors import CannotCreateError, ConfigError
+from common.feedback import Feedback
 from common.verp_keys import Keyring, key_file, rotate
 
 SETTINGS, DAY = Feedback(domain="bounces.example.net"), 86_400

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from support import make_entry
 
 from common.broker import Broker
-from common.config import AutoReply
+from common.feedback import AutoReply
 from common.suppression import store
 from dsn.answered import claim
 from dsn.history import Delivery

@@ -9,9 +9,9 @@ from support import make_entry
 
 from common.codes import OK, Reply
 from common.config import Config
-from common.config import Feedback as Settings
 from common.entry import FEEDBACK_POOL, Entry
 from common.event import Event
+from common.feedback import Feedback as Settings
 from common.listener import Listener, Logins
 from common.verp import Tokens
 from smtpd_ingress.actions import Queue

@@ -56,12 +56,15 @@ def test_class_type_and_permanence(code: int, enhanced: str, text: str, expected
         (550, "5.1.10", "Recipient not found", "dot", "hard"),
         (550, "5.1.8", "User unknown", "dot", "soft"),  # X.1.8 is about the sender
         (553, "", "Hm", "dot", "soft"),
-        (553, "", "Hm", "rcpt", "hard"),
+        (553, "", "Hm", "rcpt", "soft"),  # RFC 5321 4.2.3 has it for a name, others for all they refuse
         (550, "", "The mailbox was closed", "dot", "soft"),
         (550, "5.2.1", "The mailbox was closed", "dot", "hard"),
         (550, "", "The user has moved", "dot", "soft"),
         (550, "5.7.17", "Hm", "dot", "hard"),
-        (550, "", "Domain does not exist", "dot", "hard"),  # which is in DNS, for all to see
+        (550, "", "Domain does not exist", "rcpt", "hard"),
+        (550, "", "Domain does not exist", "dot", "soft"),  # of the sender or a link: the recipient's was accepted
+        (550, "5.1.2", "Domain does not exist", "dot", "hard"),
+        (550, "", "Domain does not exist", "", "hard"),
         (450, "", "No such user", "rcpt", "soft"),
         (550, "5.4.1", "Recipient address rejected: Access denied", "dot", "hard"),  # a rule that says so
     ],

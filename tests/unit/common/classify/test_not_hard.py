@@ -47,7 +47,67 @@ SOFT = """\
 550 account closed the connection
 554 message to user removed from queue
 550 The user's policy has expired
-550 user lookup failed"""
+550 user lookup failed
+550 Sender mailbox does not exist
+550 5.1.8 Domain of sender has a null MX
+550 Malformed from: Invalid domain in address
+550 Client host name not found
+550 invalid hostname
+550 host not found for 192.0.2.1
+550 mail server example.net does not exist in DNS
+550 domain not found in our whitelist
+550 invalid domain in From
+550 domain of the link does not exist
+550 unknown domain in Message-ID
+550 Reply-to domain does not exist
+550 this domain does not accept mail without DKIM
+550 domain example.org does not accept mail from your country
+550 this domain does not accept messages over 10 MB
+550 we do not accept mail on port 25
+551 we refuse
+553 Mail from 192.0.2.1 permanently deferred
+521 192.0.2.1_is_blocked
+556 remote check error
+550 user quota unknown
+550 Address not in my contact list
+550 user not found in allow list
+550 recipient unknown to the policy server
+550 Unknown user or password
+550 mail account unavailable: storage offline
+550 Recipient verification: unknown result
+550 No mailbox server is available
+550 user profile not found
+550 user's home server is unknown
+550 Your e-mail has changed
+550 Please use the new server instead
+550 please use TLS instead
+550 user not local to this site, temporarily
+550 user no longer accepts mail from outside
+550 recipient no longer accepts messages with attachments
+550 account no longer accepts mail over 1 MB
+550 Mailbox no longer accepts mail: quota
+550 the user was removed from the list
+550 The recipient was deleted from the allow list
+550 the user terminated the connection
+550 Locked, no activity for 150 days
+550 The user has not logged in during the last year
+550 recipient has blocked unknown users
+550 Recipient address rejected: Domain not found for sender
+550 Recipient address rejected: undeliverable for the moment
+550 Invalid address in reply-to
+550 account not verified
+550 your mailbox does not exist
+550 you are not a known user
+530 unknown user, authenticate
+550 user does not exist in the sender list
+550 callback failed: no such user
+550 DNS record does not exist
+550 unknown host 192.0.2.1
+550 user unavailable: on vacation
+550 mailbox was migrated last night, try later
+550 invalid mailbox format
+550 bad user configuration
+550 unknown user, but you may retry"""
 
 
 @pytest.mark.parametrize("reply", SOFT.split("\n"))

@@ -9,7 +9,7 @@ from queue_support import connected
 from support import Nats, until
 
 from common.broker import Broker, Message
-from common.event import unpack
+from common.event import Type, unpack
 from common.ids import base32
 from common.queue import listing, streams
 from common.suppression import store
@@ -115,6 +115,22 @@ async def test_soft_bounces_until_a_delivery_takes_them_back(broker: Broker) -> 
     await forget_bounces(broker, found())
     assert await store.of(broker, "bob@x.example")
     assert len(await told(broker)) == 1
+
+
+async def test_being_taken_says_nothing_of_mail_that_comes_back_later(broker: Broker) -> None:
+    rules, known = Rules(soft_count=3), Suppressions()
+    told = [("a-1", Type.BOUNCED), *((f"a-{number}", Type.DSN) for number in (2, 2, 3, 4))]
+    for delivery, type_ in told:
+        values = {"delivery": delivery, "bounce_type": "soft", "bounce_class": "mailbox-full"}
+        new = rules.bounced(event(type_, time=time.time(), **values))
+        assert new
+        assert await suppress(broker, rules, new) == (delivery == "a-4")
+        await known.look(broker)
+        found = known.find("news@shop.example", "bob@x.example")
+        assert found
+        await forget_bounces(broker, found)  # the next mail is taken
+    [stored] = await store.of(broker, "bob@x.example")
+    assert stored.source is Source.SOFT_BOUNCES
 
 
 async def test_a_full_bucket_stops_no_mail(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:

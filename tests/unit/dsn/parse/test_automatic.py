@@ -21,6 +21,7 @@ def mail(
         "Auto-Submitted: Auto-Notified (vacation)",
         "X-Auto-Response-Suppress: All",
         "Precedence: auto_reply",
+        "Precedence: junk",  # as the manual of procmail answers
         "X-Autoreply: yes",
         "X-Autorespond: Spring sale",
         "X-POST-MessageClass: 9; Autoresponder",

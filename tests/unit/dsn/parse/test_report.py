@@ -35,7 +35,7 @@ def test_all_recipients_and_what_identifies_the_mail() -> None:
     assert (feedback.sender, feedback.message_id) == ("MAILER-DAEMON@mx.example", "<bounce@mx.example>")
 
 
-@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r", b"\r\r\n"])
 def test_any_line_end(end: bytes) -> None:
     mail = (HEAD + WORDS + STATUS + RETURNED).replace(b"\n", end)
     assert [one.recipient for one in parse(mail).recipients] == ["ann@there.example", "ben@there.example"]
@@ -59,6 +59,26 @@ def test_what_a_diagnostic_lacks_the_words_tell() -> None:
     one = parse(HEAD + WORDS + silent + RETURNED).recipients[0]
     assert (one.status, one.code, one.enhanced_code) == ("5.0.0", 550, "5.1.1")
     assert "Nobody here" in one.text
+
+
+def test_what_an_alias_led_to_and_how_a_program_ended() -> None:  # as sendmail tells them
+    words = WORDS.replace(
+        b"\n\n", b'\n\n"|file it"\n    (reason: Bad usage)\n    (expanded from: <team@there.example>)\n\n', 1
+    )
+    fields = b"Original-Recipient: rfc822;team@there.example\nFinal-Recipient: RFC822; team@there.example\n"
+    told = [b"X-Actual-Recipient: X-Unix; |file it\nAction: failed\nStatus: 5.3.0\nDiagnostic-Code: X-Unix; 64\n"]
+    told += [b"X-Actual-Recipient: rfc822; carl@far.example\nAction: failed\nStatus: 5.1.1\n"]
+    head, _, _ = STATUS.partition(b"Original-Recipient:")
+    for group, type_, target in ((told[0], "x-unix", ""), (told[1], "", "carl@far.example")):
+        [one] = parse(HEAD + words + head + fields + group + RETURNED).recipients
+        assert one.text.startswith('"|file it" (reason: Bad usage)')
+        assert (one.target, one.diagnostic_type, one.phase) == (target, type_, "")  # not what is said of ann
+
+
+def test_nothing_is_explained_of_what_arrived() -> None:
+    status = STATUS.replace(b"Action: delayed", b"Action: relayed")
+    [_, ben] = parse(HEAD + WORDS.replace(b"\n\n", b"\n\nben@there.example\n\n", 1) + status + RETURNED).recipients
+    assert (ben.action, ben.text) == ("relayed", "")
 
 
 def test_international_addresses() -> None:  # RFC 6533 3 and 4
