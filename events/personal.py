@@ -50,8 +50,10 @@ class Person:
     def __init__(self, address: str, key: bytes | None) -> None:
         self.forms = forms(key, address)
         local, _, domain = map(re.escape, bare(address).rpartition("@"))
-        # As Python and RE2 both read it. VERP has = for @, and the address inside another's local part.
-        ways = [rf"(?:^|[^0-9A-Za-z._+-]){local}(?:@|%40){domain}", rf"(?:^|[^0-9A-Za-z._]){local}={domain}"]
+        # As Python and RE2 both read it. VERP has = for @, and the address inside another's local part. An apostrophe
+        # quotes an address, but not within a name: O'Brien is not Brien
+        begins = r"(?:^|[^0-9A-Za-z._+'-]|(?:^|[^0-9A-Za-z])')"
+        ways = [rf"{begins}{local}(?:@|%40){domain}", rf"(?:^|[^0-9A-Za-z._]){local}={domain}"]
         ends = r"\.?(?:[^0-9A-Za-z.-]|$)"
         self.pattern = f"(?i)(?:(?:{'|'.join(ways)}){ends}{''.join('|' + re.escape(form) for form in self.forms[1:])})"
         self._pattern = re.compile(self.pattern)

@@ -150,3 +150,17 @@ def test_set_aside(store: Store) -> None:
 
 def test_rollups_are_as_they_were(told: Store) -> None:
     check_rollups(told)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_quoted"),
+    [
+        ("user 'brien@one.example' unknown", True), ("'brien@one.example'", True), ("no brien@one.example.", True),
+        ("b=brien=one.example@s.example", True), ("o'brien@one.example", False), ("to o'Brien@one.example", False),
+    ],
+)  # fmt: skip
+def test_a_name_with_an_apostrophe_is_another_persons(store: Store, text: str, is_quoted: bool) -> None:
+    brien = Person("brien@one.example", None)
+    assert brien.is_quoted(text) == is_quoted
+    [row] = store.query("SELECT match({t:String}, {p:String}) AS found", {"t": text, "p": brien.pattern})
+    assert bool(row["found"]) == is_quoted
