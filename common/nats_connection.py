@@ -62,9 +62,10 @@ class _Client(Client):
         await super()._select_next_server()
 
     async def _connect_to_server(self, s: Srv) -> None:
-        if not self.is_closed:
+        again = asyncio.current_task() is self._reconnection_task  # a first try that fails closes it too, and goes on
+        if not (again and self.is_closed):
             await super()._connect_to_server(s)
-        if self.is_closed:
+        if again and self.is_closed:
             raise asyncio.CancelledError
 
     @staticmethod

@@ -75,3 +75,20 @@ async def test_nothing_tries_to_reconnect_once_it_is_closed(nats: Nats, monkeypa
     done, _ = await asyncio.wait([attempts], timeout=10)
     attempts.cancel()
     assert done
+
+
+async def test_a_first_try_that_fails_is_followed_by_another(nats: Nats, monkeypatch: pytest.MonkeyPatch) -> None:
+    """nats-py closes itself in between."""
+    client = _Client()
+    failures = iter([TimeoutError()])
+    greet = client._process_connect_init
+
+    async def greet_late() -> None:
+        for failure in failures:
+            raise failure
+        await greet()
+
+    monkeypatch.setattr(client, "_process_connect_init", greet_late)
+    await client.connect(nats.url, user=nats_server.USER, password=PASSWORD, reconnect_time_wait=0.01)
+    assert client.is_connected
+    await client.close()
