@@ -27,12 +27,13 @@ class ClickHouse:
     folder: Path
     port: int = 0
     process: "subprocess.Popen[bytes] | None" = None
+    arguments: tuple[str, ...] = ()
 
     def start(self) -> None:
         """Start it and wait until it answers."""
         self.port = self.port or free_port()
         child = clickhouse_server.child(self.folder, self.port, PASSWORD, 0, reader_password=READER_PASSWORD)
-        self.process = subprocess.Popen(child.argv, env=os.environ | child.environment)
+        self.process = subprocess.Popen([*child.argv, *self.arguments], env=os.environ | child.environment)
         clickhouse_server._wait_for(f"{self.url}/ping")
 
     def stop(self) -> int:

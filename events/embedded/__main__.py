@@ -21,19 +21,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="events.embedded", description=__doc__)
     parser.add_argument("--bind", required=True, help="host:port")
     parser.add_argument("--path", required=True, type=Path, help="folder of the database")
+    parser.add_argument("--finish", type=int, default=10, help="seconds that running queries have at the end")
     options = parser.parse_args()
     owner = os.environ.pop("POSTJET_CLICKHOUSE_USER", "default"), os.environ.pop("POSTJET_CLICKHOUSE_PASSWORD", "")
     logins = Logins(owner, ("reader", os.environ.pop("POSTJET_CLICKHOUSE_READER_PASSWORD", "")))
     try:
-        serve(split_host_port(options.bind), options.path.resolve(), logins)
+        serve(split_host_port(options.bind), options.path.resolve(), logins, options.finish)
     except PostjetError as error:
         print(f"events.embedded: {error}", file=sys.stderr)
         return error.exit_code
     return 0
 
 
-def serve(address: tuple[str, int], path: Path, logins: Logins) -> None:
-    """Serve until SIGTERM or SIGINT, then let running queries finish. Raises PostjetError."""
+def serve(address: tuple[str, int], path: Path, logins: Logins, finish: int) -> None:
+    """Serve until SIGTERM or SIGINT, then let queries end, ``finish`` seconds at most. Raises PostjetError."""
     lock = take(path)
     # Blocked before the engine starts its threads, which inherit it: the signal waits for sigwait.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
@@ -48,6 +49,9 @@ def serve(address: tuple[str, int], path: Path, logins: Logins) -> None:
         raise UnavailableError(f"cannot listen on {address[0]}:{address[1]}: {error.strerror}") from error
     threading.Thread(target=server.serve_forever, daemon=True).start()
     signal.sigwait({signal.SIGTERM, signal.SIGINT})
+    # SIGALRM ends the process: on a disk that fails a query may hang, and who would kill it may be gone, while it holds
+    # the folder that is wanted again
+    signal.alarm(finish)
     server.finish()
     engine.close()
     os.close(lock)

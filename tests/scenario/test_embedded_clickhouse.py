@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -261,4 +262,17 @@ def test_sigterm_lets_running_queries_finish(tmp_path: Path) -> None:
         assert running.result() == b""
     server.start()
     assert ask(server, "SELECT count() FROM kept") == b"2\n"
+    server.kill()
+
+
+def test_a_query_that_does_not_end_holds_nobody_up(tmp_path: Path) -> None:
+    server = ClickHouse(tmp_path, arguments=("--finish", "1"))
+    server.start()
+    with ThreadPoolExecutor(1) as threads:
+        running = threads.submit(ask, server, "SELECT sleepEachRow(1) FROM numbers(50) SETTINGS max_block_size = 1")
+        while ask(server, "SELECT count() FROM system.processes WHERE query LIKE 'SELECT sleep%'") == b"0\n":
+            pass
+        assert server.stop() == -signal.SIGALRM
+        assert isinstance(running.exception(), OSError)
+    server.start()
     server.kill()
