@@ -173,5 +173,5 @@ def _tell(config: Config, file: Path | None, nearest: Path, rules: Rules) -> Non
         print(f"pool           {name} from {sources}, as {pool.ehlo or config.hostname}")
     own = len(config.providers + config.policies + config.replies + config.classes)
     print(f"rules          {rules.count + len(shipped_classes())}, of which {own} your own")
-    print(f"DKIM keys      {len(_key_files(config))} at {config.dkim.keys}")
+    print(f"DKIM keys      {len(_key_files(config))} at {config.dkim.keys.replace('{data_dir}', config.data_dir)}")
     print("all right")

@@ -26,6 +26,11 @@ def test_rules_are_counted(tmp_path: Path) -> None:
     assert check(tmp_path, "", "--quiet").stdout == ""
 
 
+def test_folders_are_shown_as_they_are(tmp_path: Path) -> None:
+    shown = check(tmp_path, f"data_dir = '{tmp_path}/kept'").stdout
+    assert f"DKIM keys      0 at file://{tmp_path}/kept/dkim/{{domain}}.{{selector}}.pem\n" in shown
+
+
 def test_a_rule_that_is_wrong_is_named_with_its_line(tmp_path: Path) -> None:
     result = check(tmp_path, BAD)
     assert isinstance(result.exception, ConfigError)
