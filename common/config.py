@@ -220,13 +220,9 @@ class Dkim(Section):
 class Config(Section):
     """The whole configuration."""
 
-    hostname: Hostname = Field(
-        "", description='EHLO, Received, Message-ID; "" takes the system\'s name'
-    )
+    hostname: Hostname = Field("", description='EHLO, Received, Message-ID; "" takes the system\'s name')
     data_dir: str = Field("./var", description="everything that outlives a process")
-    postmaster: Mailbox = Field(
-        "", description="where mail to postmaster@hostname goes (RFC 5321 4.5.1)"
-    )
+    postmaster: Mailbox = Field("", description="where mail to postmaster@hostname goes (RFC 5321 4.5.1)")
     log: Log = Log()
     nats: Nats = Nats()
     clickhouse: ClickHouse = ClickHouse()

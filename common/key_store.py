@@ -43,7 +43,9 @@ class KeyStore:
     def __init__(
         self, pattern: str, data_dir: str, cache: int = 1000, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._folder, _, self._name = pattern.removeprefix("file://").replace("{data_dir}", data_dir).rpartition("/")
+        self.place = pattern.replace("{data_dir}", data_dir)
+        """Where they lie."""
+        self._folder, _, self._name = self.place.removeprefix("file://").rpartition("/")
         if "{selector}" not in self._name:
             raise ConfigError(f"dkim.keys: {pattern}: the last part must hold {{selector}}")
         expression = re.escape(self._name).replace(r"\{domain\}", r"(?P<domain>.+)")

@@ -46,7 +46,8 @@ def classify(
             print_json(_row(verdict))
         else:
             print(_line(verdict))
-            if verdict.bounce_type != found.classify(code, "", text, provider=provider, reported=phase or "rcpt")[1]:
+            as_answer = found.classify(code, "", text, provider=provider, reported=phase or "rcpt")
+            if verdict.bounce_type != as_answer.bounce_type:
                 print("hard as the answer to RCPT (--phase rcpt)")
     else:
         _each_line(found, code, phase, provider, as_json)

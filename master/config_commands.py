@@ -16,7 +16,7 @@ from common.config import Config, without_password
 from common.config_file import load
 from common.errors import ConfigError
 from common.key_store import KeyStore
-from common.keys import BadKeyError, KeyFile
+from common.keys import BadKeyError
 from common.listener import Listener
 from common.policies import check as check_rules
 from common.policies import reading
@@ -88,7 +88,7 @@ def check(
 def _bad_keys(config: Config) -> list[str]:
     """What is wrong with key files."""
     bad = []
-    for key_file in _key_files(config):
+    for key_file in _key_store(config).files():
         try:
             key_file.load()
         except BadKeyError as error:
@@ -144,8 +144,8 @@ def _why_no_strangers(listener: Listener) -> str:
     return ""
 
 
-def _key_files(config: Config) -> list[KeyFile]:
-    return KeyStore(config.dkim.keys, config.data_dir, config.dkim.cache).files()
+def _key_store(config: Config) -> KeyStore:
+    return KeyStore(config.dkim.keys, config.data_dir, config.dkim.cache)
 
 
 def _tell(config: Config, file: Path | None, nearest: Path, rules: Rules) -> None:
@@ -173,5 +173,6 @@ def _tell(config: Config, file: Path | None, nearest: Path, rules: Rules) -> Non
         print(f"pool           {name} from {sources}, as {pool.ehlo or config.hostname}")
     own = len(config.providers + config.policies + config.replies + config.classes)
     print(f"rules          {rules.count + len(shipped_classes())}, of which {own} your own")
-    print(f"DKIM keys      {len(_key_files(config))} at {config.dkim.keys.replace('{data_dir}', config.data_dir)}")
+    keys = _key_store(config)
+    print(f"DKIM keys      {len(keys.files())} at {keys.place}")
     print("all right")

@@ -65,7 +65,6 @@ class Intake:
 
     def __init__(self, broker: Broker, room: Room, pool: str = "default") -> None:
         self.broker, self.room, self.pool = broker, room, pool
-        self._part = STRANGERS_PART if pool == FEEDBACK_POOL else 1.0
         self.bodies = Bodies(broker, pool)
         self._waiting: list[_Waiting] = []
         self._step: asyncio.Task[None] | None = None
@@ -81,7 +80,8 @@ class Intake:
         Returns when all of it is stored. Raises SubmitError (452 full, 451 else): nothing of it will be
         delivered, but after an unknown outcome of 60 s, where a worker may have been quicker than the purge.
         """
-        if not self.room.intake or (self._part < 1 and self.room.usage.obstacle(self._part, len(content))):
+        from_strangers = self.pool == FEEDBACK_POOL
+        if not (self.room.has(len(content), STRANGERS_PART) if from_strangers else self.room.intake):
             raise SubmitError.full()
         submission_id, since = rows[0].submission, time.monotonic()
         limit = SCHEDULED_INLINE_LIMIT if entries and entries[0].due else INLINE_LIMIT

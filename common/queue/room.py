@@ -95,9 +95,9 @@ class Room:
         """Whether new mail is taken."""
         return not self.obstacle
 
-    def has(self, size: int) -> bool:
-        """Whether there is room for new mail of so many bytes."""
-        return self.intake and not self.usage.obstacle(more=size)
+    def has(self, size: int, part: float = 1.0) -> bool:
+        """Whether there is room for new mail of so many bytes, within ``part`` of the limits."""
+        return self.intake and not self.usage.obstacle(part, size)
 
     async def watch(self) -> None:
         """Look once a second, for ever; what cannot be asked changes nothing."""

@@ -7,11 +7,9 @@ from dsn.parse import automatic, bounce, complaint, notification, original, repo
 from dsn.parse.fields import decoded, first, first_address, message_ids, typed_address
 from dsn.parse.mime import READ, leaves
 from dsn.parse.reply import codes
-from dsn.parse.result import NO_FIELDS, Feedback, Fields, Kind, Original, Recipient
+from dsn.parse.result import ARRIVED, NO_FIELDS, Feedback, Fields, Kind, Original, Recipient
 
 _ANSWERS = ("in-reply-to", "references", "x-original-message-id")
-#: Of which there is nothing to explain.
-_ARRIVED = frozenset({"delivered", "relayed", "expanded"})
 _RE = ("re:", "aw:", "sv:", "antw:", "vs:", "rv:", "odp:")
 
 
@@ -89,7 +87,7 @@ class _Mail:
         return tuple(self._explain(one, told.get(one.recipient.lower())) for one in recipients)
 
     def _explain(self, recipient: Recipient, told: words.Told | None) -> Recipient:
-        if not told or recipient.action in _ARRIVED:
+        if not told or recipient.action in ARRIVED:  # nothing to explain
             return recipient
         recipient = replace(recipient, phase=told.phase, target=recipient.target or told.target)
         if recipient.text or not told.text:

@@ -67,7 +67,9 @@ class Recipient:
         return self.action not in _NO_BOUNCE
 
 
-_NO_BOUNCE = frozenset({"delayed", "delivered", "relayed", "expanded"})
+#: Actions of what got there.
+ARRIVED = frozenset({"delivered", "relayed", "expanded"})
+_NO_BOUNCE = ARRIVED | {"delayed"}
 
 
 @dataclass(frozen=True, slots=True)
